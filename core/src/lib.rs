@@ -1,0 +1,13 @@
+//! The pure layers of nqsync: what people talk about, how two nodes come to agree, and what they say to
+//! each other.
+//!
+//! Nothing in this crate touches the network, the disk or the clock; time is an argument. Each module uses
+//! only the ones above it:
+//!
+//! 1. [`model`]: kinds of records, their immutable facts, typed values, the unit tree; [`calendar`]: reporting
+//!    periods and deadlines as people write them.
+//! 2. [`sync`]: stamps, registers, the join, scope and digests; [`protocol`]: every message between two nodes.
+
+pub mod model;
+pub mod protocol;
+pub mod sync;

@@ -1,0 +1,272 @@
+//! The org units as a tree, and which node serves which unit.
+//!
+//! A unit without its own `served_by` is served where the unit above it is served: departments need no server.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::civil::Date;
+
+use super::ids::{NodeId, UnitId};
+use super::values::{OrgLevel, ParentSince, Succession};
+use crate::sync::Record;
+
+/// Longest chain of units above one another that is followed; a longer one is a loop in damaged data.
+const MAX_DEPTH: usize = 16;
+
+/// One org unit on one day.
+#[derive(Clone, Debug)]
+pub struct UnitInfo {
+    /// The unit.
+    pub id: UnitId,
+    /// Who writes its record.
+    pub owner: UnitId,
+    /// Short code as text: `00123` is not 123.
+    pub code: String,
+    /// Name in full.
+    pub name: String,
+    /// Ministry, province, commune or department.
+    pub level: OrgLevel,
+    /// The unit above; `None` for the root.
+    pub parent: Option<UnitId>,
+    /// The node that serves it, when it is not simply the one that serves the unit above.
+    pub served_by: Option<NodeId>,
+    /// Other names under which plans mention it.
+    pub aliases: Vec<String>,
+    /// What became of it, when it was renamed, moved, merged or split.
+    pub succession: Option<Succession>,
+}
+
+/// All units known to a node.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    units: BTreeMap<UnitId, UnitInfo>,
+    children: HashMap<UnitId, Vec<UnitId>>,
+    by_code: HashMap<String, Vec<UnitId>>,
+    by_name: HashMap<String, Vec<UnitId>>,
+}
+
+/// A unit that cannot be told from what was typed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TreeError {
+    /// No unit has this code, name or alias.
+    #[error("no unit is called {0:?}")]
+    Unknown(String),
+    /// Several units have it; write the path instead.
+    #[error("{text:?} can mean {}; write one of these", paths.join(", "))]
+    Ambiguous {
+        /// What was typed.
+        text: String,
+        /// The codes with those above them.
+        paths: Vec<String>,
+    },
+}
+
+impl UnitInfo {
+    /// Reads a unit's record as it is on a day; `None` when it has no code (deleted).
+    pub fn read(record: &Record, on: Date) -> Option<UnitInfo> {
+        let text = |name: &str| {
+            record
+                .shown(name)
+                .and_then(|v| v.as_str().map(str::to_owned))
+        };
+        let parents: Vec<ParentSince> = record
+            .shown("parent")
+            .and_then(|v| serde_json::from_value(v).ok())
+            .unwrap_or_default();
+        let parent = parents
+            .iter()
+            .filter(|p| p.from.is_none_or(|from| from <= on))
+            .next_back();
+        Some(UnitInfo {
+            id: UnitId(record.key().id),
+            owner: record.facts().owner()?,
+            code: text("code")?,
+            name: text("name").unwrap_or_default(),
+            level: record
+                .shown("level")
+                .and_then(|v| serde_json::from_value(v).ok())
+                .unwrap_or(OrgLevel::Department),
+            parent: parent.and_then(|p| p.unit),
+            served_by: text("served_by").and_then(|id| id.parse().ok()),
+            aliases: record
+                .shown("aliases")
+                .and_then(|v| serde_json::from_value(v).ok())
+                .unwrap_or_default(),
+            succession: record
+                .shown("succession")
+                .and_then(|v| serde_json::from_value(v).ok()),
+        })
+    }
+}
+
+/// How codes, names and aliases are compared: case, spaces and the way accents are encoded do not matter.
+pub fn folded(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    let lower: String = text.nfc().flat_map(char::to_lowercase).collect();
+    lower.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl Tree {
+    /// A tree of these units.
+    pub fn new(units: impl IntoIterator<Item = UnitInfo>) -> Tree {
+        let mut tree = Tree::default();
+        for unit in units {
+            if let Some(parent) = unit.parent {
+                tree.children.entry(parent).or_default().push(unit.id);
+            }
+            tree.by_code
+                .entry(folded(&unit.code))
+                .or_default()
+                .push(unit.id);
+            for name in std::iter::once(&unit.name)
+                .chain(&unit.aliases)
+                .filter(|name| !name.is_empty())
+            {
+                tree.by_name.entry(folded(name)).or_default().push(unit.id);
+            }
+            tree.units.insert(unit.id, unit);
+        }
+        tree
+    }
+
+    /// One unit.
+    pub fn get(&self, unit: UnitId) -> Option<&UnitInfo> {
+        self.units.get(&unit)
+    }
+
+    /// All units, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &UnitInfo> {
+        self.units.values()
+    }
+
+    /// Number of units.
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Whether no unit is known yet.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    /// The code to show for a unit; its id when the unit is unknown here.
+    pub fn code(&self, unit: UnitId) -> String {
+        self.get(unit)
+            .map_or_else(|| unit.to_string(), |info| info.code.clone())
+    }
+
+    /// The unit without one above it. With several (damaged or half-loaded data) the smallest id, everywhere.
+    pub fn root(&self) -> Option<UnitId> {
+        self.units
+            .values()
+            .find(|unit| unit.parent.is_none())
+            .map(|unit| unit.id)
+    }
+
+    /// The unit itself and those above it, nearest first.
+    pub fn line(&self, unit: UnitId) -> impl Iterator<Item = &UnitInfo> {
+        std::iter::successors(self.get(unit), |info| self.get(info.parent?)).take(MAX_DEPTH)
+    }
+
+    /// Whether `unit` is `above` or stands below it.
+    pub fn is_within(&self, unit: UnitId, above: UnitId) -> bool {
+        self.line(unit).any(|info| info.id == above)
+    }
+
+    /// The unit and everything below it, the unit first.
+    pub fn subtree(&self, unit: UnitId) -> Vec<UnitId> {
+        let mut found = vec![unit];
+        let mut seen = HashSet::from([unit]);
+        let mut next = 0;
+        while let Some(current) = found.get(next).copied() {
+            next += 1;
+            for child in self.children.get(&current).into_iter().flatten() {
+                if seen.insert(*child) {
+                    found.push(*child);
+                }
+            }
+        }
+        found
+    }
+
+    /// The units directly below.
+    pub fn children(&self, unit: UnitId) -> &[UnitId] {
+        self.children.get(&unit).map_or(&[], Vec::as_slice)
+    }
+
+    /// The node that serves a unit.
+    pub fn server_of(&self, unit: UnitId) -> Option<NodeId> {
+        self.line(unit).find_map(|info| info.served_by)
+    }
+
+    /// The units a node serves, itself or through the nodes below it.
+    pub fn served_at_or_below(&self, node: NodeId) -> HashSet<UnitId> {
+        self.units
+            .values()
+            .filter(|unit| unit.served_by == Some(node))
+            .flat_map(|unit| self.subtree(unit.id))
+            .collect()
+    }
+
+    /// The unit of which the code, `above/code` path, name or alias was typed. Codes come before names; of several,
+    /// those within `near` come first.
+    pub fn resolve(&self, text: &str, near: Option<UnitId>) -> Result<&UnitInfo, TreeError> {
+        let wanted = folded(text);
+        if let Ok(id) = wanted.parse::<UnitId>()
+            && let Some(unit) = self.get(id)
+        {
+            return Ok(unit);
+        }
+        let mut found = match wanted.rsplit_once('/') {
+            Some((above, code)) => self.by_path(above, code),
+            None => Vec::new(),
+        };
+        if found.is_empty() {
+            found = self
+                .by_code
+                .get(&wanted)
+                .or_else(|| self.by_name.get(&wanted))
+                .cloned()
+                .unwrap_or_default();
+        }
+        if found.len() > 1
+            && let Some(near) = near
+            && found.iter().any(|unit| self.is_within(*unit, near))
+        {
+            found.retain(|unit| self.is_within(*unit, near));
+        }
+        found.dedup();
+        match found.as_slice() {
+            [] => Err(TreeError::Unknown(text.to_owned())),
+            [unit] => self
+                .get(*unit)
+                .ok_or_else(|| TreeError::Unknown(text.to_owned())),
+            several => Err(TreeError::Ambiguous {
+                text: text.to_owned(),
+                paths: several.iter().map(|unit| self.path(*unit)).collect(),
+            }),
+        }
+    }
+
+    /// Codes from the top down to the unit, joined by `/`.
+    pub fn path(&self, unit: UnitId) -> String {
+        let mut codes: Vec<&str> = self.line(unit).map(|info| info.code.as_str()).collect();
+        codes.reverse();
+        codes.join("/")
+    }
+
+    fn by_path(&self, above: &str, code: &str) -> Vec<UnitId> {
+        let candidates = self
+            .by_code
+            .get(code)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let last_above = above.rsplit('/').next().unwrap_or(above);
+        let under = |unit: &UnitId| {
+            self.get(*unit)
+                .and_then(|u| self.get(u.parent?))
+                .is_some_and(|p| folded(&p.code) == last_above)
+        };
+        candidates.iter().copied().filter(under).collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! Every message between two nodes.

@@ -1,0 +1,2 @@
+//! nqsync
+fn main() {}
