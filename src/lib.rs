@@ -1,1 +1,3 @@
-//! nqsync
+//! nqsync: the reporting levels of a government, agreeing over bad lines.
+
+pub mod api;

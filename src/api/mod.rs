@@ -1,0 +1,397 @@
+//! The command contract: what the command line asks of a node, and what it answers.
+//!
+//! One [`Request`] is one verb. It is executed by `node::commands` inside the running service, over its control
+//! socket, or in the calling process on the store itself when no service runs. The answer's `data` is what
+//! `--json` prints, so its fields are stable: snake_case, only ever added to.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub mod exit;
+
+pub use exit::Exit;
+
+/// Language of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lang {
+    /// Vietnamese.
+    #[default]
+    Vi,
+    /// English.
+    En,
+}
+
+/// A verb with everything it needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// A retry with the same id gets the first result again (crash between commit and answer).
+    pub request_id: String,
+    /// Language of messages in the answer.
+    pub lang: Lang,
+    /// The person at the keyboard, written into every change.
+    pub person: String,
+    /// The unit acted for, as typed; `None`: the unit this node serves.
+    #[serde(default)]
+    pub acting_for: Option<String>,
+    /// The verb.
+    pub command: Command,
+}
+
+/// What a verb answers when it was carried out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// Exit code of the process: done, done in part, degraded, a person must decide.
+    pub exit: Exit,
+    /// What `--json` prints.
+    pub data: Value,
+    /// Sentences for people, in the request's language.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// Why a verb was not carried out: nothing was changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// Exit code of the process.
+    pub exit: Exit,
+    /// Stable code, such as `unknown_unit`.
+    pub code: String,
+    /// What happened, where, and what to do, in the request's language.
+    pub message: String,
+    /// Details for machines.
+    #[serde(default)]
+    pub data: Value,
+}
+
+/// Result of a verb.
+pub type Outcome = Result<Answer, Failure>;
+
+/// A partial update: register values as typed; absent fields stay as they are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskFields {
+    /// Section code, such as `III`.
+    pub group: Option<String>,
+    /// Section title.
+    pub group_title: Option<String>,
+    /// Number inside the section.
+    pub number: Option<String>,
+    /// Column 1: the general task.
+    pub title: Option<String>,
+    /// Column 2.
+    pub subtask: Option<String>,
+    /// Column 3: the mandatory deliverable.
+    pub deliverable: Option<String>,
+    /// Column 4: the quantitative KPI.
+    pub kpi: Option<String>,
+    /// Column 5: codes, names or aliases of the lead unit(s).
+    pub lead: Option<Vec<String>>,
+    /// Column 6: codes, names or aliases of the coordinating units.
+    pub coordinating: Option<Vec<String>>,
+    /// Column 7: the deadline as people write it.
+    pub deadline: Option<String>,
+    /// Programme the task belongs to.
+    pub programme: Option<String>,
+    /// Responsible person (one of the *6 rõ*).
+    pub responsible: Option<String>,
+    /// Deciding authority or legal basis (one of the *6 rõ*).
+    pub authority: Option<String>,
+    /// Id of the task this one is a part of; only when adding.
+    pub parent: Option<String>,
+    /// Who verifies evidence: `issuer` (default) or `above` (the unit above the executor).
+    pub reviewer: Option<String>,
+}
+
+/// Values of a report as typed; absent fields stay as they are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportFields {
+    /// `not_started`, `in_progress`, `completed`, `continuing`, `cancelled`, or the Vietnamese words.
+    pub status: Option<String>,
+    /// 0 to 100.
+    pub percent: Option<String>,
+    /// What was achieved.
+    pub result: Option<String>,
+    /// Difficulties.
+    pub difficulties: Option<String>,
+    /// Next steps.
+    pub next_steps: Option<String>,
+    /// Numerator, plain or Vietnamese notation.
+    pub numerator: Option<String>,
+    /// Denominator.
+    pub denominator: Option<String>,
+    /// Stated value or percent.
+    pub value: Option<String>,
+}
+
+/// Names one report.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReportRef {
+    /// Task id, a unique beginning of it, or `GROUP/NUMBER` where that is unique.
+    pub task: String,
+    /// Unit as typed; `None`: the unit acted for.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// Reporting period as typed; `None`: the current one.
+    #[serde(default)]
+    pub period: Option<String>,
+}
+
+/// What to import a table as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // The names say it.
+pub enum ImportKind {
+    Tasks,
+    Reports,
+    Indicators,
+    Units,
+}
+
+/// Dimension of a rollup's rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // The names say it.
+pub enum RollupBy {
+    #[default]
+    Group,
+    Unit,
+    Issuer,
+}
+
+/// Every verb that is answered by a node. Verbs that need no node (`config`, `completions`) are not here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum Command {
+    /// Health of this node on one screen.
+    Status,
+    /// What a sync would do: records and bytes that would go, and what is withheld and why.
+    SyncPreview,
+
+    /// Downstream nodes and open tokens.
+    NodeList,
+    /// One downstream node.
+    NodeShow { node: String },
+    /// A one-time token with which the server of `unit` enrols here.
+    NodeToken {
+        unit: String,
+        expires_s: u64,
+        url: Option<String>,
+    },
+    /// Cuts a downstream node off.
+    NodeRevoke {
+        node: String,
+        reason: String,
+        undo: bool,
+    },
+
+    /// Units, all or those at and below one.
+    UnitList { under: Option<String> },
+    /// One unit.
+    UnitShow { unit: String },
+    /// A new unit under one that is owned here.
+    UnitAdd {
+        code: String,
+        name: String,
+        level: Option<String>,
+        parent: Option<String>,
+        aliases: Vec<String>,
+    },
+    /// Another name or code, from a date on.
+    UnitRename {
+        unit: String,
+        code: Option<String>,
+        name: Option<String>,
+    },
+    /// A further name under which plans mention the unit; links tasks whose lead was unresolved.
+    UnitAlias { unit: String, alias: String },
+
+    /// Tasks held here.
+    TaskList {
+        unit: Option<String>,
+        group: Option<String>,
+        issuer: Option<String>,
+        unresolved: bool,
+        period: Option<String>,
+    },
+    /// One task with its reports, receipts, the *6 rõ* and the history of every field.
+    TaskShow { task: String },
+    /// A new task issued by the unit acted for.
+    TaskAdd { fields: TaskFields },
+    /// Changes to a task owned here. `token` is the one shown by `task show`.
+    TaskUpdate {
+        task: String,
+        fields: TaskFields,
+        token: Option<String>,
+    },
+    /// Withdraws a task; it stays visible as withdrawn.
+    TaskWithdraw { task: String, reason: String },
+
+    /// Reports held here.
+    ReportList {
+        task: Option<String>,
+        unit: Option<String>,
+        period: Option<String>,
+    },
+    /// One report with siblings, submission, verdicts, arrival, history and its token.
+    ReportShow { report: ReportRef },
+    /// Writes values into the draft; with `submit`, submits it in the same transaction.
+    ReportSet {
+        report: ReportRef,
+        fields: ReportFields,
+        token: Option<String>,
+        submit: bool,
+    },
+    /// Submits the present values as a version.
+    ReportSubmit { report: ReportRef },
+    /// Takes the submission back.
+    ReportWithdraw { report: ReportRef, reason: String },
+
+    /// Adds a file as evidence. The file is read by the node that executes the verb.
+    EvidenceAdd {
+        report: ReportRef,
+        path: String,
+        note: Option<String>,
+    },
+    /// Evidence held here.
+    EvidenceList {
+        task: Option<String>,
+        unit: Option<String>,
+        period: Option<String>,
+    },
+    /// Writes the bytes of an evidence file to a path.
+    EvidenceGet { evidence: String, to: String },
+    /// Takes evidence back.
+    EvidenceRemove { evidence: String, reason: String },
+    /// The reviewer's verdict on a report's latest submission.
+    EvidenceVerdict {
+        report: ReportRef,
+        accepted: bool,
+        reason: Option<String>,
+    },
+
+    /// Indicators and their values.
+    IndicatorList {
+        period: Option<String>,
+        unit: Option<String>,
+    },
+    /// A new indicator for units below.
+    IndicatorDefine {
+        code: String,
+        name: String,
+        measure: Option<String>,
+        over_time: String,
+        aggregation: String,
+        comparator: Option<String>,
+        target: Option<String>,
+        units: Vec<String>,
+    },
+    /// A unit's value in a period.
+    IndicatorSet {
+        indicator: String,
+        unit: Option<String>,
+        period: Option<String>,
+        value: Option<String>,
+        numerator: Option<String>,
+        denominator: Option<String>,
+        token: Option<String>,
+    },
+
+    /// Directive documents.
+    DirectiveList,
+    /// One directive.
+    DirectiveShow { directive: String },
+    /// A new directive, with its file if any.
+    DirectiveAdd {
+        number: String,
+        date: Option<String>,
+        kind: Option<String>,
+        summary: String,
+        units: Vec<String>,
+        file: Option<String>,
+    },
+
+    /// Proposals made here or to be decided here.
+    ProposalList { open_only: bool },
+    /// A wish to change a register of a record owned elsewhere, such as a task's deadline.
+    ProposalMake {
+        task: String,
+        field: String,
+        value: String,
+        reason: String,
+    },
+    /// Withdraws an own proposal.
+    ProposalWithdraw {
+        proposal: String,
+        reason: Option<String>,
+    },
+    /// Answers a proposal; accepting also writes the value.
+    ProposalDecide {
+        proposal: String,
+        accept: bool,
+        reason: Option<String>,
+    },
+
+    /// Counts of tasks and assignments with coverage and as-of. Without `unit`: everything this node sees.
+    RollupShow {
+        period: Option<String>,
+        unit: Option<String>,
+        by: RollupBy,
+        recompute: bool,
+    },
+
+    /// Registers with two or more different values.
+    ConflictList,
+    /// One conflict: both values, who, when, from which unit, and what they were based on.
+    ConflictShow { conflict: String },
+    /// Settles it: `take` counts from 1 in the order shown.
+    ConflictResolve {
+        conflict: String,
+        take: Option<usize>,
+        value: Option<Value>,
+        reason: Option<String>,
+    },
+
+    /// Records set aside, here or at a peer.
+    QuarantineList,
+    /// One of them with its content.
+    QuarantineShow { item: u64 },
+    /// Tries again.
+    QuarantineRetry { item: u64 },
+    /// Gives it up for good.
+    QuarantineDrop { item: u64, reason: String },
+
+    /// A table from a file, already read and understood row by row (`sheet` module) by the calling process.
+    Import {
+        kind: ImportKind,
+        source: String,
+        table: Value,
+        dry_run: bool,
+    },
+}
+
+impl Command {
+    /// Whether executing it may write.
+    pub fn writes(&self) -> bool {
+        use Command::*;
+        match self {
+            Status
+            | SyncPreview
+            | NodeList
+            | NodeShow { .. }
+            | UnitList { .. }
+            | UnitShow { .. } => false,
+            TaskList { .. } | TaskShow { .. } | ReportList { .. } | ReportShow { .. } => false,
+            EvidenceList { .. } | EvidenceGet { .. } | IndicatorList { .. } | DirectiveList => {
+                false
+            }
+            DirectiveShow { .. } | ProposalList { .. } | ConflictList | ConflictShow { .. } => {
+                false
+            }
+            RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
+            Import { dry_run, .. } => !dry_run,
+            _ => true,
+        }
+    }
+}
