@@ -160,6 +160,7 @@ pub enum RollupBy {
     Issuer,
 }
 
+#[allow(missing_docs)] // Fields carry the names of the flags; the command line documents each.
 /// Every verb that is answered by a node. Verbs that need no node (`config`, `completions`) are not here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]

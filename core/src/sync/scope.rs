@@ -21,7 +21,7 @@ pub enum Ends {
 }
 
 /// One link, as the set of units served at or below its child.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkScope {
     below: HashSet<UnitId>,
 }

@@ -1,0 +1,52 @@
+//! The audit chain: who did what, in the same transaction as the deed, each entry hashed with the one before.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest as _, Sha256};
+
+use super::{StoreError, Tx};
+
+/// One act to be written down.
+#[derive(Clone, Debug)]
+pub struct Act<'a> {
+    /// When, by this node's clock.
+    pub at: i64,
+    /// Person, node or adapter.
+    pub actor: &'a str,
+    /// What was done, such as `task.add` or `batch.received`.
+    pub act: &'a str,
+    /// To what: a record, a node, a link.
+    pub subject: &'a str,
+    /// Details as JSON; never texts of records, file names or secrets.
+    pub detail: serde_json::Value,
+}
+
+/// Appends an act to the chain.
+pub fn append(tx: &Tx<'_>, act: &Act<'_>) -> Result<(), StoreError> {
+    let connection = tx.connection();
+    let previous = head(connection)?;
+    let detail = act.detail.to_string();
+    let mut hasher = Sha256::new();
+    for part in [&previous[..], &act.at.to_be_bytes()] {
+        hasher.update(part);
+    }
+    for part in [act.actor, act.act, act.subject, &detail] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let hash: [u8; 32] = hasher.finalize().into();
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (at, actor, act, subject, detail, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![act.at, act.actor, act.act, act.subject, detail, previous, hash])?;
+    Ok(())
+}
+
+/// The hash of the last entry; zeros before the first.
+pub fn head(connection: &Connection) -> Result<[u8; 32], StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT hash FROM audit ORDER BY number DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .unwrap_or([0; 32]))
+}

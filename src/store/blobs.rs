@@ -1,0 +1,268 @@
+//! Files, content-addressed: a file's name is the SHA-256 of its bytes.
+//!
+//! A row says `present` only after the bytes were verified, synced and renamed into place, so a shown file is whole
+//! or absent. Bytes that arrive from a peer grow in `partial/`, and a cut costs what had not reached the disk.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest as _, Sha256};
+
+use super::StoreError;
+use super::links::LinkId;
+
+/// SHA-256 of a file's bytes.
+pub type BlobId = [u8; 32];
+
+/// Bytes read or written at once.
+const CHUNK: usize = 256 * 1024;
+
+/// Why a file could not be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file changed while it was read.
+    #[error("{0} changed while it was read; close it in other programs and add it again")]
+    Changed(String),
+    /// Larger than allowed.
+    #[error("{name} has {size} bytes; at most {limit} are allowed (sync.max_blob_bytes)")]
+    TooLarge {
+        /// The file.
+        name: String,
+        /// Its length.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Not a regular file.
+    #[error("{0} is not a regular file")]
+    NotAFile(String),
+    /// The bytes received are not those announced.
+    #[error("the bytes received do not have the announced SHA-256; they were thrown away")]
+    Mismatch,
+}
+
+fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StoreError {
+    let what = what.into();
+    move |source| match source.kind() {
+        std::io::ErrorKind::StorageFull => StoreError::Full(what),
+        _ => StoreError::Io { what, source },
+    }
+}
+
+/// Lowercase hexadecimal digits of a blob's name.
+pub fn hex(id: &BlobId) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads 64 hexadecimal digits.
+pub fn parse_hex(text: &str) -> Option<BlobId> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let mut id = [0; 32];
+    for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(id)
+}
+
+/// Where a whole file is.
+pub fn path(dir: &Path, id: &BlobId) -> PathBuf {
+    let name = hex(id);
+    dir.join("blobs").join(&name[..2]).join(name)
+}
+
+/// Where a file grows while it arrives.
+pub fn partial_path(dir: &Path, id: &BlobId) -> PathBuf {
+    dir.join("blobs").join("partial").join(hex(id))
+}
+
+/// Copies a file of this machine into the store. Answers its name and length once the bytes are on disk.
+pub fn take_in(dir: &Path, source: &Path, limit: u64) -> Result<(BlobId, u64), BlobError> {
+    let shown = source.display().to_string();
+    let before = fs::metadata(source).map_err(io(format!("read {shown}")))?;
+    if !before.is_file() {
+        return Err(BlobError::NotAFile(shown));
+    }
+    if before.len() > limit {
+        return Err(BlobError::TooLarge { name: shown, size: before.len(), limit });
+    }
+    let folder = dir.join("blobs").join("partial");
+    fs::create_dir_all(&folder).map_err(io(format!("create {}", folder.display())))?;
+    let temporary = folder.join(format!("new-{}", uuid::Uuid::new_v4()));
+    let result = copy_hashed(source, &temporary, limit).and_then(|(id, size)| {
+        let after = fs::metadata(source).map_err(io(format!("read {shown}")))?;
+        let same = after.len() == before.len() && after.modified().ok() == before.modified().ok();
+        if !same || size != before.len() {
+            return Err(BlobError::Changed(shown.clone()));
+        }
+        place(dir, &temporary, &id)?;
+        Ok((id, size))
+    });
+    if result.is_err() {
+        // Nothing refers to the temporary file yet; if it cannot be removed now, the next start sweeps it.
+        let _ = fs::remove_file(&temporary);
+    }
+    result
+}
+
+fn copy_hashed(source: &Path, target: &Path, limit: u64) -> Result<(BlobId, u64), BlobError> {
+    let mut from = File::open(source).map_err(io(format!("open {}", source.display())))?;
+    let mut to = File::create(target).map_err(io(format!("create {}", target.display())))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut size = 0u64;
+    loop {
+        let count = from.read(&mut buffer).map_err(io(format!("read {}", source.display())))?;
+        if count == 0 {
+            break;
+        }
+        size += count as u64;
+        if size > limit {
+            return Err(BlobError::TooLarge { name: source.display().to_string(), size, limit });
+        }
+        hasher.update(&buffer[..count]);
+        to.write_all(&buffer[..count]).map_err(io(format!("write {}", target.display())))?;
+    }
+    to.sync_all().map_err(io(format!("sync {}", target.display())))?;
+    Ok((hasher.finalize().into(), size))
+}
+
+/// Moves synced bytes to their final name and syncs the folders, so that the name survives a power cut.
+fn place(dir: &Path, from: &Path, id: &BlobId) -> Result<(), StoreError> {
+    let target = path(dir, id);
+    let folder = target.parent().map(Path::to_path_buf).unwrap_or_default();
+    fs::create_dir_all(&folder).map_err(io(format!("create {}", folder.display())))?;
+    fs::rename(from, &target).map_err(io(format!("rename to {}", target.display())))?;
+    for changed in [folder.as_path(), &dir.join("blobs")] {
+        File::open(changed)
+            .and_then(|f| f.sync_all())
+            .map_err(io(format!("sync {}", changed.display())))?;
+    }
+    Ok(())
+}
+
+/// How many bytes of an arriving file are on disk already.
+pub fn partial_len(dir: &Path, id: &BlobId) -> u64 {
+    fs::metadata(partial_path(dir, id)).map(|m| m.len()).unwrap_or(0)
+}
+
+/// Opens an arriving file for appending.
+pub fn open_partial(dir: &Path, id: &BlobId) -> Result<File, StoreError> {
+    let target = partial_path(dir, id);
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder).map_err(io(format!("create {}", folder.display())))?;
+    }
+    File::options().create(true).append(true).open(&target).map_err(io(format!("open {}", target.display())))
+}
+
+/// Verifies an arriving file that has all its bytes, and puts it in place. A mismatch throws it away.
+pub fn complete(dir: &Path, id: &BlobId) -> Result<(), BlobError> {
+    let partial = partial_path(dir, id);
+    let file = File::open(&partial).map_err(io(format!("open {}", partial.display())))?;
+    file.sync_all().map_err(io(format!("sync {}", partial.display())))?;
+    let mut hasher = Sha256::new();
+    let mut reader = std::io::BufReader::with_capacity(CHUNK, file);
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = reader.read(&mut buffer).map_err(io(format!("read {}", partial.display())))?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+    }
+    let found: BlobId = hasher.finalize().into();
+    if found != *id {
+        fs::remove_file(&partial).map_err(io(format!("remove {}", partial.display())))?;
+        return Err(BlobError::Mismatch);
+    }
+    place(dir, &partial, id)?;
+    Ok(())
+}
+
+/// Removes temporary copies that a crash left behind. Arriving files stay: they are resumed.
+pub fn sweep(dir: &Path) -> Result<(), StoreError> {
+    let folder = dir.join("blobs").join("partial");
+    let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("new-") {
+            fs::remove_file(entry.path()).map_err(io(format!("remove {}", entry.path().display())))?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes a file that a record names: wanted, or present.
+pub fn note(
+    connection: &Connection,
+    id: &BlobId,
+    size: u64,
+    present: bool,
+    at: i64,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO blob (sha256, size, present, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (sha256) DO UPDATE SET present = max(present, ?3), size = ?2",
+        )?
+        .execute(params![id, size as i64, present, at])?;
+    Ok(())
+}
+
+/// Length and presence of a file.
+pub fn state(connection: &Connection, id: &BlobId) -> Result<Option<(u64, bool)>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT size, present FROM blob WHERE sha256 = ?1")?
+        .query_row([id], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))
+        .optional()?)
+}
+
+/// Leaves a file to be sent to a neighbour.
+pub fn owe(connection: &Connection, link: LinkId, id: &BlobId) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO blob_due (link, sha256) VALUES (?1, ?2)")?
+        .execute(params![link.0, id])?;
+    Ok(())
+}
+
+/// The files that a neighbour needs and that are here, smallest first.
+pub fn due(connection: &Connection, link: LinkId) -> Result<Vec<(BlobId, u64)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT b.sha256, b.size FROM blob_due d JOIN blob b ON b.sha256 = d.sha256
+         WHERE d.link = ?1 AND b.present = 1 ORDER BY b.size",
+    )?;
+    let rows = statement.query_map([link.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether the neighbour was promised this file, or promised it to us.
+pub fn is_due(connection: &Connection, link: LinkId, id: &BlobId) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM blob_due WHERE link = ?1 AND sha256 = ?2)")?
+        .query_row(params![link.0, id], |row| row.get(0))?)
+}
+
+/// The neighbour has the whole file.
+pub fn settled(connection: &Connection, link: LinkId, id: &BlobId) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM blob_due WHERE link = ?1 AND sha256 = ?2")?
+        .execute(params![link.0, id])?;
+    Ok(())
+}
+
+/// Files present, files wanted, files owed to neighbours, and bytes present.
+pub fn counts(connection: &Connection) -> Result<(u64, u64, u64, u64), StoreError> {
+    Ok(connection.query_row(
+        "SELECT count(*) FILTER (WHERE present = 1), count(*) FILTER (WHERE present = 0),
+                (SELECT count(*) FROM blob_due d JOIN blob b ON b.sha256 = d.sha256 AND b.present = 1),
+                coalesce(sum(size) FILTER (WHERE present = 1), 0)
+         FROM blob",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+    )?)
+}

@@ -1,0 +1,381 @@
+//! Opening the store, the writer thread with group commit, and the pool of readers.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::tx::{Committed, Tx, WriterState};
+use super::{LinkId, StoreError};
+
+/// Oldest SQLite without the WAL-reset defect.
+const MIN_SQLITE: i32 = 3_051_003;
+/// Jobs waiting for the writer; further callers wait.
+const QUEUE: usize = 4096;
+/// Pages of SQLite's cache per connection, in KiB: small, a commune node idles under 48 MiB.
+const CACHE_KIB: i64 = 4096;
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Directory of the database, the blobs and the lock.
+    pub dir: PathBuf,
+    /// Create the store when there is none.
+    pub create: bool,
+    /// Read-only connections.
+    pub readers: usize,
+    /// Most jobs in one commit.
+    pub group_commit_max: usize,
+    /// Pages in the WAL before SQLite moves them into the database.
+    pub wal_checkpoint_pages: u32,
+}
+
+impl StoreOptions {
+    /// Defaults for a directory.
+    pub fn new(dir: impl Into<PathBuf>) -> StoreOptions {
+        StoreOptions {
+            dir: dir.into(),
+            create: false,
+            readers: 2,
+            group_commit_max: 256,
+            wal_checkpoint_pages: 16_000,
+        }
+    }
+}
+
+type Finish = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
+type Job = Box<dyn FnOnce(&mut Tx<'_>) -> Finish + Send>;
+
+/// The store of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: PathBuf,
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    writer: Mutex<Option<thread::JoinHandle<()>>>,
+    readers: Mutex<Vec<Connection>>,
+    reader_slots: tokio::sync::Semaphore,
+    signals: Signals,
+    _lock: File,
+}
+
+/// What changed, for those who wait.
+struct Signals {
+    commits: watch::Sender<u64>,
+    links: Mutex<HashMap<LinkId, watch::Sender<u64>>>,
+    stopped: watch::Sender<bool>,
+}
+
+/// Which process holds a directory, if any.
+pub type LockedBy = Option<String>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while holding one of these short locks leaves plain values behind, never half a change.
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Store {
+    /// Opens the store, brings its format up to date and starts the writer.
+    pub fn open(options: &StoreOptions) -> Result<Store, StoreError> {
+        if rusqlite::version_number() < MIN_SQLITE {
+            return Err(StoreError::OldSqlite { found: rusqlite::version().to_owned() });
+        }
+        let path = options.dir.join("store.db");
+        if options.create {
+            create_dir(&options.dir)?;
+        }
+        if !options.create && !path.exists() {
+            return Err(StoreError::NotInitialised(options.dir.display().to_string()));
+        }
+        let lock_file = take_lock(&options.dir)?;
+        create_dir(&options.dir.join("blobs"))?;
+        let mut connection = Connection::open(&path)?;
+        prepare(&connection, options.wal_checkpoint_pages)?;
+        migrate(&mut connection)?;
+        let readers = (0..options.readers.max(1))
+            .map(|_| open_reader(&path))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let inner = Arc::new(Inner {
+            dir: options.dir.clone(),
+            jobs: Mutex::new(Some(jobs)),
+            writer: Mutex::new(None),
+            reader_slots: tokio::sync::Semaphore::new(readers.len()),
+            readers: Mutex::new(readers),
+            signals: Signals {
+                commits: watch::Sender::new(0),
+                links: Mutex::new(HashMap::new()),
+                stopped: watch::Sender::new(false),
+            },
+            _lock: lock_file,
+        });
+        let state = WriterState::load(&connection)?;
+        let max = options.group_commit_max.max(1);
+        let weak = Arc::downgrade(&inner);
+        let handle = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || write_loop(connection, queue, state, max, &weak))
+            .map_err(|source| StoreError::Io { what: "start the writer thread".to_owned(), source })?;
+        *lock(&inner.writer) = Some(handle);
+        Ok(Store { inner })
+    }
+
+    /// The directory of the store.
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// Runs a job on the writer and answers when its changes are on disk. `Err` from the job rolls back its changes
+    /// only; other jobs of the same commit are not touched.
+    pub async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let sender = lock(&self.inner.jobs).clone().ok_or(StoreError::Stopped)?;
+        sender.send(wrap(job, answer)).await.map_err(|_| StoreError::Stopped)?;
+        drop(sender);
+        answered.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// [`Store::write`] for callers outside the async runtime.
+    pub fn write_blocking<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let sender = lock(&self.inner.jobs).clone().ok_or(StoreError::Stopped)?;
+        sender.blocking_send(wrap(job, answer)).map_err(|_| StoreError::Stopped)?;
+        drop(sender);
+        answered.blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// Runs a query on a read-only connection, on a thread that may block.
+    pub async fn read<T, E, F>(&self, query: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let store = self.clone();
+        let _slot = self.inner.reader_slots.acquire().await.map_err(|_| StoreError::Stopped)?;
+        tokio::task::spawn_blocking(move || store.read_blocking(query))
+            .await
+            .unwrap_or_else(|panic| Err(StoreError::Panicked(panic.to_string()).into()))
+    }
+
+    /// [`Store::read`] on the calling thread.
+    pub fn read_blocking<T, E, F>(&self, query: F) -> Result<T, E>
+    where
+        E: From<StoreError>,
+        F: FnOnce(&Connection) -> Result<T, E>,
+    {
+        let pooled = lock(&self.inner.readers).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => open_reader(&self.inner.dir.join("store.db"))?,
+        };
+        // One snapshot for the whole query, so that an answer never mixes two states.
+        connection.execute_batch("BEGIN").map_err(StoreError::from)?;
+        let result = catch_unwind(AssertUnwindSafe(|| query(&connection)));
+        if connection.execute_batch("COMMIT").is_ok() {
+            lock(&self.inner.readers).push(connection);
+        }
+        result.unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(panic.as_ref())).into()))
+    }
+
+    /// Ticks with every commit.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.inner.signals.commits.subscribe()
+    }
+
+    /// Ticks when a link has something new to send.
+    pub fn link_news(&self, link: LinkId) -> watch::Receiver<u64> {
+        lock(&self.inner.signals.links).entry(link).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    /// Turns true when the writer has stopped for good.
+    pub fn stopped(&self) -> watch::Receiver<bool> {
+        self.inner.signals.stopped.subscribe()
+    }
+
+    /// Finishes the jobs already queued, closes the database and ends the writer thread.
+    pub fn close(&self) {
+        lock(&self.inner.jobs).take();
+        if let Some(writer) = lock(&self.inner.writer).take() {
+            // A writer that panicked has already told its callers that it stopped.
+            let _ = writer.join();
+        }
+        lock(&self.inner.readers).clear();
+    }
+}
+
+fn wrap<T, E, F>(job: F, answer: oneshot::Sender<Result<T, E>>) -> Job
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+{
+    Box::new(move |tx| {
+        let result = match tx.savepoint(job) {
+            Ok(inner) => inner,
+            Err(error) => Err(E::from(error)),
+        };
+        Box::new(move |commit: Result<(), &StoreError>| {
+            let result = match commit {
+                Ok(()) => result,
+                Err(StoreError::Full(what)) => Err(StoreError::Full(what.clone()).into()),
+                Err(_) => Err(StoreError::Stopped.into()),
+            };
+            // Whoever asked may have gone away; the change is on disk all the same.
+            let _ = answer.send(result);
+        })
+    })
+}
+
+fn write_loop(
+    connection: Connection,
+    mut queue: mpsc::Receiver<Job>,
+    mut state: WriterState,
+    max: usize,
+    inner: &std::sync::Weak<Inner>,
+) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut finishes = Vec::new();
+        let outcome = commit_group(&connection, &mut queue, &mut state, first, max, &mut finishes);
+        let fatal = outcome.as_ref().is_err_and(|error| error.is_fatal());
+        if let Err(error) = &outcome {
+            tracing::error!(%error, fatal, "a commit failed");
+            if let Ok(fresh) = WriterState::load(&connection) {
+                state = fresh;
+            }
+        }
+        let told = outcome.as_ref().map(|_| ());
+        finishes.into_iter().for_each(|finish| finish(told));
+        let Some(inner) = inner.upgrade() else { return };
+        if let Ok(committed) = outcome {
+            inner.signals.tell(&committed);
+        } else if fatal {
+            // After a failed fsync the page is already marked clean: retrying would acknowledge what is not on disk.
+            lock(&inner.jobs).take();
+            inner.signals.stopped.send_replace(true);
+            return;
+        }
+    }
+}
+
+/// One commit for as many jobs as are waiting: a commit costs a sync of the disk, a job hardly anything.
+fn commit_group(
+    connection: &Connection,
+    queue: &mut mpsc::Receiver<Job>,
+    state: &mut WriterState,
+    first: Job,
+    max: usize,
+    finishes: &mut Vec<Finish>,
+) -> Result<Committed, StoreError> {
+    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+        let error = StoreError::from(error);
+        finishes.push(Box::new(|_| drop(first)));
+        return Err(error);
+    }
+    let mut tx = Tx::new(connection, state);
+    let mut next = Some(first);
+    while let Some(job) = next {
+        finishes.push(job(&mut tx));
+        next = if finishes.len() < max { queue.try_recv().ok() } else { None };
+    }
+    let committed = tx.finish();
+    match connection.execute_batch("COMMIT") {
+        Ok(()) => Ok(committed),
+        Err(error) => {
+            // When COMMIT itself has rolled back there is nothing left to undo.
+            let _ = connection.execute_batch("ROLLBACK");
+            Err(error.into())
+        }
+    }
+}
+
+impl Signals {
+    fn tell(&self, committed: &Committed) {
+        self.commits.send_modify(|n| *n += 1);
+        let mut links = lock(&self.links);
+        for link in &committed.links {
+            links.entry(*link).or_insert_with(|| watch::Sender::new(0)).send_modify(|n| *n += 1);
+        }
+    }
+}
+
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown panic".to_owned())
+}
+
+fn prepare(connection: &Connection, checkpoint_pages: u32) -> Result<(), StoreError> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", checkpoint_pages)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB * 4)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let steps = [M::up(include_str!("migrations/0001_first.sql"))];
+    let known = steps.len() as i64;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::NewerStore { found, known });
+    }
+    Migrations::from_slice(&steps).to_latest(connection)?;
+    Ok(())
+}
+
+fn create_dir(dir: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(dir)
+        .map_err(|source| StoreError::Io { what: format!("create {}", dir.display()), source })
+}
+
+/// Takes the directory's lock before SQLite is touched; the kernel gives it back however the process ends.
+fn take_lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let io = |source| StoreError::Io { what: format!("lock {}", path.display()), source };
+    let mut file =
+        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+    if file.try_lock().is_err() {
+        let mut pid = String::new();
+        let _ = file.read_to_string(&mut pid);
+        return Err(StoreError::Locked { path: dir.display().to_string(), pid: pid.trim().to_owned() });
+    }
+    file.set_len(0).map_err(io)?;
+    write!(file, "{}", std::process::id()).map_err(io)?;
+    Ok(file)
+}

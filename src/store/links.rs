@@ -1,0 +1,533 @@
+//! Neighbours, and per neighbour and record what both sides know of each other's state.
+
+use nqsync_core::model::{Lane, NodeId, UnitId};
+use nqsync_core::sync::{Context, Digest, Incarnation};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::records::{self, COLUMNS, Rec, Stored};
+
+/// Row number of a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub i64);
+
+/// Which end of a link the neighbour is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The neighbour is our parent.
+    Upstream,
+    /// The neighbour is one of our children.
+    Downstream,
+}
+
+/// A position in the batches of one direction: how many, their running hash, and the hash before the last one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Number of the last batch.
+    pub batch: u64,
+    /// Running hash after it.
+    pub hash: Vec<u8>,
+    /// Running hash before it.
+    pub before: Vec<u8>,
+}
+
+/// Everything kept about a neighbour.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // Columns of the table `link`, documented there.
+pub struct LinkRow {
+    pub link: LinkId,
+    pub node: NodeId,
+    pub role: Role,
+    pub up: Position,
+    pub down: Position,
+    pub peer_head: Option<Incarnation>,
+    pub last_attempt_at: Option<i64>,
+    pub last_contact_at: Option<i64>,
+    pub last_success_at: Option<i64>,
+    pub last_error: Option<String>,
+    pub refused: bool,
+    pub clock_ahead_ms: Option<i64>,
+    pub version: Option<String>,
+    pub agrees: Option<bool>,
+    pub forks: i64,
+}
+
+/// A direction of travel, seen from the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Child to parent.
+    Up,
+    /// Parent to child.
+    Down,
+}
+
+/// One thing waiting to be sent.
+#[derive(Clone, Debug)]
+pub enum Due {
+    /// A record's present state.
+    Record(Box<Stored>),
+    /// The record left the peer's scope.
+    Left(Rec, Uuid, nqsync_core::model::Kind),
+}
+
+fn position(row: &Row<'_>, at: usize) -> rusqlite::Result<Position> {
+    Ok(Position { batch: row.get::<_, i64>(at)? as u64, hash: row.get(at + 1)?, before: row.get(at + 2)? })
+}
+
+fn link_row(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
+    let node: [u8; 16] = row.get(1)?;
+    let role: String = row.get(2)?;
+    let head: Option<[u8; 16]> = row.get(9)?;
+    Ok(LinkRow {
+        link: LinkId(row.get(0)?),
+        node: NodeId(Uuid::from_bytes(node)),
+        role: if role == "upstream" { Role::Upstream } else { Role::Downstream },
+        up: position(row, 3)?,
+        down: position(row, 6)?,
+        peer_head: head.map(Incarnation),
+        last_attempt_at: row.get(10)?,
+        last_contact_at: row.get(11)?,
+        last_success_at: row.get(12)?,
+        last_error: row.get(13)?,
+        refused: row.get::<_, i64>(14)? != 0,
+        clock_ahead_ms: row.get(15)?,
+        version: row.get(16)?,
+        agrees: row.get::<_, Option<i64>>(17)?.map(|n| n != 0),
+        forks: row.get(18)?,
+    })
+}
+
+const LINK_COLUMNS: &str = "link, node, role, up_batch, up_hash, up_before, down_batch, down_hash, down_before,
+    peer_head, last_attempt_at, last_contact_at, last_success_at, last_error, refused, clock_ahead_ms, version,
+    agrees, forks";
+
+/// All neighbours with everything kept about them.
+pub fn rows(connection: &Connection) -> Result<Vec<LinkRow>, StoreError> {
+    let sql = format!("SELECT {LINK_COLUMNS} FROM link ORDER BY link");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([], link_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One neighbour.
+pub fn row(connection: &Connection, link: LinkId) -> Result<LinkRow, StoreError> {
+    let sql = format!("SELECT {LINK_COLUMNS} FROM link WHERE link = ?1");
+    Ok(connection.prepare_cached(&sql)?.query_row([link.0], link_row)?)
+}
+
+/// The neighbour with this node id.
+pub fn find(connection: &Connection, node: NodeId) -> Result<Option<LinkId>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT link FROM link WHERE node = ?1")?
+        .query_row([node.0.as_bytes()], |row| row.get(0).map(LinkId))
+        .optional()?)
+}
+
+pub(super) fn all(connection: &Connection) -> Result<Vec<(LinkId, NodeId, Role)>, StoreError> {
+    Ok(rows(connection)?.into_iter().map(|row| (row.link, row.node, row.role)).collect())
+}
+
+/// Adds a neighbour, or finds the one there is. An upstream under a new node id takes the old one's place.
+pub fn ensure(connection: &Connection, node: NodeId, role: Role) -> Result<LinkId, StoreError> {
+    if let Some(link) = find(connection, node)? {
+        return Ok(link);
+    }
+    let role = match role {
+        Role::Upstream => "upstream",
+        Role::Downstream => "downstream",
+    };
+    connection.execute("INSERT INTO link (node, role) VALUES (?1, ?2)", params![node.0.as_bytes(), role])?;
+    Ok(LinkId(connection.last_insert_rowid()))
+}
+
+/// Notes the present digest of a record against what the peer answered for and what it last showed us. Answers
+/// whether the record is now waiting to be sent.
+#[allow(clippy::too_many_arguments)] // One row's columns; a struct would only rename them.
+pub(super) fn note_state(
+    connection: &Connection,
+    link: LinkId,
+    rec: Rec,
+    digest: Digest,
+    theirs: Option<Digest>,
+    admitted: bool,
+    lane: Lane,
+    is_new: bool,
+) -> Result<bool, StoreError> {
+    let lane = lane as i64;
+    let known = if is_new { None } else { load_state(connection, link, rec)? };
+    let Some((ours, known_theirs, scope)) = known else {
+        if !admitted {
+            return Ok(false);
+        }
+        let pending = theirs != Some(digest);
+        connection
+            .prepare_cached(
+                "INSERT INTO link_record (link, rec, theirs, lane, pending) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![link.0, rec.0, theirs.map(|d| d.0), lane, pending])?;
+        return Ok(pending);
+    };
+    if !admitted && theirs.is_none() {
+        // In scope before: the peer is told once, without content. What is on its way from the peer still counts.
+        let announce = scope == 1 && (ours.is_some() || known_theirs.is_some());
+        if scope == 1 {
+            connection
+                .prepare_cached(
+                    "UPDATE link_record SET scope = ?3, pending = ?4, ours = NULL, theirs = NULL, refused = 0, lane = 0
+                     WHERE link = ?1 AND rec = ?2",
+                )?
+                .execute(params![link.0, rec.0, if announce { 2 } else { 0 }, announce])?;
+        }
+        return Ok(announce || scope == 2);
+    }
+    if !admitted {
+        return Ok(false);
+    }
+    let theirs = theirs.or(known_theirs);
+    let pending = Some(digest) != ours && Some(digest) != theirs;
+    connection
+        .prepare_cached(
+            "UPDATE link_record SET scope = 1, theirs = ?3, lane = ?4, pending = ?5,
+                refused = CASE WHEN ?5 THEN 0 ELSE refused END
+             WHERE link = ?1 AND rec = ?2",
+        )?
+        .execute(params![link.0, rec.0, theirs.map(|d| d.0), lane, pending])?;
+    Ok(pending)
+}
+
+type State = (Option<Digest>, Option<Digest>, i64);
+
+fn load_state(connection: &Connection, link: LinkId, rec: Rec) -> Result<Option<State>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT ours, theirs, scope FROM link_record WHERE link = ?1 AND rec = ?2")?
+        .query_row(params![link.0, rec.0], |row| {
+            let digest = |bytes: Option<[u8; 16]>| bytes.map(Digest);
+            Ok((digest(row.get(0)?), digest(row.get(1)?), row.get(2)?))
+        })
+        .optional()?)
+}
+
+/// Whether the record ever was, or is, in the scope of the link.
+pub fn ever_in_scope(connection: &Connection, link: LinkId, rec: Rec) -> Result<bool, StoreError> {
+    Ok(load_state(connection, link, rec)?.is_some())
+}
+
+/// What waits for a peer, assignments first, at most `limit` things after `skip` (row, for a second batch prepared
+/// while the first is under way).
+pub fn due(
+    connection: &Connection,
+    link: LinkId,
+    after: (i64, i64),
+    limit: usize,
+) -> Result<Vec<(i64, Due)>, StoreError> {
+    let columns: Vec<String> = COLUMNS.split(", ").map(|name| format!("r.{name}")).collect();
+    let sql = format!(
+        "SELECT {}, lr.scope, lr.lane FROM link_record lr CROSS JOIN record r ON r.rec = lr.rec
+         WHERE lr.link = ?1 AND lr.pending = 1 AND (lr.lane, lr.rec) > (?2, ?3)
+         ORDER BY lr.lane, lr.rec LIMIT ?4",
+        columns.join(", ")
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![link.0, after.0, after.1, limit as i64], |row| {
+        Ok((records::raw_row(row)?, row.get::<_, i64>(7)?, row.get::<_, i64>(8)?))
+    })?;
+    let mut due = Vec::new();
+    for row in rows {
+        let (raw, scope, lane) = row?;
+        let stored = records::understand(raw)?;
+        let item = match scope {
+            2 => Due::Left(stored.rec, stored.record.key().id, stored.record.key().kind),
+            _ => Due::Record(Box::new(stored)),
+        };
+        due.push((lane, item));
+    }
+    Ok(due)
+}
+
+/// Number of things that wait for a peer, up to `cap`.
+pub fn due_count(connection: &Connection, link: LinkId) -> Result<u64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM link_record WHERE link = ?1 AND pending = 1")?
+        .query_row([link.0], |row| row.get(0))?)
+}
+
+/// Whether anything waits for a peer.
+pub fn has_due(connection: &Connection, link: LinkId) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM link_record WHERE link = ?1 AND pending = 1)
+                OR EXISTS (SELECT 1 FROM receipt_due WHERE link = ?1)",
+        )?
+        .query_row([link.0], |row| row.get(0))?)
+}
+
+/// The peer answered for this very state: joined it, or set it aside.
+pub fn answered(
+    connection: &Connection,
+    link: LinkId,
+    rec: Rec,
+    digest: Digest,
+    refused: bool,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE link_record SET ours = ?3, refused = ?4,
+                pending = (SELECT r.digest FROM record r WHERE r.rec = link_record.rec) IS NOT ?3
+                    AND (SELECT r.digest FROM record r WHERE r.rec = link_record.rec) IS NOT theirs
+             WHERE link = ?1 AND rec = ?2 AND scope = 1",
+        )?
+        .execute(params![link.0, rec.0, digest.0, refused])?;
+    Ok(())
+}
+
+/// The peer knows that the record left its scope.
+pub fn left_announced(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE link_record SET scope = 0, pending = 0 WHERE link = ?1 AND rec = ?2 AND scope = 2",
+        )?
+        .execute(params![link.0, rec.0])?;
+    Ok(())
+}
+
+/// The peer told that a record left our scope: its unsent writes still go up, nothing else changes.
+pub fn left_by_peer(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE link_record SET theirs = NULL WHERE link = ?1 AND rec = ?2")?
+        .execute(params![link.0, rec.0])?;
+    Ok(())
+}
+
+/// Forgets what the peer answered for and showed: everything in scope is offered again.
+pub fn forget(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE link_record SET ours = NULL, theirs = NULL, refused = 0, pending = 1 WHERE link = ?1 AND scope = 1",
+        [link.0],
+    )?;
+    Ok(())
+}
+
+/// Offers one record to the peer again, for `quarantine retry`.
+pub fn offer_again(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE link_record SET ours = NULL, refused = 0, pending = 1 WHERE link = ?1 AND rec = ?2 AND scope = 1",
+        params![link.0, rec.0],
+    )?;
+    Ok(())
+}
+
+/// Sets a direction's position.
+pub fn set_position(
+    connection: &Connection,
+    link: LinkId,
+    direction: Direction,
+    position: &Position,
+) -> Result<(), StoreError> {
+    let sql = match direction {
+        Direction::Up => "UPDATE link SET up_batch = ?2, up_hash = ?3, up_before = ?4 WHERE link = ?1",
+        Direction::Down => "UPDATE link SET down_batch = ?2, down_hash = ?3, down_before = ?4 WHERE link = ?1",
+    };
+    connection.prepare_cached(sql)?.execute(params![
+        link.0,
+        position.batch as i64,
+        position.hash,
+        position.before
+    ])?;
+    Ok(())
+}
+
+/// What a contact taught about the peer.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)] // Columns of the table `link`, documented there.
+pub struct Contact {
+    pub at: i64,
+    pub peer_head: Option<Incarnation>,
+    pub clock_ahead_ms: Option<i64>,
+    pub version: Option<String>,
+}
+
+/// Notes a contact.
+pub fn note_contact(connection: &Connection, link: LinkId, contact: &Contact) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE link SET last_contact_at = ?2, peer_head = coalesce(?3, peer_head),
+                clock_ahead_ms = coalesce(?4, clock_ahead_ms), version = coalesce(?5, version)
+             WHERE link = ?1",
+        )?
+        .execute(params![
+            link.0,
+            contact.at,
+            contact.peer_head.map(|i| i.0),
+            contact.clock_ahead_ms,
+            contact.version
+        ])?;
+    Ok(())
+}
+
+/// Notes an attempt that failed, in words for the operator; `refused`: trying again will not help.
+pub fn note_failure(
+    connection: &Connection,
+    link: LinkId,
+    at: i64,
+    error: &str,
+    refused: bool,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE link SET last_attempt_at = ?2, last_error = ?3, refused = ?4 WHERE link = ?1")?
+        .execute(params![link.0, at, error, refused])?;
+    Ok(())
+}
+
+/// Notes a session that went through; `agrees`: both sides hold the same.
+pub fn note_success(
+    connection: &Connection,
+    link: LinkId,
+    at: i64,
+    agrees: Option<bool>,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE link SET last_attempt_at = ?2, last_contact_at = ?2, last_success_at = ?2, last_error = NULL,
+                refused = 0, agrees = coalesce(?3, agrees)
+             WHERE link = ?1",
+        )?
+        .execute(params![link.0, at, agrees])?;
+    Ok(())
+}
+
+/// Counts a fork of the peer's incarnation chain.
+pub fn note_fork(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
+    connection.execute("UPDATE link SET forks = forks + 1 WHERE link = ?1", [link.0])?;
+    Ok(())
+}
+
+/// Order-independent digest over what both sides should hold alike: the records in scope that neither side set
+/// aside. A walk over the link's index, so it is asked for only when a session moved something.
+pub fn agreement(connection: &Connection, link: LinkId) -> Result<(u64, [u8; 16]), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT r.digest FROM link_record lr JOIN record r ON r.rec = lr.rec
+         WHERE lr.link = ?1 AND lr.scope = 1 AND lr.refused = 0
+           AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.link = lr.link AND q.direction = 'in' AND q.record = r.id)",
+    )?;
+    let mut sum = [0u8; 16];
+    let mut count = 0;
+    let mut rows = statement.query([link.0])?;
+    while let Some(row) = rows.next()? {
+        let digest: [u8; 16] = row.get(0)?;
+        sum.iter_mut().zip(digest).for_each(|(a, b)| *a ^= b);
+        count += 1;
+    }
+    Ok((count, sum))
+}
+
+/// Notes that the node serving `unit` holds `extent` of a record. Answers whether that is news.
+pub fn note_receipt(
+    connection: &Connection,
+    rec: Rec,
+    unit: UnitId,
+    extent: &Context,
+    at: i64,
+) -> Result<bool, StoreError> {
+    let known: Option<String> = connection
+        .prepare_cached("SELECT extent FROM receipt WHERE rec = ?1 AND unit = ?2")?
+        .query_row(params![rec.0, unit.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    let mut merged: Context =
+        known.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    if known.is_some() && merged.covers(extent) {
+        return Ok(false);
+    }
+    merged.extend(extent);
+    let text = serde_json::to_string(&merged).map_err(|e| StoreError::Damaged(e.to_string()))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO receipt (rec, unit, extent, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (rec, unit) DO UPDATE SET extent = ?3, at = ?4",
+        )?
+        .execute(params![rec.0, unit.0.as_bytes(), text, at])?;
+    Ok(true)
+}
+
+/// Leaves a receipt to be told to a neighbour.
+pub fn owe_receipt(connection: &Connection, link: LinkId, rec: Rec, unit: UnitId) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO receipt_due (link, rec, unit) VALUES (?1, ?2, ?3)")?
+        .execute(params![link.0, rec.0, unit.0.as_bytes()])?;
+    Ok(())
+}
+
+/// One receipt to be told.
+#[derive(Clone, Debug)]
+pub struct OwedReceipt {
+    /// The record's row.
+    pub rec: Rec,
+    /// The record's id.
+    pub id: Uuid,
+    /// The unit whose node holds it.
+    pub unit: UnitId,
+    /// What it holds.
+    pub extent: Context,
+    /// Since when.
+    pub at: i64,
+}
+
+/// Receipts to be told to a neighbour.
+pub fn receipts_due(
+    connection: &Connection,
+    link: LinkId,
+    limit: usize,
+) -> Result<Vec<OwedReceipt>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.rec, rec.id, d.unit, r.extent, r.at FROM receipt_due d
+         JOIN receipt r ON r.rec = d.rec AND r.unit = d.unit JOIN record rec ON rec.rec = d.rec
+         WHERE d.link = ?1 LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![link.0, limit as i64], |row| {
+        let (id, unit): ([u8; 16], [u8; 16]) = (row.get(1)?, row.get(2)?);
+        let extent: String = row.get(3)?;
+        Ok(OwedReceipt {
+            rec: Rec(row.get(0)?),
+            id: Uuid::from_bytes(id),
+            unit: UnitId(Uuid::from_bytes(unit)),
+            extent: serde_json::from_str(&extent).unwrap_or_default(),
+            at: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The neighbour knows these receipts.
+pub fn receipts_told(
+    connection: &Connection,
+    link: LinkId,
+    told: &[(Rec, UnitId)],
+) -> Result<(), StoreError> {
+    for (rec, unit) in told {
+        connection
+            .prepare_cached("DELETE FROM receipt_due WHERE link = ?1 AND rec = ?2 AND unit = ?3")?
+            .execute(params![link.0, rec.0, unit.0.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// The receipts of a record: unit, extent, since when.
+pub fn receipts(connection: &Connection, rec: Rec) -> Result<Vec<(UnitId, Context, i64)>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT unit, extent, at FROM receipt WHERE rec = ?1 ORDER BY at")?;
+    let rows = statement.query_map([rec.0], |row| {
+        let unit: [u8; 16] = row.get(0)?;
+        let extent: String = row.get(1)?;
+        Ok((UnitId(Uuid::from_bytes(unit)), serde_json::from_str(&extent).unwrap_or_default(), row.get(2)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether the peer answered for the present state of a record without setting it aside.
+pub fn accepted_by_peer(connection: &Connection, link: LinkId, rec: Rec) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM link_record WHERE link = ?1 AND rec = ?2 AND pending = 0 AND refused = 0 AND scope = 1)",
+        )?
+        .query_row(params![link.0, rec.0], |row| row.get(0))?)
+}

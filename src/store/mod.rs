@@ -1,0 +1,103 @@
+//! Everything that is on disk: one SQLite database, written by one thread, and a folder of blobs.
+//!
+//! Invariants: what [`Store::write`] answered is committed with `synchronous=FULL`; nothing in this process but
+//! SQLite opens the database files; a second process is kept out by a lock file of our own, taken before SQLite
+//! is touched. All SQL of the project is in this module.
+
+pub mod audit;
+pub mod blobs;
+mod engine;
+pub mod links;
+pub mod nodes;
+pub mod queries;
+pub mod quarantine;
+pub mod records;
+mod tx;
+
+pub use engine::{LockedBy, Store, StoreOptions};
+pub use links::{LinkId, LinkRow, Role};
+pub use records::{Rec, Stored};
+pub use tx::Tx;
+
+/// What can go wrong with the store, by what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds the directory.
+    #[error("{path} is in use by another nqsync (pid {pid}); stop it first, or talk to it through its socket")]
+    Locked {
+        /// The directory.
+        path: String,
+        /// The process that holds it, as it wrote itself down.
+        pid: String,
+    },
+    /// No store in this directory.
+    #[error("{0} holds no nqsync store; run `nqsync init` first")]
+    NotInitialised(String),
+    /// The linked SQLite has the WAL-reset defect.
+    #[error("SQLite {found} is linked; 3.51.3 or later is required, because earlier ones can corrupt a WAL database")]
+    OldSqlite {
+        /// What is linked.
+        found: String,
+    },
+    /// Written by a newer version.
+    #[error("this store has format {found}, this program knows up to {known}; install the newer nqsync that wrote it")]
+    NewerStore {
+        /// Format of the store.
+        found: i64,
+        /// Greatest format known here.
+        known: i64,
+    },
+    /// No room: refused, nothing changed, reads go on.
+    #[error("the disk is full; nothing was changed; free some space under {0} and try again")]
+    Full(String),
+    /// SQLite failed.
+    #[error("the store failed: {0}")]
+    Sqlite(#[source] rusqlite::Error),
+    /// Data in the store cannot be read: never taken for a deletion.
+    #[error("damaged data in the store: {0}")]
+    Damaged(String),
+    /// The file system failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was done to which file.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The writer has stopped after a failure it must not go on from; the service has to restart from disk.
+    #[error("the store has stopped after a write failure; restart nqsync")]
+    Stopped,
+    /// A job panicked; its changes were rolled back.
+    #[error("an internal error was caught and its changes rolled back: {0}")]
+    Panicked(String),
+    /// Migration of the schema failed.
+    #[error("cannot bring the store to this version's format: {0}")]
+    Migration(#[from] rusqlite_migration::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full("the data directory".to_owned()),
+            _ => StoreError::Sqlite(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether going on could acknowledge what is not on disk: the process must restart from disk.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            StoreError::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    rusqlite::ErrorCode::SystemIoFailure
+                        | rusqlite::ErrorCode::DatabaseCorrupt
+                        | rusqlite::ErrorCode::NotADatabase
+                )
+            ),
+            StoreError::Stopped => true,
+            _ => false,
+        }
+    }
+}

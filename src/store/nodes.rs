@@ -1,0 +1,128 @@
+//! Downstream nodes and enrolment tokens.
+
+use nqsync_core::model::{NodeId, UnitId};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::StoreError;
+
+/// A downstream node: who may connect, by the pin of its key.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // Columns of the table `node`, documented there.
+pub struct NodeRow {
+    pub node: NodeId,
+    pub unit: UnitId,
+    pub pin: [u8; 32],
+    pub certificate: String,
+    pub enrolled_at: i64,
+    pub revoked_at: Option<i64>,
+    pub reason: Option<String>,
+}
+
+/// An enrolment token as the parent keeps it.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // Columns of the table `token`, documented there.
+pub struct TokenRow {
+    pub hash: [u8; 32],
+    pub unit: UnitId,
+    pub created_at: i64,
+    pub expires_at: i64,
+    pub used_at: Option<i64>,
+}
+
+fn node_row(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
+    let (node, unit): ([u8; 16], [u8; 16]) = (row.get(0)?, row.get(1)?);
+    Ok(NodeRow {
+        node: NodeId(Uuid::from_bytes(node)),
+        unit: UnitId(Uuid::from_bytes(unit)),
+        pin: row.get(2)?,
+        certificate: row.get(3)?,
+        enrolled_at: row.get(4)?,
+        revoked_at: row.get(5)?,
+        reason: row.get(6)?,
+    })
+}
+
+/// All downstream nodes, revoked ones too.
+pub fn all(connection: &Connection) -> Result<Vec<NodeRow>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT node, unit, pin, certificate, enrolled_at, revoked_at, reason FROM node ORDER BY enrolled_at",
+    )?;
+    let rows = statement.query_map([], node_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Adds a downstream node.
+pub fn insert(connection: &Connection, node: &NodeRow) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO node (node, unit, pin, certificate, enrolled_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            node.node.0.as_bytes(),
+            node.unit.0.as_bytes(),
+            node.pin,
+            node.certificate,
+            node.enrolled_at
+        ],
+    )?;
+    Ok(())
+}
+
+/// Revokes a node, or takes a revocation back (`at` is `None`).
+pub fn set_revoked(
+    connection: &Connection,
+    node: NodeId,
+    at: Option<i64>,
+    reason: &str,
+) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE node SET revoked_at = ?2, reason = ?3 WHERE node = ?1",
+        params![node.0.as_bytes(), at, reason],
+    )?;
+    Ok(())
+}
+
+fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
+    let unit: [u8; 16] = row.get(1)?;
+    Ok(TokenRow {
+        hash: row.get(0)?,
+        unit: UnitId(Uuid::from_bytes(unit)),
+        created_at: row.get(2)?,
+        expires_at: row.get(3)?,
+        used_at: row.get(4)?,
+    })
+}
+
+/// Keeps a new token's hash.
+pub fn insert_token(connection: &Connection, token: &TokenRow) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO token (hash, unit, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        params![token.hash, token.unit.0.as_bytes(), token.created_at, token.expires_at],
+    )?;
+    Ok(())
+}
+
+/// The token with this hash.
+pub fn token(connection: &Connection, hash: &[u8; 32]) -> Result<Option<TokenRow>, StoreError> {
+    Ok(connection
+        .query_row(
+            "SELECT hash, unit, created_at, expires_at, used_at FROM token WHERE hash = ?1",
+            [hash],
+            token_row,
+        )
+        .optional()?)
+}
+
+/// Tokens that can still be used at `now_ms`.
+pub fn open_tokens(connection: &Connection, now_ms: i64) -> Result<Vec<TokenRow>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT hash, unit, created_at, expires_at, used_at FROM token WHERE used_at IS NULL AND expires_at > ?1",
+    )?;
+    let rows = statement.query_map([now_ms], token_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A token works once.
+pub fn use_token(connection: &Connection, hash: &[u8; 32], at: i64) -> Result<(), StoreError> {
+    connection.execute("UPDATE token SET used_at = ?2 WHERE hash = ?1", params![hash, at])?;
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! Records as rows: facts and edits exactly as authored.
+
+use nqsync_core::model::{Key, Kind};
+use nqsync_core::sync::{Digest, Edit, Record};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::StoreError;
+
+/// Row number of a record; local, never leaves the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rec(pub i64);
+
+/// Local marks of a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub i64);
+
+impl Flags {
+    /// An open conflict.
+    pub const CONFLICT: i64 = 1;
+    /// The shown `life` says deleted.
+    pub const DELETED: i64 = 2;
+    /// Read-only here: it left our scope.
+    pub const LEFT: i64 = 4;
+    /// Kept with a remark.
+    pub const REMARK: i64 = 8;
+
+    /// The marks that follow from the record itself.
+    pub fn of(record: &Record) -> Flags {
+        let conflict = if record.conflicts().is_empty() { 0 } else { Flags::CONFLICT };
+        let deleted = if record.is_deleted() { Flags::DELETED } else { 0 };
+        Flags(conflict | deleted)
+    }
+
+    /// Keeps the marks that do not follow from the record. One that is written again is back in scope.
+    pub(super) fn keep_local(&mut self, before: Flags) {
+        self.0 |= before.0 & Flags::REMARK;
+    }
+
+    /// Whether a mark is set.
+    pub fn has(self, mark: i64) -> bool {
+        self.0 & mark != 0
+    }
+}
+
+/// A record with what the store knows of it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Row number.
+    pub rec: Rec,
+    /// The record.
+    pub record: Record,
+    /// Digest of its state.
+    pub digest: Digest,
+    /// Local marks.
+    pub flags: Flags,
+}
+
+pub(super) const COLUMNS: &str = "rec, kind, id, facts, edits, digest, flags";
+
+/// The columns of a row before they are understood.
+pub(super) type RawRow = (i64, i64, Uuid, String, String, [u8; 16], i64);
+
+pub(super) fn raw_row(row: &Row<'_>) -> rusqlite::Result<RawRow> {
+    let id: [u8; 16] = row.get(2)?;
+    Ok((row.get(0)?, row.get(1)?, Uuid::from_bytes(id), row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+}
+
+pub(super) fn understand(raw: RawRow) -> Result<Stored, StoreError> {
+    let (rec, kind, id, facts, edits, digest, flags) = raw;
+    let damaged = |what: String| StoreError::Damaged(format!("record {id}: {what}"));
+    let kind = Kind::from_number(kind).ok_or_else(|| damaged(format!("unknown kind {kind}")))?;
+    let edits: Vec<Edit> =
+        edits.split('\n').map(Edit::parse).collect::<Result<_, _>>().map_err(|e| damaged(e.to_string()))?;
+    let record = Record::new(Key { kind, id }, &facts, edits).map_err(|e| damaged(e.to_string()))?;
+    Ok(Stored { rec: Rec(rec), record, digest: Digest(digest), flags: Flags(flags) })
+}
+
+/// Loads one record by its id.
+pub fn load(connection: &Connection, id: Uuid) -> Result<Option<Stored>, StoreError> {
+    let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE id = ?1"]);
+    let raw = connection.prepare_cached(&sql)?.query_row([id.as_bytes()], raw_row).optional()?;
+    raw.map(understand).transpose()
+}
+
+/// Loads one record by its row number.
+pub fn load_rec(connection: &Connection, rec: Rec) -> Result<Option<Stored>, StoreError> {
+    let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE rec = ?1"]);
+    let raw = connection.prepare_cached(&sql)?.query_row([rec.0], raw_row).optional()?;
+    raw.map(understand).transpose()
+}
+
+/// Records after a row number, in order.
+pub fn page(connection: &Connection, after: Rec, limit: u32) -> Result<Vec<Stored>, StoreError> {
+    let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE rec > ?1 ORDER BY rec LIMIT ?2"]);
+    select(connection, &sql, params![after.0, limit])
+}
+
+/// All records of a kind.
+pub fn of_kind(connection: &Connection, kind: Kind) -> Result<Vec<Stored>, StoreError> {
+    let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE kind = ?1 ORDER BY rec"]);
+    select(connection, &sql, params![kind.number()])
+}
+
+/// The records of a kind that are about another one: the reports of a task, the verdicts of a report, …
+pub fn about(connection: &Connection, kind: Kind, about: Uuid) -> Result<Vec<Stored>, StoreError> {
+    let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE kind = ?1 AND about = ?2 ORDER BY rec"]);
+    select(connection, &sql, params![kind.number(), about.as_bytes()])
+}
+
+/// Records with a mark set.
+pub fn flagged(connection: &Connection, mark: i64) -> Result<Vec<Stored>, StoreError> {
+    let sql =
+        const_format(&["SELECT ", COLUMNS, " FROM record WHERE flags <> 0 AND flags & ?1 ORDER BY rec"]);
+    select(connection, &sql, params![mark])
+}
+
+/// The edits of a record that nothing present needs any more.
+pub fn history(connection: &Connection, rec: Rec) -> Result<Vec<Edit>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT edit FROM history WHERE rec = ?1 ORDER BY replaced_at")?;
+    let rows = statement.query_map([rec.0], |row| row.get::<_, String>(0))?;
+    let mut edits = Vec::new();
+    for row in rows {
+        edits.push(Edit::parse(&row?).map_err(|e| StoreError::Damaged(format!("history: {e}")))?);
+    }
+    Ok(edits)
+}
+
+/// Number of records held.
+pub fn count(connection: &Connection) -> Result<u64, StoreError> {
+    Ok(connection.query_row("SELECT count(*) FROM record", [], |row| row.get(0))?)
+}
+
+pub(super) fn select(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> Result<Vec<Stored>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params, raw_row)?;
+    rows.map(|row| understand(row?)).collect()
+}
+
+pub(super) fn const_format(parts: &[&str]) -> String {
+    parts.concat()
+}
+
+pub(super) fn insert(
+    connection: &Connection,
+    record: &Record,
+    digest: Digest,
+    flags: Flags,
+) -> Result<Rec, StoreError> {
+    let facts = record.facts();
+    connection
+        .prepare_cached(
+            "INSERT INTO record (kind, id, about, period, owner, facts, edits, digest, flags)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            record.key().kind.number(),
+            record.key().id.as_bytes(),
+            facts.about().map(Uuid::into_bytes),
+            facts.period(),
+            facts.owner().map(|unit| unit.0.into_bytes()),
+            record.facts_raw(),
+            edits_text(record),
+            digest.0,
+            flags.0
+        ])?;
+    Ok(Rec(connection.last_insert_rowid()))
+}
+
+pub(super) fn update(
+    connection: &Connection,
+    rec: Rec,
+    record: &Record,
+    digest: Digest,
+    flags: Flags,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE record SET facts = ?2, edits = ?3, digest = ?4, flags = ?5 WHERE rec = ?1")?
+        .execute(params![rec.0, record.facts_raw(), edits_text(record), digest.0, flags.0])?;
+    Ok(())
+}
+
+pub(super) fn keep_history(
+    connection: &Connection,
+    rec: Rec,
+    dropped: &[Edit],
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    for edit in dropped {
+        connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO history (rec, hash, edit, replaced_at) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![rec.0, edit.hash(), edit.raw(), now_ms])?;
+    }
+    Ok(())
+}
+
+/// Adds a remark to a record that was kept although it breaks a domain rule.
+pub fn remark(connection: &Connection, rec: Rec, code: &str, text: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO remark (rec, code, text) VALUES (?1, ?2, ?3)
+             ON CONFLICT (rec, code) DO UPDATE SET text = ?3",
+        )?
+        .execute(params![rec.0, code, text])?;
+    connection
+        .prepare_cached("UPDATE record SET flags = flags | ?2 WHERE rec = ?1")?
+        .execute(params![rec.0, Flags::REMARK])?;
+    Ok(())
+}
+
+/// The remarks of a record: code and text.
+pub fn remarks(connection: &Connection, rec: Rec) -> Result<Vec<(String, String)>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT code, text FROM remark WHERE rec = ?1")?;
+    let rows = statement.query_map([rec.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Marks a record as gone from our scope, or back in it.
+pub fn set_left(connection: &Connection, rec: Rec, left: bool) -> Result<(), StoreError> {
+    let sql = if left {
+        "UPDATE record SET flags = flags | ?2 WHERE rec = ?1"
+    } else {
+        "UPDATE record SET flags = flags & ~?2 WHERE rec = ?1"
+    };
+    connection.prepare_cached(sql)?.execute(params![rec.0, Flags::LEFT])?;
+    Ok(())
+}
+
+fn edits_text(record: &Record) -> String {
+    let edits = record.edits();
+    let mut text = String::with_capacity(edits.iter().map(|e| e.raw().len() + 1).sum());
+    for (index, edit) in edits.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        text.push_str(edit.raw());
+    }
+    text
+}

@@ -1,0 +1,332 @@
+//! The writing transaction: what a job on the writer thread may do, and what it leaves to be sent.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
+use nqsync_core::sync::scope::{self, LinkScope};
+use nqsync_core::sync::{Digest, Edit, Incarnation, Record};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::engine::panic_text;
+use super::links::{self, LinkId, Role};
+use super::records::{self, Flags, Rec, Stored};
+use super::{StoreError, queries};
+
+/// One neighbour as the writer needs it for every record.
+#[derive(Clone, Debug)]
+pub struct LinkState {
+    /// Its row.
+    pub link: LinkId,
+    /// The node at the other end.
+    pub peer: NodeId,
+    /// Upstream or downstream.
+    pub role: Role,
+    /// What may pass.
+    pub scope: Arc<LinkScope>,
+}
+
+impl LinkState {
+    /// Whether a unit is served on the peer's side of this link.
+    pub fn is_beyond(&self, unit: UnitId) -> bool {
+        self.scope.is_below(unit) == (self.role == Role::Downstream)
+    }
+}
+
+/// What the writer keeps in memory between transactions; always a function of the database.
+pub struct WriterState {
+    incarnation: Option<Incarnation>,
+    node: Option<NodeId>,
+    unit: Option<UnitId>,
+    tree: Arc<Tree>,
+    links: Arc<Vec<LinkState>>,
+}
+
+/// What a commit changed, for those who wait.
+pub(super) struct Committed {
+    pub(super) links: BTreeSet<LinkId>,
+}
+
+/// A transaction on the writer thread.
+pub struct Tx<'a> {
+    connection: &'a Connection,
+    state: &'a mut WriterState,
+    news: BTreeSet<LinkId>,
+    tree_changed: bool,
+}
+
+impl WriterState {
+    pub(super) fn load(connection: &Connection) -> Result<WriterState, StoreError> {
+        let tree = Arc::new(queries::load_tree(connection)?);
+        let node = queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
+        let unit = queries::meta(connection, "unit")?.and_then(|text| text.parse().ok());
+        let links = Arc::new(link_states(connection, &tree, node)?);
+        Ok(WriterState { incarnation: None, node, unit, tree, links })
+    }
+}
+
+fn link_states(
+    connection: &Connection,
+    tree: &Tree,
+    node: Option<NodeId>,
+) -> Result<Vec<LinkState>, StoreError> {
+    let mut states = Vec::new();
+    for (link, peer, role) in links::all(connection)? {
+        let child = match role {
+            Role::Downstream => Some(peer),
+            Role::Upstream => node,
+        };
+        let scope = child.map(|child| LinkScope::of_child(tree, child)).unwrap_or_default();
+        states.push(LinkState { link, peer, role, scope: Arc::new(scope) });
+    }
+    Ok(states)
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(connection: &'a Connection, state: &'a mut WriterState) -> Tx<'a> {
+        Tx { connection, state, news: BTreeSet::new(), tree_changed: false }
+    }
+
+    /// Runs a job so that its failure, or its panic, undoes its own changes and nothing else.
+    pub(super) fn savepoint<T, E>(
+        &mut self,
+        job: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<Result<T, E>, StoreError>
+    where
+        E: From<StoreError>,
+    {
+        self.connection.execute_batch("SAVEPOINT job")?;
+        let incarnation = self.state.incarnation;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let value = job(self)?;
+            self.settle_tree()?;
+            Ok::<T, E>(value)
+        }))
+        .unwrap_or_else(|panic| Err(E::from(StoreError::Panicked(panic_text(panic.as_ref())))));
+        if result.is_ok() {
+            self.connection.execute_batch("RELEASE job")?;
+        } else {
+            self.connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+            self.state.incarnation = incarnation;
+            self.reload()?;
+        }
+        Ok(result)
+    }
+
+    pub(super) fn finish(self) -> Committed {
+        Committed { links: self.news }
+    }
+
+    /// The connection, for the queries of this module tree.
+    pub fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    /// The unit tree as this transaction sees it.
+    pub fn tree(&self) -> Arc<Tree> {
+        self.state.tree.clone()
+    }
+
+    /// The neighbours.
+    pub fn links(&self) -> Arc<Vec<LinkState>> {
+        self.state.links.clone()
+    }
+
+    /// One neighbour.
+    pub fn link(&self, link: LinkId) -> Result<LinkState, StoreError> {
+        let found = self.state.links.iter().find(|state| state.link == link).cloned();
+        found.ok_or_else(|| StoreError::Damaged(format!("link {} is gone", link.0)))
+    }
+
+    /// This node.
+    pub fn node(&self) -> Result<NodeId, StoreError> {
+        self.state.node.ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))
+    }
+
+    /// The unit this node was set up for.
+    pub fn unit(&self) -> Result<UnitId, StoreError> {
+        self.state.unit.ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))
+    }
+
+    /// Whether this node itself (not one below it) serves the unit.
+    pub fn serves(&self, unit: UnitId) -> bool {
+        self.state.node.is_some() && self.state.tree.server_of(unit) == self.state.node
+    }
+
+    /// The incarnation of this opening; drawn at its first write, naming its predecessor.
+    pub fn incarnation(&mut self, now_ms: i64) -> Result<Incarnation, StoreError> {
+        if let Some(incarnation) = self.state.incarnation {
+            return Ok(incarnation);
+        }
+        let fresh = Incarnation(*uuid::Uuid::new_v4().as_bytes());
+        let predecessor = queries::last_incarnation(self.connection)?.map(|i| i.0.to_vec());
+        self.connection
+            .prepare_cached("INSERT INTO incarnation (incarnation, predecessor, drawn_at) VALUES (?1, ?2, ?3)")?
+            .execute(params![fresh.0, predecessor, now_ms])?;
+        self.state.incarnation = Some(fresh);
+        Ok(fresh)
+    }
+
+    /// Loads a record.
+    pub fn load(&self, id: uuid::Uuid) -> Result<Option<Stored>, StoreError> {
+        records::load(self.connection, id)
+    }
+
+    /// Saves a record's new state, its history, and what it leaves to be sent. `from` is the link it came by with the
+    /// digest of the state the peer sent.
+    pub fn save(
+        &mut self,
+        record: &Record,
+        before: Option<&Stored>,
+        dropped: &[Edit],
+        from: Option<(LinkId, Digest)>,
+        now_ms: i64,
+    ) -> Result<Rec, StoreError> {
+        let digest = record.digest();
+        let mut flags = Flags::of(record);
+        let rec = match before {
+            None => records::insert(self.connection, record, digest, flags)?,
+            Some(stored) => {
+                flags.keep_local(stored.flags);
+                if stored.digest != digest || stored.flags != flags {
+                    records::update(self.connection, stored.rec, record, digest, flags)?;
+                    records::keep_history(self.connection, stored.rec, dropped, now_ms)?;
+                }
+                stored.rec
+            }
+        };
+        self.offer(rec, record, digest, before.is_none(), from)?;
+        if record.key().kind == Kind::Unit {
+            self.tree_changed = true;
+        }
+        Ok(rec)
+    }
+
+    /// Brings the link rows of one record up to date.
+    fn offer(
+        &mut self,
+        rec: Rec,
+        record: &Record,
+        digest: Digest,
+        is_new: bool,
+        from: Option<(LinkId, Digest)>,
+    ) -> Result<(), StoreError> {
+        let links = self.state.links.clone();
+        if links.is_empty() {
+            return Ok(());
+        }
+        let ends = scope::ends(record, &self.state.tree);
+        let lane = record.key().kind.lane();
+        for link in links.iter() {
+            let theirs = from.filter(|(source, _)| *source == link.link).map(|(_, digest)| digest);
+            let admitted = link.scope.admits(&ends);
+            let pending =
+                links::note_state(self.connection, link.link, rec, digest, theirs, admitted, lane, is_new)?;
+            if pending {
+                self.news.insert(link.link);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells those who wait on a link that there is something for it.
+    pub fn wake(&mut self, link: LinkId) {
+        self.news.insert(link);
+    }
+
+    /// Loads tree, links and identity anew from the database.
+    pub fn reload(&mut self) -> Result<(), StoreError> {
+        let incarnation = self.state.incarnation;
+        *self.state = WriterState::load(self.connection)?;
+        self.state.incarnation = incarnation;
+        self.tree_changed = false;
+        Ok(())
+    }
+
+    /// After units or neighbours changed: the tree anew, and for every link whose units changed, what now passes it.
+    pub fn settle_tree(&mut self) -> Result<(), StoreError> {
+        if !self.tree_changed {
+            return Ok(());
+        }
+        let before = self.state.links.clone();
+        let root_before = self.state.tree.root();
+        self.reload()?;
+        let root_moved = root_before != self.state.tree.root();
+        for link in self.state.links.clone().iter() {
+            let old = before.iter().find(|state| state.link == link.link);
+            if root_moved || old.is_none_or(|state| *state.scope != *link.scope) {
+                self.rescope(link)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks that units or neighbours changed in this transaction.
+    pub fn tree_has_changed(&mut self) {
+        self.tree_changed = true;
+    }
+
+    /// Walks every record once for one link: what entered its scope becomes pending, what left it is announced.
+    fn rescope(&mut self, link: &LinkState) -> Result<(), StoreError> {
+        let mut after = Rec(0);
+        loop {
+            let page = records::page(self.connection, after, 500)?;
+            let Some(last) = page.last() else { break };
+            after = last.rec;
+            for stored in &page {
+                let admitted = link.scope.admits(&scope::ends(&stored.record, &self.state.tree));
+                let lane = stored.record.key().kind.lane();
+                links::note_state(
+                    self.connection,
+                    link.link,
+                    stored.rec,
+                    stored.digest,
+                    None,
+                    admitted,
+                    lane,
+                    false,
+                )?;
+            }
+        }
+        self.news.insert(link.link);
+        Ok(())
+    }
+
+    /// Reads one fact about the store.
+    pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        queries::meta(self.connection, key)
+    }
+
+    /// Writes one fact about the store.
+    pub fn set_meta(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?
+            .execute(params![key, value])?;
+        if matches!(key, "node" | "unit") {
+            self.tree_changed = true;
+        }
+        Ok(())
+    }
+
+    /// The answer given to a request id before, if any.
+    pub fn earlier_answer(&self, request: &str) -> Result<Option<String>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT answer FROM request WHERE id = ?1")?
+            .query_row([request], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Keeps the answer to a request id; answers older than `KEEP_MS` go.
+    pub fn keep_answer(&mut self, request: &str, answer: &str, now_ms: i64) -> Result<(), StoreError> {
+        const KEEP_MS: i64 = 7 * 24 * 3600 * 1000;
+        self.connection
+            .prepare_cached("INSERT OR IGNORE INTO request (id, at, answer) VALUES (?1, ?2, ?3)")?
+            .execute(params![request, now_ms, answer])?;
+        self.connection
+            .prepare_cached("DELETE FROM request WHERE at < ?1")?
+            .execute([now_ms - KEEP_MS])?;
+        Ok(())
+    }
+}
