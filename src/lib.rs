@@ -1,3 +1,4 @@
 //! nqsync: the reporting levels of a government, agreeing over bad lines.
 
 pub mod api;
+pub mod trust;
