@@ -36,5 +36,8 @@ impl Clock {
 
 /// The date of an instant in a zone; instants no calendar holds become its first day.
 pub fn date_of(ms: i64, zone: &TimeZone) -> Date {
-    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone.clone()).date()
+    Timestamp::from_millisecond(ms)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_zoned(zone.clone())
+        .date()
 }

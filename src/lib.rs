@@ -2,4 +2,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod node;
+pub mod server;
 pub mod store;
+pub mod trust;

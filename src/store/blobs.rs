@@ -90,7 +90,11 @@ pub fn take_in(dir: &Path, source: &Path, limit: u64) -> Result<(BlobId, u64), B
         return Err(BlobError::NotAFile(shown));
     }
     if before.len() > limit {
-        return Err(BlobError::TooLarge { name: shown, size: before.len(), limit });
+        return Err(BlobError::TooLarge {
+            name: shown,
+            size: before.len(),
+            limit,
+        });
     }
     let folder = dir.join("blobs").join("partial");
     fs::create_dir_all(&folder).map_err(io(format!("create {}", folder.display())))?;
@@ -118,18 +122,26 @@ fn copy_hashed(source: &Path, target: &Path, limit: u64) -> Result<(BlobId, u64)
     let mut buffer = vec![0; CHUNK];
     let mut size = 0u64;
     loop {
-        let count = from.read(&mut buffer).map_err(io(format!("read {}", source.display())))?;
+        let count = from
+            .read(&mut buffer)
+            .map_err(io(format!("read {}", source.display())))?;
         if count == 0 {
             break;
         }
         size += count as u64;
         if size > limit {
-            return Err(BlobError::TooLarge { name: source.display().to_string(), size, limit });
+            return Err(BlobError::TooLarge {
+                name: source.display().to_string(),
+                size,
+                limit,
+            });
         }
         hasher.update(&buffer[..count]);
-        to.write_all(&buffer[..count]).map_err(io(format!("write {}", target.display())))?;
+        to.write_all(&buffer[..count])
+            .map_err(io(format!("write {}", target.display())))?;
     }
-    to.sync_all().map_err(io(format!("sync {}", target.display())))?;
+    to.sync_all()
+        .map_err(io(format!("sync {}", target.display())))?;
     Ok((hasher.finalize().into(), size))
 }
 
@@ -149,7 +161,9 @@ fn place(dir: &Path, from: &Path, id: &BlobId) -> Result<(), StoreError> {
 
 /// How many bytes of an arriving file are on disk already.
 pub fn partial_len(dir: &Path, id: &BlobId) -> u64 {
-    fs::metadata(partial_path(dir, id)).map(|m| m.len()).unwrap_or(0)
+    fs::metadata(partial_path(dir, id))
+        .map(|m| m.len())
+        .unwrap_or(0)
 }
 
 /// Opens an arriving file for appending.
@@ -158,19 +172,26 @@ pub fn open_partial(dir: &Path, id: &BlobId) -> Result<File, StoreError> {
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).map_err(io(format!("create {}", folder.display())))?;
     }
-    File::options().create(true).append(true).open(&target).map_err(io(format!("open {}", target.display())))
+    File::options()
+        .create(true)
+        .append(true)
+        .open(&target)
+        .map_err(io(format!("open {}", target.display())))
 }
 
 /// Verifies an arriving file that has all its bytes, and puts it in place. A mismatch throws it away.
 pub fn complete(dir: &Path, id: &BlobId) -> Result<(), BlobError> {
     let partial = partial_path(dir, id);
     let file = File::open(&partial).map_err(io(format!("open {}", partial.display())))?;
-    file.sync_all().map_err(io(format!("sync {}", partial.display())))?;
+    file.sync_all()
+        .map_err(io(format!("sync {}", partial.display())))?;
     let mut hasher = Sha256::new();
     let mut reader = std::io::BufReader::with_capacity(CHUNK, file);
     let mut buffer = vec![0; CHUNK];
     loop {
-        let count = reader.read(&mut buffer).map_err(io(format!("read {}", partial.display())))?;
+        let count = reader
+            .read(&mut buffer)
+            .map_err(io(format!("read {}", partial.display())))?;
         if count == 0 {
             break;
         }
@@ -188,10 +209,13 @@ pub fn complete(dir: &Path, id: &BlobId) -> Result<(), BlobError> {
 /// Removes temporary copies that a crash left behind. Arriving files stay: they are resumed.
 pub fn sweep(dir: &Path) -> Result<(), StoreError> {
     let folder = dir.join("blobs").join("partial");
-    let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return Ok(());
+    };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with("new-") {
-            fs::remove_file(entry.path()).map_err(io(format!("remove {}", entry.path().display())))?;
+            fs::remove_file(entry.path())
+                .map_err(io(format!("remove {}", entry.path().display())))?;
         }
     }
     Ok(())
@@ -236,7 +260,9 @@ pub fn due(connection: &Connection, link: LinkId) -> Result<Vec<(BlobId, u64)>, 
         "SELECT b.sha256, b.size FROM blob_due d JOIN blob b ON b.sha256 = d.sha256
          WHERE d.link = ?1 AND b.present = 1 ORDER BY b.size",
     )?;
-    let rows = statement.query_map([link.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+    let rows = statement.query_map([link.0], |row| {
+        Ok((row.get(0)?, row.get::<_, i64>(1)? as u64))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

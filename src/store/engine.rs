@@ -82,21 +82,27 @@ pub type LockedBy = Option<String>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic while holding one of these short locks leaves plain values behind, never half a change.
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl Store {
     /// Opens the store, brings its format up to date and starts the writer.
     pub fn open(options: &StoreOptions) -> Result<Store, StoreError> {
         if rusqlite::version_number() < MIN_SQLITE {
-            return Err(StoreError::OldSqlite { found: rusqlite::version().to_owned() });
+            return Err(StoreError::OldSqlite {
+                found: rusqlite::version().to_owned(),
+            });
         }
         let path = options.dir.join("store.db");
         if options.create {
             create_dir(&options.dir)?;
         }
         if !options.create && !path.exists() {
-            return Err(StoreError::NotInitialised(options.dir.display().to_string()));
+            return Err(StoreError::NotInitialised(
+                options.dir.display().to_string(),
+            ));
         }
         let lock_file = take_lock(&options.dir)?;
         create_dir(&options.dir.join("blobs"))?;
@@ -126,7 +132,10 @@ impl Store {
         let handle = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || write_loop(connection, queue, state, max, &weak))
-            .map_err(|source| StoreError::Io { what: "start the writer thread".to_owned(), source })?;
+            .map_err(|source| StoreError::Io {
+                what: "start the writer thread".to_owned(),
+                source,
+            })?;
         *lock(&inner.writer) = Some(handle);
         Ok(Store { inner })
     }
@@ -146,9 +155,14 @@ impl Store {
     {
         let (answer, answered) = oneshot::channel();
         let sender = lock(&self.inner.jobs).clone().ok_or(StoreError::Stopped)?;
-        sender.send(wrap(job, answer)).await.map_err(|_| StoreError::Stopped)?;
+        sender
+            .send(wrap(job, answer))
+            .await
+            .map_err(|_| StoreError::Stopped)?;
         drop(sender);
-        answered.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        answered
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
     /// [`Store::write`] for callers outside the async runtime.
@@ -160,9 +174,13 @@ impl Store {
     {
         let (answer, answered) = oneshot::channel();
         let sender = lock(&self.inner.jobs).clone().ok_or(StoreError::Stopped)?;
-        sender.blocking_send(wrap(job, answer)).map_err(|_| StoreError::Stopped)?;
+        sender
+            .blocking_send(wrap(job, answer))
+            .map_err(|_| StoreError::Stopped)?;
         drop(sender);
-        answered.blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        answered
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
     /// Runs a query on a read-only connection, on a thread that may block.
@@ -173,7 +191,12 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let store = self.clone();
-        let _slot = self.inner.reader_slots.acquire().await.map_err(|_| StoreError::Stopped)?;
+        let _slot = self
+            .inner
+            .reader_slots
+            .acquire()
+            .await
+            .map_err(|_| StoreError::Stopped)?;
         tokio::task::spawn_blocking(move || store.read_blocking(query))
             .await
             .unwrap_or_else(|panic| Err(StoreError::Panicked(panic.to_string()).into()))
@@ -191,7 +214,9 @@ impl Store {
             None => open_reader(&self.inner.dir.join("store.db"))?,
         };
         // One snapshot for the whole query, so that an answer never mixes two states.
-        connection.execute_batch("BEGIN").map_err(StoreError::from)?;
+        connection
+            .execute_batch("BEGIN")
+            .map_err(StoreError::from)?;
         let result = catch_unwind(AssertUnwindSafe(|| query(&connection)));
         if connection.execute_batch("COMMIT").is_ok() {
             lock(&self.inner.readers).push(connection);
@@ -206,7 +231,10 @@ impl Store {
 
     /// Ticks when a link has something new to send.
     pub fn link_news(&self, link: LinkId) -> watch::Receiver<u64> {
-        lock(&self.inner.signals.links).entry(link).or_insert_with(|| watch::Sender::new(0)).subscribe()
+        lock(&self.inner.signals.links)
+            .entry(link)
+            .or_insert_with(|| watch::Sender::new(0))
+            .subscribe()
     }
 
     /// Turns true when the writer has stopped for good.
@@ -257,7 +285,14 @@ fn write_loop(
 ) {
     while let Some(first) = queue.blocking_recv() {
         let mut finishes = Vec::new();
-        let outcome = commit_group(&connection, &mut queue, &mut state, first, max, &mut finishes);
+        let outcome = commit_group(
+            &connection,
+            &mut queue,
+            &mut state,
+            first,
+            max,
+            &mut finishes,
+        );
         let fatal = outcome.as_ref().is_err_and(|error| error.is_fatal());
         if let Err(error) = &outcome {
             tracing::error!(%error, fatal, "a commit failed");
@@ -297,7 +332,11 @@ fn commit_group(
     let mut next = Some(first);
     while let Some(job) = next {
         finishes.push(job(&mut tx));
-        next = if finishes.len() < max { queue.try_recv().ok() } else { None };
+        next = if finishes.len() < max {
+            queue.try_recv().ok()
+        } else {
+            None
+        };
     }
     let committed = tx.finish();
     match connection.execute_batch("COMMIT") {
@@ -315,7 +354,10 @@ impl Signals {
         self.commits.send_modify(|n| *n += 1);
         let mut links = lock(&self.links);
         for link in &committed.links {
-            links.entry(*link).or_insert_with(|| watch::Sender::new(0)).send_modify(|n| *n += 1);
+            links
+                .entry(*link)
+                .or_insert_with(|| watch::Sender::new(0))
+                .send_modify(|n| *n += 1);
         }
     }
 }
@@ -360,20 +402,33 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 fn create_dir(dir: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(dir)
-        .map_err(|source| StoreError::Io { what: format!("create {}", dir.display()), source })
+    std::fs::create_dir_all(dir).map_err(|source| StoreError::Io {
+        what: format!("create {}", dir.display()),
+        source,
+    })
 }
 
 /// Takes the directory's lock before SQLite is touched; the kernel gives it back however the process ends.
 fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
-    let io = |source| StoreError::Io { what: format!("lock {}", path.display()), source };
-    let mut file =
-        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+    let io = |source| StoreError::Io {
+        what: format!("lock {}", path.display()),
+        source,
+    };
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(io)?;
     if file.try_lock().is_err() {
         let mut pid = String::new();
         let _ = file.read_to_string(&mut pid);
-        return Err(StoreError::Locked { path: dir.display().to_string(), pid: pid.trim().to_owned() });
+        return Err(StoreError::Locked {
+            path: dir.display().to_string(),
+            pid: pid.trim().to_owned(),
+        });
     }
     file.set_len(0).map_err(io)?;
     write!(file, "{}", std::process::id()).map_err(io)?;

@@ -72,7 +72,11 @@ pub enum Due {
 }
 
 fn position(row: &Row<'_>, at: usize) -> rusqlite::Result<Position> {
-    Ok(Position { batch: row.get::<_, i64>(at)? as u64, hash: row.get(at + 1)?, before: row.get(at + 2)? })
+    Ok(Position {
+        batch: row.get::<_, i64>(at)? as u64,
+        hash: row.get(at + 1)?,
+        before: row.get(at + 2)?,
+    })
 }
 
 fn link_row(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
@@ -82,7 +86,11 @@ fn link_row(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
     Ok(LinkRow {
         link: LinkId(row.get(0)?),
         node: NodeId(Uuid::from_bytes(node)),
-        role: if role == "upstream" { Role::Upstream } else { Role::Downstream },
+        role: if role == "upstream" {
+            Role::Upstream
+        } else {
+            Role::Downstream
+        },
         up: position(row, 3)?,
         down: position(row, 6)?,
         peer_head: head.map(Incarnation),
@@ -113,7 +121,9 @@ pub fn rows(connection: &Connection) -> Result<Vec<LinkRow>, StoreError> {
 /// One neighbour.
 pub fn row(connection: &Connection, link: LinkId) -> Result<LinkRow, StoreError> {
     let sql = format!("SELECT {LINK_COLUMNS} FROM link WHERE link = ?1");
-    Ok(connection.prepare_cached(&sql)?.query_row([link.0], link_row)?)
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row([link.0], link_row)?)
 }
 
 /// The neighbour with this node id.
@@ -125,7 +135,10 @@ pub fn find(connection: &Connection, node: NodeId) -> Result<Option<LinkId>, Sto
 }
 
 pub(super) fn all(connection: &Connection) -> Result<Vec<(LinkId, NodeId, Role)>, StoreError> {
-    Ok(rows(connection)?.into_iter().map(|row| (row.link, row.node, row.role)).collect())
+    Ok(rows(connection)?
+        .into_iter()
+        .map(|row| (row.link, row.node, row.role))
+        .collect())
 }
 
 /// Adds a neighbour, or finds the one there is. An upstream under a new node id takes the old one's place.
@@ -137,7 +150,10 @@ pub fn ensure(connection: &Connection, node: NodeId, role: Role) -> Result<LinkI
         Role::Upstream => "upstream",
         Role::Downstream => "downstream",
     };
-    connection.execute("INSERT INTO link (node, role) VALUES (?1, ?2)", params![node.0.as_bytes(), role])?;
+    connection.execute(
+        "INSERT INTO link (node, role) VALUES (?1, ?2)",
+        params![node.0.as_bytes(), role],
+    )?;
     Ok(LinkId(connection.last_insert_rowid()))
 }
 
@@ -155,7 +171,11 @@ pub(super) fn note_state(
     is_new: bool,
 ) -> Result<bool, StoreError> {
     let lane = lane as i64;
-    let known = if is_new { None } else { load_state(connection, link, rec)? };
+    let known = if is_new {
+        None
+    } else {
+        load_state(connection, link, rec)?
+    };
     let Some((ours, known_theirs, scope)) = known else {
         if !admitted {
             return Ok(false);
@@ -198,7 +218,11 @@ pub(super) fn note_state(
 
 type State = (Option<Digest>, Option<Digest>, i64);
 
-fn load_state(connection: &Connection, link: LinkId, rec: Rec) -> Result<Option<State>, StoreError> {
+fn load_state(
+    connection: &Connection,
+    link: LinkId,
+    rec: Rec,
+) -> Result<Option<State>, StoreError> {
     Ok(connection
         .prepare_cached("SELECT ours, theirs, scope FROM link_record WHERE link = ?1 AND rec = ?2")?
         .query_row(params![link.0, rec.0], |row| {
@@ -221,7 +245,10 @@ pub fn due(
     after: (i64, i64),
     limit: usize,
 ) -> Result<Vec<(i64, Due)>, StoreError> {
-    let columns: Vec<String> = COLUMNS.split(", ").map(|name| format!("r.{name}")).collect();
+    let columns: Vec<String> = COLUMNS
+        .split(", ")
+        .map(|name| format!("r.{name}"))
+        .collect();
     let sql = format!(
         "SELECT {}, lr.scope, lr.lane FROM link_record lr CROSS JOIN record r ON r.rec = lr.rec
          WHERE lr.link = ?1 AND lr.pending = 1 AND (lr.lane, lr.rec) > (?2, ?3)
@@ -230,7 +257,11 @@ pub fn due(
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params![link.0, after.0, after.1, limit as i64], |row| {
-        Ok((records::raw_row(row)?, row.get::<_, i64>(7)?, row.get::<_, i64>(8)?))
+        Ok((
+            records::raw_row(row)?,
+            row.get::<_, i64>(7)?,
+            row.get::<_, i64>(8)?,
+        ))
     })?;
     let mut due = Vec::new();
     for row in rows {
@@ -325,8 +356,12 @@ pub fn set_position(
     position: &Position,
 ) -> Result<(), StoreError> {
     let sql = match direction {
-        Direction::Up => "UPDATE link SET up_batch = ?2, up_hash = ?3, up_before = ?4 WHERE link = ?1",
-        Direction::Down => "UPDATE link SET down_batch = ?2, down_hash = ?3, down_before = ?4 WHERE link = ?1",
+        Direction::Up => {
+            "UPDATE link SET up_batch = ?2, up_hash = ?3, up_before = ?4 WHERE link = ?1"
+        }
+        Direction::Down => {
+            "UPDATE link SET down_batch = ?2, down_hash = ?3, down_before = ?4 WHERE link = ?1"
+        }
     };
     connection.prepare_cached(sql)?.execute(params![
         link.0,
@@ -348,7 +383,11 @@ pub struct Contact {
 }
 
 /// Notes a contact.
-pub fn note_contact(connection: &Connection, link: LinkId, contact: &Contact) -> Result<(), StoreError> {
+pub fn note_contact(
+    connection: &Connection,
+    link: LinkId,
+    contact: &Contact,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "UPDATE link SET last_contact_at = ?2, peer_head = coalesce(?3, peer_head),
@@ -374,7 +413,9 @@ pub fn note_failure(
     refused: bool,
 ) -> Result<(), StoreError> {
     connection
-        .prepare_cached("UPDATE link SET last_attempt_at = ?2, last_error = ?3, refused = ?4 WHERE link = ?1")?
+        .prepare_cached(
+            "UPDATE link SET last_attempt_at = ?2, last_error = ?3, refused = ?4 WHERE link = ?1",
+        )?
         .execute(params![link.0, at, error, refused])?;
     Ok(())
 }
@@ -398,7 +439,10 @@ pub fn note_success(
 
 /// Counts a fork of the peer's incarnation chain.
 pub fn note_fork(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
-    connection.execute("UPDATE link SET forks = forks + 1 WHERE link = ?1", [link.0])?;
+    connection.execute(
+        "UPDATE link SET forks = forks + 1 WHERE link = ?1",
+        [link.0],
+    )?;
     Ok(())
 }
 
@@ -433,8 +477,10 @@ pub fn note_receipt(
         .prepare_cached("SELECT extent FROM receipt WHERE rec = ?1 AND unit = ?2")?
         .query_row(params![rec.0, unit.0.as_bytes()], |row| row.get(0))
         .optional()?;
-    let mut merged: Context =
-        known.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let mut merged: Context = known
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
     if known.is_some() && merged.covers(extent) {
         return Ok(false);
     }
@@ -450,7 +496,12 @@ pub fn note_receipt(
 }
 
 /// Leaves a receipt to be told to a neighbour.
-pub fn owe_receipt(connection: &Connection, link: LinkId, rec: Rec, unit: UnitId) -> Result<(), StoreError> {
+pub fn owe_receipt(
+    connection: &Connection,
+    link: LinkId,
+    rec: Rec,
+    unit: UnitId,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached("INSERT OR IGNORE INTO receipt_due (link, rec, unit) VALUES (?1, ?2, ?3)")?
         .execute(params![link.0, rec.0, unit.0.as_bytes()])?;
@@ -512,19 +563,30 @@ pub fn receipts_told(
 }
 
 /// The receipts of a record: unit, extent, since when.
-pub fn receipts(connection: &Connection, rec: Rec) -> Result<Vec<(UnitId, Context, i64)>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT unit, extent, at FROM receipt WHERE rec = ?1 ORDER BY at")?;
+pub fn receipts(
+    connection: &Connection,
+    rec: Rec,
+) -> Result<Vec<(UnitId, Context, i64)>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT unit, extent, at FROM receipt WHERE rec = ?1 ORDER BY at")?;
     let rows = statement.query_map([rec.0], |row| {
         let unit: [u8; 16] = row.get(0)?;
         let extent: String = row.get(1)?;
-        Ok((UnitId(Uuid::from_bytes(unit)), serde_json::from_str(&extent).unwrap_or_default(), row.get(2)?))
+        Ok((
+            UnitId(Uuid::from_bytes(unit)),
+            serde_json::from_str(&extent).unwrap_or_default(),
+            row.get(2)?,
+        ))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Whether the peer answered for the present state of a record without setting it aside.
-pub fn accepted_by_peer(connection: &Connection, link: LinkId, rec: Rec) -> Result<bool, StoreError> {
+pub fn accepted_by_peer(
+    connection: &Connection,
+    link: LinkId,
+    rec: Rec,
+) -> Result<bool, StoreError> {
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM link_record WHERE link = ?1 AND rec = ?2 AND pending = 0 AND refused = 0 AND scope = 1)",

@@ -9,8 +9,8 @@ pub mod blobs;
 mod engine;
 pub mod links;
 pub mod nodes;
-pub mod queries;
 pub mod quarantine;
+pub mod queries;
 pub mod records;
 mod tx;
 
@@ -23,7 +23,9 @@ pub use tx::Tx;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the directory.
-    #[error("{path} is in use by another nqsync (pid {pid}); stop it first, or talk to it through its socket")]
+    #[error(
+        "{path} is in use by another nqsync (pid {pid}); stop it first, or talk to it through its socket"
+    )]
     Locked {
         /// The directory.
         path: String,
@@ -34,13 +36,17 @@ pub enum StoreError {
     #[error("{0} holds no nqsync store; run `nqsync init` first")]
     NotInitialised(String),
     /// The linked SQLite has the WAL-reset defect.
-    #[error("SQLite {found} is linked; 3.51.3 or later is required, because earlier ones can corrupt a WAL database")]
+    #[error(
+        "SQLite {found} is linked; 3.51.3 or later is required, because earlier ones can corrupt a WAL database"
+    )]
     OldSqlite {
         /// What is linked.
         found: String,
     },
     /// Written by a newer version.
-    #[error("this store has format {found}, this program knows up to {known}; install the newer nqsync that wrote it")]
+    #[error(
+        "this store has format {found}, this program knows up to {known}; install the newer nqsync that wrote it"
+    )]
     NewerStore {
         /// Format of the store.
         found: i64,
@@ -78,7 +84,9 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full("the data directory".to_owned()),
+            Some(rusqlite::ErrorCode::DiskFull) => {
+                StoreError::Full("the data directory".to_owned())
+            }
             _ => StoreError::Sqlite(error),
         }
     }

@@ -96,7 +96,12 @@ fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
 pub fn insert_token(connection: &Connection, token: &TokenRow) -> Result<(), StoreError> {
     connection.execute(
         "INSERT INTO token (hash, unit, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        params![token.hash, token.unit.0.as_bytes(), token.created_at, token.expires_at],
+        params![
+            token.hash,
+            token.unit.0.as_bytes(),
+            token.created_at,
+            token.expires_at
+        ],
     )?;
     Ok(())
 }
@@ -123,6 +128,9 @@ pub fn open_tokens(connection: &Connection, now_ms: i64) -> Result<Vec<TokenRow>
 
 /// A token works once.
 pub fn use_token(connection: &Connection, hash: &[u8; 32], at: i64) -> Result<(), StoreError> {
-    connection.execute("UPDATE token SET used_at = ?2 WHERE hash = ?1", params![hash, at])?;
+    connection.execute(
+        "UPDATE token SET used_at = ?2 WHERE hash = ?1",
+        params![hash, at],
+    )?;
     Ok(())
 }

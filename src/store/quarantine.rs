@@ -93,8 +93,14 @@ pub fn clear(
     record: Uuid,
 ) -> Result<(), StoreError> {
     connection
-        .prepare_cached("DELETE FROM quarantine WHERE direction = ?1 AND link = ?2 AND record = ?3")?
-        .execute(params![if incoming { "in" } else { "out" }, link.0, record.as_bytes()])?;
+        .prepare_cached(
+            "DELETE FROM quarantine WHERE direction = ?1 AND link = ?2 AND record = ?3",
+        )?
+        .execute(params![
+            if incoming { "in" } else { "out" },
+            link.0,
+            record.as_bytes()
+        ])?;
     Ok(())
 }
 

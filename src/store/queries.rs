@@ -20,7 +20,9 @@ pub fn load_tree(connection: &Connection) -> Result<Tree, StoreError> {
     let today = meta(connection, "today")?.and_then(|text| text.parse().ok());
     let today = today.unwrap_or(jiff::civil::Date::MAX);
     let units = records::of_kind(connection, Kind::Unit)?;
-    Ok(Tree::new(units.iter().filter_map(|stored| UnitInfo::read(&stored.record, today))))
+    Ok(Tree::new(units.iter().filter_map(|stored| {
+        UnitInfo::read(&stored.record, today)
+    })))
 }
 
 /// The latest incarnation of this store.
@@ -30,8 +32,8 @@ pub fn last_incarnation(connection: &Connection) -> Result<Option<Incarnation>, 
 
 /// The latest incarnations of this store, newest first.
 pub fn chain(connection: &Connection, limit: u32) -> Result<Vec<Incarnation>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT incarnation FROM incarnation ORDER BY number DESC LIMIT ?1")?;
+    let mut statement = connection
+        .prepare_cached("SELECT incarnation FROM incarnation ORDER BY number DESC LIMIT ?1")?;
     let rows = statement.query_map([limit], |row| row.get::<_, [u8; 16]>(0).map(Incarnation))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -77,7 +79,9 @@ pub fn import_row(
     row_key: &str,
 ) -> Result<Option<(Uuid, Vec<u8>)>, StoreError> {
     Ok(connection
-        .prepare_cached("SELECT record, content FROM import_row WHERE source = ?1 AND row_key = ?2")?
+        .prepare_cached(
+            "SELECT record, content FROM import_row WHERE source = ?1 AND row_key = ?2",
+        )?
         .query_row([source, row_key], |row| {
             let id: [u8; 16] = row.get(0)?;
             Ok((Uuid::from_bytes(id), row.get(1)?))

@@ -27,8 +27,16 @@ impl Flags {
 
     /// The marks that follow from the record itself.
     pub fn of(record: &Record) -> Flags {
-        let conflict = if record.conflicts().is_empty() { 0 } else { Flags::CONFLICT };
-        let deleted = if record.is_deleted() { Flags::DELETED } else { 0 };
+        let conflict = if record.conflicts().is_empty() {
+            0
+        } else {
+            Flags::CONFLICT
+        };
+        let deleted = if record.is_deleted() {
+            Flags::DELETED
+        } else {
+            0
+        };
         Flags(conflict | deleted)
     }
 
@@ -63,62 +71,100 @@ pub(super) type RawRow = (i64, i64, Uuid, String, String, [u8; 16], i64);
 
 pub(super) fn raw_row(row: &Row<'_>) -> rusqlite::Result<RawRow> {
     let id: [u8; 16] = row.get(2)?;
-    Ok((row.get(0)?, row.get(1)?, Uuid::from_bytes(id), row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+    Ok((
+        row.get(0)?,
+        row.get(1)?,
+        Uuid::from_bytes(id),
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
+        row.get(6)?,
+    ))
 }
 
 pub(super) fn understand(raw: RawRow) -> Result<Stored, StoreError> {
     let (rec, kind, id, facts, edits, digest, flags) = raw;
     let damaged = |what: String| StoreError::Damaged(format!("record {id}: {what}"));
     let kind = Kind::from_number(kind).ok_or_else(|| damaged(format!("unknown kind {kind}")))?;
-    let edits: Vec<Edit> =
-        edits.split('\n').map(Edit::parse).collect::<Result<_, _>>().map_err(|e| damaged(e.to_string()))?;
-    let record = Record::new(Key { kind, id }, &facts, edits).map_err(|e| damaged(e.to_string()))?;
-    Ok(Stored { rec: Rec(rec), record, digest: Digest(digest), flags: Flags(flags) })
+    let edits: Vec<Edit> = edits
+        .split('\n')
+        .map(Edit::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|e| damaged(e.to_string()))?;
+    let record =
+        Record::new(Key { kind, id }, &facts, edits).map_err(|e| damaged(e.to_string()))?;
+    Ok(Stored {
+        rec: Rec(rec),
+        record,
+        digest: Digest(digest),
+        flags: Flags(flags),
+    })
 }
 
 /// Loads one record by its id.
 pub fn load(connection: &Connection, id: Uuid) -> Result<Option<Stored>, StoreError> {
     let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE id = ?1"]);
-    let raw = connection.prepare_cached(&sql)?.query_row([id.as_bytes()], raw_row).optional()?;
+    let raw = connection
+        .prepare_cached(&sql)?
+        .query_row([id.as_bytes()], raw_row)
+        .optional()?;
     raw.map(understand).transpose()
 }
 
 /// Loads one record by its row number.
 pub fn load_rec(connection: &Connection, rec: Rec) -> Result<Option<Stored>, StoreError> {
     let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE rec = ?1"]);
-    let raw = connection.prepare_cached(&sql)?.query_row([rec.0], raw_row).optional()?;
+    let raw = connection
+        .prepare_cached(&sql)?
+        .query_row([rec.0], raw_row)
+        .optional()?;
     raw.map(understand).transpose()
 }
 
 /// Records after a row number, in order.
 pub fn page(connection: &Connection, after: Rec, limit: u32) -> Result<Vec<Stored>, StoreError> {
-    let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE rec > ?1 ORDER BY rec LIMIT ?2"]);
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE rec > ?1 ORDER BY rec LIMIT ?2",
+    ]);
     select(connection, &sql, params![after.0, limit])
 }
 
 /// All records of a kind.
 pub fn of_kind(connection: &Connection, kind: Kind) -> Result<Vec<Stored>, StoreError> {
-    let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE kind = ?1 ORDER BY rec"]);
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE kind = ?1 ORDER BY rec",
+    ]);
     select(connection, &sql, params![kind.number()])
 }
 
 /// The records of a kind that are about another one: the reports of a task, the verdicts of a report, …
 pub fn about(connection: &Connection, kind: Kind, about: Uuid) -> Result<Vec<Stored>, StoreError> {
-    let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE kind = ?1 AND about = ?2 ORDER BY rec"]);
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE kind = ?1 AND about = ?2 ORDER BY rec",
+    ]);
     select(connection, &sql, params![kind.number(), about.as_bytes()])
 }
 
 /// Records with a mark set.
 pub fn flagged(connection: &Connection, mark: i64) -> Result<Vec<Stored>, StoreError> {
-    let sql =
-        const_format(&["SELECT ", COLUMNS, " FROM record WHERE flags <> 0 AND flags & ?1 ORDER BY rec"]);
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE flags <> 0 AND flags & ?1 ORDER BY rec",
+    ]);
     select(connection, &sql, params![mark])
 }
 
 /// The edits of a record that nothing present needs any more.
 pub fn history(connection: &Connection, rec: Rec) -> Result<Vec<Edit>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT edit FROM history WHERE rec = ?1 ORDER BY replaced_at")?;
+    let mut statement = connection
+        .prepare_cached("SELECT edit FROM history WHERE rec = ?1 ORDER BY replaced_at")?;
     let rows = statement.query_map([rec.0], |row| row.get::<_, String>(0))?;
     let mut edits = Vec::new();
     for row in rows {
@@ -180,8 +226,16 @@ pub(super) fn update(
     flags: Flags,
 ) -> Result<(), StoreError> {
     connection
-        .prepare_cached("UPDATE record SET facts = ?2, edits = ?3, digest = ?4, flags = ?5 WHERE rec = ?1")?
-        .execute(params![rec.0, record.facts_raw(), edits_text(record), digest.0, flags.0])?;
+        .prepare_cached(
+            "UPDATE record SET facts = ?2, edits = ?3, digest = ?4, flags = ?5 WHERE rec = ?1",
+        )?
+        .execute(params![
+            rec.0,
+            record.facts_raw(),
+            edits_text(record),
+            digest.0,
+            flags.0
+        ])?;
     Ok(())
 }
 
@@ -217,7 +271,8 @@ pub fn remark(connection: &Connection, rec: Rec, code: &str, text: &str) -> Resu
 
 /// The remarks of a record: code and text.
 pub fn remarks(connection: &Connection, rec: Rec) -> Result<Vec<(String, String)>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT code, text FROM remark WHERE rec = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT code, text FROM remark WHERE rec = ?1")?;
     let rows = statement.query_map([rec.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -229,7 +284,9 @@ pub fn set_left(connection: &Connection, rec: Rec, left: bool) -> Result<(), Sto
     } else {
         "UPDATE record SET flags = flags & ~?2 WHERE rec = ?1"
     };
-    connection.prepare_cached(sql)?.execute(params![rec.0, Flags::LEFT])?;
+    connection
+        .prepare_cached(sql)?
+        .execute(params![rec.0, Flags::LEFT])?;
     Ok(())
 }
 

@@ -62,7 +62,13 @@ impl WriterState {
         let node = queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
         let unit = queries::meta(connection, "unit")?.and_then(|text| text.parse().ok());
         let links = Arc::new(link_states(connection, &tree, node)?);
-        Ok(WriterState { incarnation: None, node, unit, tree, links })
+        Ok(WriterState {
+            incarnation: None,
+            node,
+            unit,
+            tree,
+            links,
+        })
     }
 }
 
@@ -77,15 +83,27 @@ fn link_states(
             Role::Downstream => Some(peer),
             Role::Upstream => node,
         };
-        let scope = child.map(|child| LinkScope::of_child(tree, child)).unwrap_or_default();
-        states.push(LinkState { link, peer, role, scope: Arc::new(scope) });
+        let scope = child
+            .map(|child| LinkScope::of_child(tree, child))
+            .unwrap_or_default();
+        states.push(LinkState {
+            link,
+            peer,
+            role,
+            scope: Arc::new(scope),
+        });
     }
     Ok(states)
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(connection: &'a Connection, state: &'a mut WriterState) -> Tx<'a> {
-        Tx { connection, state, news: BTreeSet::new(), tree_changed: false }
+        Tx {
+            connection,
+            state,
+            news: BTreeSet::new(),
+            tree_changed: false,
+        }
     }
 
     /// Runs a job so that its failure, or its panic, undoes its own changes and nothing else.
@@ -107,7 +125,8 @@ impl<'a> Tx<'a> {
         if result.is_ok() {
             self.connection.execute_batch("RELEASE job")?;
         } else {
-            self.connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+            self.connection
+                .execute_batch("ROLLBACK TO job; RELEASE job")?;
             self.state.incarnation = incarnation;
             self.reload()?;
         }
@@ -135,18 +154,27 @@ impl<'a> Tx<'a> {
 
     /// One neighbour.
     pub fn link(&self, link: LinkId) -> Result<LinkState, StoreError> {
-        let found = self.state.links.iter().find(|state| state.link == link).cloned();
+        let found = self
+            .state
+            .links
+            .iter()
+            .find(|state| state.link == link)
+            .cloned();
         found.ok_or_else(|| StoreError::Damaged(format!("link {} is gone", link.0)))
     }
 
     /// This node.
     pub fn node(&self) -> Result<NodeId, StoreError> {
-        self.state.node.ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))
+        self.state
+            .node
+            .ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))
     }
 
     /// The unit this node was set up for.
     pub fn unit(&self) -> Result<UnitId, StoreError> {
-        self.state.unit.ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))
+        self.state
+            .unit
+            .ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))
     }
 
     /// Whether this node itself (not one below it) serves the unit.
@@ -162,7 +190,9 @@ impl<'a> Tx<'a> {
         let fresh = Incarnation(*uuid::Uuid::new_v4().as_bytes());
         let predecessor = queries::last_incarnation(self.connection)?.map(|i| i.0.to_vec());
         self.connection
-            .prepare_cached("INSERT INTO incarnation (incarnation, predecessor, drawn_at) VALUES (?1, ?2, ?3)")?
+            .prepare_cached(
+                "INSERT INTO incarnation (incarnation, predecessor, drawn_at) VALUES (?1, ?2, ?3)",
+            )?
             .execute(params![fresh.0, predecessor, now_ms])?;
         self.state.incarnation = Some(fresh);
         Ok(fresh)
@@ -219,10 +249,20 @@ impl<'a> Tx<'a> {
         let ends = scope::ends(record, &self.state.tree);
         let lane = record.key().kind.lane();
         for link in links.iter() {
-            let theirs = from.filter(|(source, _)| *source == link.link).map(|(_, digest)| digest);
+            let theirs = from
+                .filter(|(source, _)| *source == link.link)
+                .map(|(_, digest)| digest);
             let admitted = link.scope.admits(&ends);
-            let pending =
-                links::note_state(self.connection, link.link, rec, digest, theirs, admitted, lane, is_new)?;
+            let pending = links::note_state(
+                self.connection,
+                link.link,
+                rec,
+                digest,
+                theirs,
+                admitted,
+                lane,
+                is_new,
+            )?;
             if pending {
                 self.news.insert(link.link);
             }
@@ -275,7 +315,9 @@ impl<'a> Tx<'a> {
             let Some(last) = page.last() else { break };
             after = last.rec;
             for stored in &page {
-                let admitted = link.scope.admits(&scope::ends(&stored.record, &self.state.tree));
+                let admitted = link
+                    .scope
+                    .admits(&scope::ends(&stored.record, &self.state.tree));
                 let lane = stored.record.key().kind.lane();
                 links::note_state(
                     self.connection,
@@ -319,7 +361,12 @@ impl<'a> Tx<'a> {
     }
 
     /// Keeps the answer to a request id; answers older than `KEEP_MS` go.
-    pub fn keep_answer(&mut self, request: &str, answer: &str, now_ms: i64) -> Result<(), StoreError> {
+    pub fn keep_answer(
+        &mut self,
+        request: &str,
+        answer: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
         const KEEP_MS: i64 = 7 * 24 * 3600 * 1000;
         self.connection
             .prepare_cached("INSERT OR IGNORE INTO request (id, at, answer) VALUES (?1, ?2, ?3)")?

@@ -1,0 +1,71 @@
+//! Why a verb was not carried out, in a form that can be said in any language.
+
+use crate::api::Exit;
+use crate::store::StoreError;
+use crate::store::blobs::BlobError;
+
+/// A refusal: nothing was changed. Its sentence is the catalogue entry `err-<code>` with these arguments.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Exit code of the process.
+    pub exit: Exit,
+    /// Stable code, words joined by `-`; the catalogue holds `err-<code>`.
+    pub code: &'static str,
+    /// Arguments of the sentence.
+    pub args: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    /// Bad input: exit code 2.
+    pub fn usage(
+        code: &'static str,
+        args: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Refusal {
+        Refusal {
+            exit: Exit::Usage,
+            code,
+            args: args.into_iter().collect(),
+        }
+    }
+
+    /// Anything else.
+    pub fn with(
+        exit: Exit,
+        code: &'static str,
+        args: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Refusal {
+        Refusal {
+            exit,
+            code,
+            args: args.into_iter().collect(),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let (exit, code) = match &error {
+            StoreError::Locked { .. } => (Exit::Locked, "store-locked"),
+            StoreError::NotInitialised(_) => (Exit::NotInitialised, "not-initialised"),
+            StoreError::Full(_) => (Exit::Failed, "disk-full"),
+            _ => (Exit::Failed, "store"),
+        };
+        Refusal {
+            exit,
+            code,
+            args: vec![("detail", error.to_string())],
+        }
+    }
+}
+
+impl From<BlobError> for Refusal {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Store(error) => error.into(),
+            BlobError::Changed(_) => {
+                Refusal::usage("file-changed", [("detail", error.to_string())])
+            }
+            _ => Refusal::usage("file-refused", [("detail", error.to_string())]),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Writing for an owner: the one way in which values enter records at this node.
+
+use std::collections::BTreeMap;
+
+use nqsync_core::model::{Facts, Key, UnitId};
+use nqsync_core::sync::{Author, Record, Token};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Refusal;
+use crate::store::{Rec, Stored, Tx};
+
+/// For whom, and by whom, a verb writes.
+#[derive(Clone, Debug)]
+pub struct Acting {
+    /// The unit acted for.
+    pub unit: UnitId,
+    /// The person at the keyboard.
+    pub person: String,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// A record after a write.
+#[derive(Debug)]
+pub struct Written {
+    /// Its row.
+    pub rec: Rec,
+    /// Its present state.
+    pub record: Record,
+    /// Whether it is a new one.
+    pub created: bool,
+}
+
+impl Acting {
+    /// The unit acted for must be served here or below: a person may act for a unit from another place of the same
+    /// branch, never for a stranger.
+    pub fn check(&self, tx: &Tx<'_>) -> Result<(), Refusal> {
+        let (tree, node) = (tx.tree(), tx.node()?);
+        let ours = tree
+            .line(self.unit)
+            .any(|info| info.served_by == Some(node));
+        if ours {
+            Ok(())
+        } else {
+            Err(Refusal::usage(
+                "not-our-unit",
+                [("unit", tree.code(self.unit))],
+            ))
+        }
+    }
+}
+
+/// Begins a record, or adds to the one its natural key already names.
+pub fn create(
+    tx: &mut Tx<'_>,
+    acting: &Acting,
+    facts: Facts,
+    values: BTreeMap<String, Value>,
+    token: Option<&Token>,
+) -> Result<Written, Refusal> {
+    // UUIDv7 from the given clock, so that ids are ordered by birth and tests are repeatable in time.
+    let seconds = (acting.now_ms.max(0) / 1000) as u64;
+    let nanos = (acting.now_ms.max(0) % 1000) as u32 * 1_000_000;
+    let drawn = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos));
+    let key = facts.key(drawn);
+    match tx.load(key.id)? {
+        Some(stored) => update(tx, acting, stored, values, token),
+        None => begin(tx, acting, facts, key, values),
+    }
+}
+
+fn begin(
+    tx: &mut Tx<'_>,
+    acting: &Acting,
+    facts: Facts,
+    key: Key,
+    values: BTreeMap<String, Value>,
+) -> Result<Written, Refusal> {
+    own(tx, acting, &facts)?;
+    let mut record = Record::begin(facts, key);
+    let replaced = put(tx, acting, &mut record, values, None)?;
+    let rec = tx.save(&record, None, &replaced, None, acting.now_ms)?;
+    Ok(Written {
+        rec,
+        record,
+        created: true,
+    })
+}
+
+/// Writes values into a record that is held here. Without a token the author has seen the present state.
+pub fn update(
+    tx: &mut Tx<'_>,
+    acting: &Acting,
+    stored: Stored,
+    values: BTreeMap<String, Value>,
+    token: Option<&Token>,
+) -> Result<Written, Refusal> {
+    own(tx, acting, stored.record.facts())?;
+    let mut record = stored.record.clone();
+    let dropped = put(tx, acting, &mut record, values, token)?;
+    let rec = tx.save(&record, Some(&stored), &dropped, None, acting.now_ms)?;
+    Ok(Written {
+        rec,
+        record,
+        created: false,
+    })
+}
+
+fn put(
+    tx: &mut Tx<'_>,
+    acting: &Acting,
+    record: &mut Record,
+    values: BTreeMap<String, Value>,
+    token: Option<&Token>,
+) -> Result<Vec<nqsync_core::sync::Edit>, Refusal> {
+    let incarnation = tx.incarnation(acting.now_ms)?;
+    let author = Author {
+        incarnation,
+        unit: acting.unit,
+        name: &acting.person,
+    };
+    let replaced = record
+        .write(author, acting.now_ms, values, token)
+        .map_err(|error| Refusal::usage("unwritable", [("detail", error.to_string())]))?;
+    Ok(replaced.dropped)
+}
+
+/// Only the owner's writes enter a record; everybody else proposes.
+fn own(tx: &Tx<'_>, acting: &Acting, facts: &Facts) -> Result<(), Refusal> {
+    acting.check(tx)?;
+    let tree = tx.tree();
+    let allowed = match facts.owner() {
+        Some(owner) => owner == acting.unit,
+        // An arrival is noted by any unit above the one that submitted.
+        None => true,
+    };
+    if allowed {
+        return Ok(());
+    }
+    let owner = facts
+        .owner()
+        .map(|unit| tree.code(unit))
+        .unwrap_or_default();
+    Err(Refusal::usage(
+        "not-owner",
+        [
+            ("kind", facts.kind().to_string()),
+            ("owner", owner),
+            ("unit", tree.code(acting.unit)),
+        ],
+    ))
+}

@@ -1,0 +1,170 @@
+//! The open connections, by who holds them: for limits, and to close a node's connections when it is revoked.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nqsync_core::model::NodeId;
+use tokio_util::sync::CancellationToken;
+
+/// All open connections of one listener. Clones share the list.
+#[derive(Debug, Clone, Default)]
+pub struct Connections {
+    held: Arc<Mutex<List>>,
+}
+
+/// Who a connection is counted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Holder {
+    /// A node on the list.
+    Node(NodeId),
+    /// Everyone else, by address: in handshake, not enrolled, or unknown.
+    Stranger(IpAddr),
+}
+
+#[derive(Debug, Default)]
+struct List {
+    next_id: u64,
+    by_holder: HashMap<Holder, Vec<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    stop: CancellationToken,
+}
+
+/// A place in the list, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    connections: Connections,
+    holder: Holder,
+    id: u64,
+}
+
+impl Connections {
+    /// Close every connection of a node at once, with the requests on them; returns how many there were.
+    ///
+    /// Take its key off the list first: a connection that is being set up looks at the list again afterwards.
+    pub fn close(&self, node: NodeId) -> usize {
+        let list = self.list();
+        let entries = list
+            .by_holder
+            .get(&Holder::Node(node))
+            .map_or(&[][..], Vec::as_slice);
+        entries.iter().for_each(|entry| entry.stop.cancel());
+        entries.len()
+    }
+
+    /// How many connections a node has open.
+    pub fn count(&self, node: NodeId) -> usize {
+        self.list()
+            .by_holder
+            .get(&Holder::Node(node))
+            .map_or(0, Vec::len)
+    }
+
+    /// The nodes that are connected now.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let nodes = |holder: &Holder| match holder {
+            Holder::Node(node) => Some(*node),
+            Holder::Stranger(_) => None,
+        };
+        self.list().by_holder.keys().filter_map(nodes).collect()
+    }
+
+    /// A place for a stranger; `None` when its address has `limit` already.
+    pub(super) fn admit_stranger(
+        &self,
+        from: IpAddr,
+        limit: usize,
+        stop: &CancellationToken,
+    ) -> Option<Place> {
+        let holder = Holder::Stranger(from);
+        let mut list = self.list();
+        let full = list
+            .by_holder
+            .get(&holder)
+            .is_some_and(|entries| entries.len() >= limit);
+        (!full).then(|| self.add(&mut list, holder, stop))
+    }
+
+    /// A place for a node. At its limit the oldest connection gives way: after a cut line that one is dead, and the
+    /// new one is the node trying to come back.
+    pub(super) fn admit_node(&self, node: NodeId, limit: usize, stop: &CancellationToken) -> Place {
+        let holder = Holder::Node(node);
+        let mut list = self.list();
+        let open = list.by_holder.get(&holder).map_or(&[][..], Vec::as_slice);
+        let surplus = (open.len() + 1).saturating_sub(limit.max(1));
+        // Those told to stop stay listed until they have; counting them again only cancels them again.
+        open.iter()
+            .take(surplus)
+            .for_each(|entry| entry.stop.cancel());
+        self.add(&mut list, holder, stop)
+    }
+
+    fn add(&self, list: &mut List, holder: Holder, stop: &CancellationToken) -> Place {
+        let id = list.next_id;
+        list.next_id += 1;
+        list.by_holder.entry(holder).or_default().push(Entry {
+            id,
+            stop: stop.clone(),
+        });
+        Place {
+            connections: self.clone(),
+            holder,
+            id,
+        }
+    }
+
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut list = self.connections.list();
+        if let Some(entries) = list.by_holder.get_mut(&self.holder) {
+            entries.retain(|entry| entry.id != self.id);
+            if entries.is_empty() {
+                list.by_holder.remove(&self.holder);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_connection_of_a_node_gives_way_and_a_stranger_is_turned_away() {
+        let connections = Connections::default();
+        let stops: Vec<_> = (0..3).map(|_| CancellationToken::new()).collect();
+        let node = NodeId(uuid::Uuid::from_u128(1));
+        let places: Vec<_> = stops
+            .iter()
+            .map(|stop| connections.admit_node(node, 2, stop))
+            .collect();
+        assert_eq!(
+            stops
+                .iter()
+                .map(CancellationToken::is_cancelled)
+                .collect::<Vec<_>>(),
+            [true, false, false]
+        );
+        assert_eq!(
+            (connections.count(node), connections.nodes()),
+            (3, vec![node])
+        );
+        drop(places);
+        assert_eq!((connections.count(node), connections.nodes()), (0, vec![]));
+
+        let from = IpAddr::from([10, 0, 0, 1]);
+        let first = connections.admit_stranger(from, 1, &stops[1]);
+        assert!(first.is_some() && connections.admit_stranger(from, 1, &stops[2]).is_none());
+        drop(first);
+        assert!(connections.admit_stranger(from, 1, &stops[2]).is_some());
+    }
+}

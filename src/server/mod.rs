@@ -1,0 +1,4 @@
+//! What a node serves: the accept loop with its limits, and the routes behind it.
+
+pub mod accept;
+pub mod connections;
