@@ -4,7 +4,11 @@
 //! `commands` answers the verbs of the contract.
 
 pub mod commands;
+pub mod files;
+pub mod offer;
+pub mod receive;
 pub mod refusal;
+pub mod rollups;
 pub mod write;
 
 use jiff::civil::Date;

@@ -78,8 +78,8 @@ pub fn path(dir: &Path, id: &BlobId) -> PathBuf {
 }
 
 /// Where a file grows while it arrives.
-pub fn partial_path(dir: &Path, id: &BlobId) -> PathBuf {
-    dir.join("blobs").join("partial").join(hex(id))
+pub fn partial_path(dir: &Path, id: &BlobId, link: LinkId) -> PathBuf {
+    dir.join("blobs").join("partial").join(format!("{}.{}", hex(id), link.0))
 }
 
 /// Copies a file of this machine into the store. Answers its name and length once the bytes are on disk.
@@ -160,15 +160,15 @@ fn place(dir: &Path, from: &Path, id: &BlobId) -> Result<(), StoreError> {
 }
 
 /// How many bytes of an arriving file are on disk already.
-pub fn partial_len(dir: &Path, id: &BlobId) -> u64 {
-    fs::metadata(partial_path(dir, id))
+pub fn partial_len(dir: &Path, id: &BlobId, link: LinkId) -> u64 {
+    fs::metadata(partial_path(dir, id, link))
         .map(|m| m.len())
         .unwrap_or(0)
 }
 
 /// Opens an arriving file for appending.
-pub fn open_partial(dir: &Path, id: &BlobId) -> Result<File, StoreError> {
-    let target = partial_path(dir, id);
+pub fn open_partial(dir: &Path, id: &BlobId, link: LinkId) -> Result<File, StoreError> {
+    let target = partial_path(dir, id, link);
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).map_err(io(format!("create {}", folder.display())))?;
     }
@@ -180,8 +180,8 @@ pub fn open_partial(dir: &Path, id: &BlobId) -> Result<File, StoreError> {
 }
 
 /// Verifies an arriving file that has all its bytes, and puts it in place. A mismatch throws it away.
-pub fn complete(dir: &Path, id: &BlobId) -> Result<(), BlobError> {
-    let partial = partial_path(dir, id);
+pub fn complete(dir: &Path, id: &BlobId, link: LinkId) -> Result<(), BlobError> {
+    let partial = partial_path(dir, id, link);
     let file = File::open(&partial).map_err(io(format!("open {}", partial.display())))?;
     file.sync_all()
         .map_err(io(format!("sync {}", partial.display())))?;
@@ -291,4 +291,49 @@ pub fn counts(connection: &Connection) -> Result<(u64, u64, u64, u64), StoreErro
         [],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )?)
+}
+
+/// Notes that a neighbour has to bring a file, because of a record it brought.
+pub fn want(connection: &Connection, link: LinkId, id: &BlobId, rec: super::Rec) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO blob_want (link, sha256, rec) VALUES (?1, ?2, ?3)")?
+        .execute(params![link.0, id, rec.0])?;
+    Ok(())
+}
+
+/// Length of a file that a neighbour has to bring, and whether it did.
+pub fn wanted(connection: &Connection, link: LinkId, id: &BlobId) -> Result<Option<(u64, bool)>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT b.size, max(w.arrived) FROM blob_want w JOIN blob b ON b.sha256 = w.sha256
+             WHERE w.link = ?1 AND w.sha256 = ?2 GROUP BY b.size",
+        )?
+        .query_row(params![link.0, id], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))
+        .optional()?)
+}
+
+/// The files a neighbour has to bring and has not.
+pub fn missing(connection: &Connection, link: LinkId) -> Result<Vec<(BlobId, u64)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT b.sha256, b.size FROM blob_want w JOIN blob b ON b.sha256 = w.sha256
+         WHERE w.link = ?1 AND w.arrived = 0 ORDER BY b.size",
+    )?;
+    let rows = statement.query_map([link.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The neighbour brought the file: it is verified and in place.
+pub fn arrived(connection: &Connection, link: LinkId, id: &BlobId, at: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE blob_want SET arrived = 1 WHERE link = ?1 AND sha256 = ?2")?
+        .execute(params![link.0, id])?;
+    connection.prepare_cached("UPDATE blob SET present = 1, at = ?2 WHERE sha256 = ?1")?.execute(params![id, at])?;
+    Ok(())
+}
+
+/// The links that are owed a file.
+pub fn owed_to(connection: &Connection, id: &BlobId) -> Result<Vec<LinkId>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT link FROM blob_due WHERE sha256 = ?1")?;
+    let rows = statement.query_map([id], |row| row.get(0).map(LinkId))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -1,13 +1,16 @@
 //! The writing transaction: what a job on the writer thread may do, and what it leaves to be sent.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
 use nqsync_core::sync::scope::{self, LinkScope};
 use nqsync_core::sync::{Digest, Edit, Incarnation, Record};
 use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
 
 use super::engine::panic_text;
 use super::links::{self, LinkId, Role};
@@ -54,6 +57,27 @@ pub struct Tx<'a> {
     state: &'a mut WriterState,
     news: BTreeSet<LinkId>,
     tree_changed: bool,
+    assignments: RefCell<HashMap<Uuid, Option<Rc<Assignment>>>>,
+}
+
+/// A task as the judgement of its reports needs it. A batch brings thousands of reports on few tasks.
+#[derive(Debug)]
+pub struct Assignment {
+    /// The task's row.
+    pub rec: Rec,
+    /// Who gave it.
+    pub issuer: UnitId,
+    /// The group it is counted in.
+    pub group: String,
+    /// Who is assigned now.
+    pub units: Vec<UnitId>,
+}
+
+impl Assignment {
+    /// Whether the unit is not, or no longer, assigned.
+    pub fn left(&self, unit: UnitId) -> bool {
+        !self.units.contains(&unit)
+    }
 }
 
 impl WriterState {
@@ -128,6 +152,7 @@ impl<'a> Tx<'a> {
             self.connection
                 .execute_batch("ROLLBACK TO job; RELEASE job")?;
             self.state.incarnation = incarnation;
+            self.assignments.get_mut().clear();
             self.reload()?;
         }
         Ok(result)
@@ -203,6 +228,25 @@ impl<'a> Tx<'a> {
         records::load(self.connection, id)
     }
 
+    /// A task as the judgement of its reports needs it; remembered within the transaction.
+    pub fn assignment(&self, task: Uuid) -> Result<Option<Rc<Assignment>>, StoreError> {
+        if let Some(known) = self.assignments.borrow().get(&task) {
+            return Ok(known.clone());
+        }
+        let loaded = self.load(task)?.filter(|stored| stored.record.key().kind == Kind::Task);
+        let found = loaded.and_then(|stored| {
+            let group = stored.record.shown("group").unwrap_or_default();
+            Some(Rc::new(Assignment {
+                rec: stored.rec,
+                issuer: stored.record.facts().owner()?,
+                group: group["code"].as_str().unwrap_or_default().to_owned(),
+                units: scope::assigned(&stored.record),
+            }))
+        });
+        self.assignments.borrow_mut().insert(task, found.clone());
+        Ok(found)
+    }
+
     /// Saves a record's new state, its history, and what it leaves to be sent. `from` is the link it came by with the
     /// digest of the state the peer sent.
     pub fn save(
@@ -227,8 +271,10 @@ impl<'a> Tx<'a> {
             }
         };
         self.offer(rec, record, digest, before.is_none(), from)?;
-        if record.key().kind == Kind::Unit {
-            self.tree_changed = true;
+        match record.key().kind {
+            Kind::Unit => self.tree_changed = true,
+            Kind::Task => drop(self.assignments.get_mut().remove(&record.key().id)),
+            _ => {}
         }
         Ok(rec)
     }

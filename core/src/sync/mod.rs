@@ -8,6 +8,7 @@
 //! Deliberately absent: any comparison of wall clocks to decide what survives. Stamps only choose which
 //! sibling is shown.
 
+pub mod authority;
 pub mod context;
 pub mod edit;
 pub mod hlc;

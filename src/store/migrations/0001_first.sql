@@ -154,6 +154,16 @@ CREATE TABLE blob_due (
     PRIMARY KEY (link, sha256)
 ) STRICT, WITHOUT ROWID;
 
+-- Files a neighbour has to bring, because of a record it brought. Per neighbour, so that nobody learns from an
+-- upload whether somebody else already brought the same file.
+CREATE TABLE blob_want (
+    link    INTEGER NOT NULL REFERENCES link,
+    sha256  BLOB NOT NULL,
+    rec     INTEGER NOT NULL,
+    arrived INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (link, sha256, rec)
+) STRICT, WITHOUT ROWID;
+
 -- Rollup groups touched by a change and not recomputed yet. An empty period means every one that was computed.
 CREATE TABLE dirty (
     issuer BLOB NOT NULL,

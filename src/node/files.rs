@@ -1,0 +1,51 @@
+//! Which files a record asks for, and which neighbour is owed them.
+//!
+//! An evidence file goes to the unit that reviews it and no further; a directive's file goes down with the directive.
+
+use nqsync_core::model::{Facts, UnitId};
+use nqsync_core::sync::Record;
+use nqsync_core::sync::scope;
+
+use crate::store::blobs::{self, BlobId};
+use crate::store::{LinkId, Rec, Role, StoreError, Tx};
+
+/// The file a record names: its SHA-256, its length, and the units that need its bytes.
+fn file_of(record: &Record) -> Option<(BlobId, u64, Vec<UnitId>)> {
+    let readers = match record.facts() {
+        Facts::Evidence { reviewer, .. } => vec![*reviewer],
+        Facts::Directive { .. } => scope::assigned(record),
+        _ => return None,
+    };
+    let file = record.shown("file")?;
+    let id = blobs::parse_hex(file["sha256"].as_str()?)?;
+    Some((id, file["size"].as_u64()?, readers))
+}
+
+/// Notes what a record's file means here: wanted from the neighbour it came by, owed to the neighbours whose side
+/// needs it.
+pub fn follow(
+    tx: &mut Tx<'_>,
+    from: Option<LinkId>,
+    rec: Rec,
+    record: &Record,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let Some((id, size, readers)) = file_of(record) else { return Ok(()) };
+    let mut needed_here = readers.iter().any(|unit| tx.serves(*unit));
+    for state in tx.links().iter() {
+        let needed_beyond = readers.iter().any(|unit| state.is_beyond(*unit));
+        if needed_beyond && from != Some(state.link) {
+            blobs::owe(tx.connection(), state.link, &id)?;
+            tx.wake(state.link);
+            needed_here = true;
+        }
+    }
+    if let Some(from) = from.filter(|_| needed_here) {
+        blobs::note(tx.connection(), &id, size, false, now_ms)?;
+        blobs::want(tx.connection(), from, &id, rec)?;
+        if tx.link(from)?.role == Role::Upstream {
+            tx.wake(from);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Preparing a batch for a peer, and taking in its acknowledgement.
+
+use nqsync_core::model::{NodeId, Tree, UnitId};
+use nqsync_core::protocol::{Ack, Receipt, ZSTD_LEVEL, hex, render_left, render_receipt, render_record, running_hash};
+use nqsync_core::sync::scope::{Ends, ends};
+use nqsync_core::sync::{Context, Digest};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::{Node, receive};
+use crate::store::links::{self, Direction, Due, LinkId, Position, Role};
+use crate::store::{Rec, StoreError, Tx, quarantine, records};
+
+/// A batch ready to be sent, with what to note when the peer answers for it.
+#[derive(Debug)]
+pub struct Batch {
+    /// Its number.
+    pub number: u64,
+    /// Running hash before it.
+    pub before: Vec<u8>,
+    /// zstd of NDJSON.
+    pub body: Vec<u8>,
+    /// Bytes before compression.
+    pub plain_bytes: usize,
+    /// What it holds.
+    pub sent: Vec<Sent>,
+    /// Receipts in it.
+    pub receipts: Vec<(Rec, UnitId)>,
+    /// Where the next batch of the same round begins: (lane, row).
+    pub until: (i64, i64),
+}
+
+/// One record in a batch.
+#[derive(Debug)]
+pub struct Sent {
+    rec: Rec,
+    id: Uuid,
+    kind: &'static str,
+    /// `None`: the announcement that it left the peer's scope.
+    digest: Option<Digest>,
+    /// Units whose node is the peer and of whose receipt the owner, farther away, must hear.
+    relay: Vec<UnitId>,
+    extent: Option<Context>,
+}
+
+/// What a batch is prepared for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The link.
+    pub link: LinkId,
+    /// The node at its other end.
+    pub peer: NodeId,
+    /// Ourselves.
+    pub node: NodeId,
+    /// Largest batch the peer takes, in bytes before compression.
+    pub batch_bytes: usize,
+    /// Begin after this (lane, row): what is before is under way in another batch.
+    pub after: (i64, i64),
+}
+
+/// Prepares the next batch for a peer; `None` when nothing waits. Reads only, so it runs beside the writer.
+pub fn prepare(
+    node: &Node,
+    connection: &Connection,
+    tree: &Tree,
+    target: Target,
+    position: &Position,
+) -> Result<Option<Batch>, StoreError> {
+    let due = links::due(connection, target.link, target.after, node.settings.batch_records)?;
+    let owed = links::receipts_due(connection, target.link, node.settings.batch_records)?;
+    if due.is_empty() && owed.is_empty() {
+        return Ok(None);
+    }
+    let limit = target.batch_bytes.min(node.settings.batch_bytes);
+    let mut text = String::with_capacity(limit.min(1 << 20));
+    let mut batch = Batch {
+        number: position.batch + 1,
+        before: position.hash.clone(),
+        body: Vec::new(),
+        plain_bytes: 0,
+        sent: Vec::with_capacity(due.len()),
+        receipts: Vec::new(),
+        until: target.after,
+    };
+    for (lane, item) in &due {
+        let (line, sent) = render(item, tree, target);
+        if !batch.sent.is_empty() && text.len() + line.len() > limit {
+            break;
+        }
+        text.push_str(&line);
+        text.push('\n');
+        batch.until = (*lane, sent.rec.0);
+        batch.sent.push(sent);
+    }
+    for receipt in owed {
+        let line = render_receipt(&Receipt {
+            id: receipt.id,
+            unit: receipt.unit,
+            extent: receipt.extent,
+            at: receipt.at,
+        });
+        let line = line.map_err(|e| StoreError::Damaged(e.to_string()))?;
+        if !batch.sent.is_empty() && text.len() + line.len() > limit {
+            break;
+        }
+        text.push_str(&line);
+        text.push('\n');
+        batch.receipts.push((receipt.rec, receipt.unit));
+    }
+    batch.plain_bytes = text.len();
+    batch.body = zstd::bulk::compress(text.as_bytes(), ZSTD_LEVEL)
+        .map_err(|source| StoreError::Io { what: "compress a batch".to_owned(), source })?;
+    Ok(Some(batch))
+}
+
+fn render(item: &Due, tree: &Tree, target: Target) -> (String, Sent) {
+    match item {
+        Due::Left(rec, id, kind) => {
+            let key = nqsync_core::model::Key { kind: *kind, id: *id };
+            let sent =
+                Sent { rec: *rec, id: *id, kind: kind.as_str(), digest: None, relay: Vec::new(), extent: None };
+            (render_left(key), sent)
+        }
+        Due::Record(stored) => {
+            let record = &stored.record;
+            let relay = relay_units(record, tree, target);
+            let extent = (!relay.is_empty()).then(|| record.extent());
+            let sent = Sent {
+                rec: stored.rec,
+                id: record.key().id,
+                kind: record.key().kind.as_str(),
+                digest: Some(stored.digest),
+                relay,
+                extent,
+            };
+            (render_record(record), sent)
+        }
+    }
+}
+
+/// The ends that the peer itself serves, when the owner is served neither here nor there.
+fn relay_units(record: &nqsync_core::sync::Record, tree: &Tree, target: Target) -> Vec<UnitId> {
+    let Some(owner) = record.facts().owner() else { return Vec::new() };
+    let server = tree.server_of(owner);
+    if server == Some(target.node) || server == Some(target.peer) {
+        return Vec::new();
+    }
+    match ends(record, tree) {
+        Ends::Everywhere => Vec::new(),
+        Ends::Units(units) => {
+            units.into_iter().filter(|unit| tree.server_of(*unit) == Some(target.peer)).collect()
+        }
+    }
+}
+
+impl Batch {
+    /// The position after this batch.
+    pub fn position(&self) -> Position {
+        let hash = running_hash(&self.before, self.number, &self.body).to_vec();
+        Position { batch: self.number, hash, before: self.before.clone() }
+    }
+}
+
+/// Notes the peer's answer for a batch: joined or set aside, on its disk either way.
+pub fn acknowledged(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    batch: &Batch,
+    ack: &Ack,
+) -> Result<(), StoreError> {
+    let now_ms = node.clock.now_ms();
+    let role = tx.link(link)?.role;
+    for sent in &batch.sent {
+        let Some(digest) = sent.digest else {
+            links::left_announced(tx.connection(), link, sent.rec)?;
+            continue;
+        };
+        let refused = ack.set_aside.iter().find(|aside| aside.id == sent.id);
+        links::answered(tx.connection(), link, sent.rec, digest, refused.is_some())?;
+        match refused {
+            Some(aside) => quarantine::put(
+                tx.connection(),
+                &quarantine::Item {
+                    item: 0,
+                    incoming: false,
+                    link,
+                    kind: sent.kind.to_owned(),
+                    record: sent.id,
+                    digest: Some(digest.0),
+                    code: aside.code.clone(),
+                    reason: aside.reason.clone(),
+                    body: None,
+                    at: now_ms,
+                },
+            )?,
+            None => quarantine::clear(tx.connection(), link, false, sent.id)?,
+        }
+        if let (None, Some(extent)) = (refused, &sent.extent) {
+            let stored = records::load_rec(tx.connection(), sent.rec)?;
+            for unit in &sent.relay {
+                if links::note_receipt(tx.connection(), sent.rec, *unit, extent, now_ms)?
+                    && let Some(stored) = &stored
+                {
+                    receive::relay_receipt(tx, sent.rec, &stored.record, *unit)?;
+                }
+            }
+        }
+    }
+    links::receipts_told(tx.connection(), link, &batch.receipts)?;
+    let direction = if role == Role::Upstream { Direction::Up } else { Direction::Down };
+    links::set_position(tx.connection(), link, direction, &batch.position())
+}
+
+/// A position as it is said to a peer.
+pub fn mark(position: &Position) -> nqsync_core::protocol::Mark {
+    nqsync_core::protocol::Mark {
+        batch: position.batch,
+        hash: hex(&position.hash),
+        before: hex(&position.before),
+    }
+}
+
+/// A peer's position, as it is kept.
+pub fn position(mark: &nqsync_core::protocol::Mark) -> Position {
+    let bytes = |text: &str| nqsync_core::protocol::unhex(text).unwrap_or_default();
+    Position { batch: mark.batch, hash: bytes(&mark.hash), before: bytes(&mark.before) }
+}

@@ -1,0 +1,335 @@
+//! Taking in what a peer sent: one transaction per batch, one verdict per record.
+//!
+//! A record that cannot be taken is set aside with its reason on both sides; it never stops the rest. Receiving the
+//! same batch twice changes nothing.
+
+use std::io::Read;
+
+use nqsync_core::model::{Facts, Kind, UnitId};
+use nqsync_core::protocol::{BadLine, Line, MAX_WINDOW_LOG, Receipt, Refused, SetAside, parse_line};
+use nqsync_core::sync::authority::{From as Side, judge};
+use nqsync_core::sync::{Author, Record};
+use serde_json::json;
+
+use super::{Node, Refusal, files, rollups};
+use crate::store::links::{self, LinkId, Role};
+use crate::store::records;
+use crate::store::{Stored, StoreError, Tx, quarantine};
+
+/// A line as it came, with what could be read of it.
+pub struct Incoming {
+    text: Box<str>,
+    line: Result<Line, BadLine>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Records set aside.
+    pub set_aside: Vec<SetAside>,
+    /// Lines without a readable name.
+    pub unreadable: u32,
+    /// Records whose state changed here.
+    pub changed: usize,
+    /// Lines in the batch.
+    pub lines: usize,
+}
+
+/// Unpacks a batch within its limits and reads its lines. Done outside the writer thread.
+pub fn decode(body: &[u8], batch_bytes: usize, record_bytes: usize) -> Result<Vec<Incoming>, Refused> {
+    let unreadable = |detail: String| Refused::new("unreadable", format!("the batch cannot be unpacked: {detail}"));
+    let mut decoder = zstd::Decoder::with_buffer(body).map_err(|e| unreadable(e.to_string()))?;
+    decoder.window_log_max(MAX_WINDOW_LOG).map_err(|e| unreadable(e.to_string()))?;
+    let mut text = Vec::new();
+    decoder.take(batch_bytes as u64 + 1).read_to_end(&mut text).map_err(|e| unreadable(e.to_string()))?;
+    if text.len() > batch_bytes {
+        let message = format!("a batch may have {batch_bytes} bytes when unpacked; this one has more");
+        return Err(Refused::new("too_large", message));
+    }
+    let text = String::from_utf8(text).map_err(|e| unreadable(e.to_string()))?;
+    let lines = text.lines().filter(|line| !line.is_empty());
+    Ok(lines.map(|line| read_line(line, record_bytes)).collect())
+}
+
+fn read_line(text: &str, limit: usize) -> Incoming {
+    if text.len() <= limit {
+        return Incoming { line: parse_line(text), text: text.into() };
+    }
+    // The name stands in front, so that the sender learns which record is too large.
+    let id = text.get(..200).and_then(|head| head.split(r#""id":""#).nth(1)).and_then(|rest| rest.get(..36));
+    let bad = BadLine {
+        kind: String::new(),
+        id: id.and_then(|id| id.parse().ok()),
+        code: "too_large",
+        reason: format!("a record may have {limit} bytes; this one has {}", text.len()),
+    };
+    Incoming { text: "".into(), line: Err(bad) }
+}
+
+/// Takes a batch in. The caller moves the link's position in the same transaction.
+pub fn apply(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    lines: Vec<Incoming>,
+    sender_ahead_ms: i64,
+) -> Result<Applied, StoreError> {
+    let mut applied = Applied { lines: lines.len(), ..Applied::default() };
+    let now_ms = node.clock.now_ms();
+    for incoming in lines {
+        let verdict = match incoming.line {
+            Ok(Line::Record(record)) => {
+                let key = record.key();
+                take(tx, link, record, now_ms, sender_ahead_ms)?
+                    .map_err(|(code, reason)| BadLine {
+                        kind: key.kind.to_string(),
+                        id: Some(key.id),
+                        code,
+                        reason,
+                    })
+                    .map(|changed| applied.changed += usize::from(changed))
+            }
+            Ok(Line::Left(key)) => note_left(tx, link, key.id).map(Ok)?,
+            Ok(Line::Receipt(receipt)) => note_receipt(tx, link, &receipt).map(Ok)?,
+            Err(bad) => Err(bad),
+        };
+        if let Err(bad) = verdict {
+            set_aside(tx, link, &bad, &incoming.text, now_ms, &mut applied)?;
+        }
+    }
+    tx.settle_tree()?;
+    Ok(applied)
+}
+
+fn set_aside(
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    bad: &BadLine,
+    text: &str,
+    now_ms: i64,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let Some(id) = bad.id else {
+        applied.unreadable += 1;
+        tracing::warn!(link = link.0, code = bad.code, "a line without a readable name was dropped");
+        return Ok(());
+    };
+    tracing::warn!(record = %id, code = bad.code, "set a record aside");
+    quarantine::put(
+        tx.connection(),
+        &quarantine::Item {
+            item: 0,
+            incoming: true,
+            link,
+            kind: bad.kind.clone(),
+            record: id,
+            digest: None,
+            code: bad.code.to_owned(),
+            reason: bad.reason.clone(),
+            body: Some(text.to_owned()),
+            at: now_ms,
+        },
+    )?;
+    applied.set_aside.push(SetAside { id, code: bad.code.to_owned(), reason: bad.reason.clone() });
+    Ok(())
+}
+
+/// The reason a record is set aside: stable code and sentence.
+type Reason = (&'static str, String);
+
+/// Joins one record, or says why not. Answers whether our state changed.
+fn take(
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    incoming: Record,
+    now_ms: i64,
+    sender_ahead_ms: i64,
+) -> Result<Result<bool, Reason>, StoreError> {
+    let state = tx.link(link)?;
+    let side = if state.role == Role::Downstream { Side::Below } else { Side::Above };
+    let stored = tx.load(incoming.key().id)?;
+    let incoming_digest = incoming.digest();
+    let (joined, dropped, changed) = match &stored {
+        None => (incoming, Vec::new(), true),
+        Some(stored) if stored.digest == incoming_digest => (incoming, Vec::new(), false),
+        Some(stored) => {
+            let mut joined = stored.record.clone();
+            if stored.record.key() != incoming.key() {
+                return Ok(Err(("other_facts", "the same id already names a record of another kind".to_owned())));
+            }
+            match joined.join(&incoming) {
+                Ok(replaced) => {
+                    let news = replaced.changed || !covered(&stored.record, &incoming);
+                    // The verdict is about what arrived, so its edits are judged as they came.
+                    if let Err(denied) = judge(&incoming, side, &state.scope, &tx.tree(), news) {
+                        return Ok(Err((denied.code(), denied.to_string())));
+                    }
+                    (joined, replaced.dropped, replaced.changed)
+                }
+                Err(error) => return Ok(Err(("other_facts", error.to_string()))),
+            }
+        }
+    };
+    if stored.is_none() {
+        if let Err(denied) = judge(&joined, side, &state.scope, &tx.tree(), true) {
+            return Ok(Err((denied.code(), denied.to_string())));
+        }
+        if let Some(reason) = never_assigned(tx, &joined, link, side)? {
+            return Ok(Err(reason));
+        }
+    }
+    let rec = tx.save(&joined, stored.as_ref(), &dropped, Some((link, incoming_digest)), now_ms)?;
+    quarantine::clear(tx.connection(), link, true, joined.key().id)?;
+    if changed {
+        let written = Stored { rec, digest: joined.digest(), flags: records::Flags::of(&joined), record: joined };
+        after_join(tx, link, &written, stored.as_ref(), now_ms, sender_ahead_ms)?;
+    }
+    Ok(Ok(changed))
+}
+
+/// Whether every edit that arrived is one we hold or held.
+fn covered(ours: &Record, incoming: &Record) -> bool {
+    let extent = ours.extent();
+    incoming.edits().iter().all(|edit| {
+        ours.edits().iter().any(|mine| mine.hash() == edit.hash())
+            || edit.writes().iter().all(|write| extent.contains(write.dot))
+    })
+}
+
+/// A report or evidence for a task that was never given to its unit is set aside; one for a task taken away meanwhile
+/// is late, not wrong.
+fn never_assigned(
+    tx: &Tx<'_>,
+    record: &Record,
+    link: LinkId,
+    side: Side,
+) -> Result<Option<Reason>, StoreError> {
+    let (Facts::Report { unit, issuer, task, .. } | Facts::Evidence { unit, issuer, task, .. }) = record.facts()
+    else {
+        return Ok(None);
+    };
+    if side == Side::Above {
+        return Ok(None);
+    }
+    let reason = |text: &str| Some(("not_assigned", text.to_owned()));
+    let Some(held) = tx.assignment(*task)? else {
+        return Ok(reason("its task is not known here; the unit was never assigned to it"));
+    };
+    if held.issuer != *issuer {
+        return Ok(reason("it names another issuer than its task has"));
+    }
+    let assigned = held.units.contains(unit) || held.issuer == *unit;
+    if assigned || (held.left(*unit) && links::ever_in_scope(tx.connection(), link, held.rec)?) {
+        return Ok(None);
+    }
+    Ok(reason("its unit was never assigned to the task"))
+}
+
+/// What else follows from a record's new state.
+fn after_join(
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    stored: &Stored,
+    before: Option<&Stored>,
+    now_ms: i64,
+    sender_ahead_ms: i64,
+) -> Result<(), StoreError> {
+    files::follow(tx, Some(link), stored.rec, &stored.record, now_ms)?;
+    rollups::touched(tx, &stored.record, before.map(|b| &b.record))?;
+    if stored.record.key().kind == Kind::Report {
+        note_arrival(tx, link, &stored.record, now_ms, sender_ahead_ms)?;
+    }
+    Ok(())
+}
+
+/// The first node above the reporting one notes when a submission reached it, with the measured clock offset, as a
+/// record of its own that travels with the report.
+fn note_arrival(
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    report: &Record,
+    now_ms: i64,
+    sender_ahead_ms: i64,
+) -> Result<(), StoreError> {
+    let Facts::Report { unit, issuer, .. } = report.facts() else { return Ok(()) };
+    let state = tx.link(link)?;
+    if state.role != Role::Downstream || tx.tree().server_of(*unit) != Some(state.peer) {
+        return Ok(());
+    }
+    let submitted = report.shown("submission");
+    let Some(submission) = submitted.as_ref().and_then(|s| s["hash"].as_str()) else { return Ok(()) };
+    let facts = Facts::Arrival {
+        unit: *unit,
+        issuer: *issuer,
+        report: report.key().id,
+        submission: submission.to_owned(),
+    };
+    let key = facts.key(report.key().id);
+    if tx.load(key.id)?.is_some() {
+        return Ok(());
+    }
+    let incarnation = tx.incarnation(now_ms)?;
+    let (node, home) = (tx.node()?, tx.unit()?);
+    let value = json!({ "at": now_ms, "sender_ahead_ms": sender_ahead_ms, "node": node });
+    let mut record = Record::begin(facts, key);
+    record
+        .write(
+            Author { incarnation, unit: home, name: "nqsync" },
+            now_ms,
+            [("received".to_owned(), value)].into(),
+            None,
+        )
+        .map_err(|e| StoreError::Damaged(e.to_string()))?;
+    tx.save(&record, None, &[], None, now_ms)?;
+    rollups::touched(tx, &record, None)
+}
+
+/// The parent told that a record left our scope.
+fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreError> {
+    let Some(stored) = tx.load(id)? else { return Ok(()) };
+    links::left_by_peer(tx.connection(), link, stored.rec)?;
+    if tx.link(link)?.role == Role::Upstream {
+        records::set_left(tx.connection(), stored.rec, true)?;
+    }
+    Ok(())
+}
+
+/// A receipt on its way to the record's owner.
+fn note_receipt(tx: &mut Tx<'_>, link: LinkId, receipt: &Receipt) -> Result<(), StoreError> {
+    let state = tx.link(link)?;
+    let Some(stored) = tx.load(receipt.id)? else { return Ok(()) };
+    if !state.is_beyond(receipt.unit) {
+        return Ok(());
+    }
+    if links::note_receipt(tx.connection(), stored.rec, receipt.unit, &receipt.extent, receipt.at)? {
+        relay_receipt(tx, stored.rec, &stored.record, receipt.unit)?;
+    }
+    Ok(())
+}
+
+/// Passes a receipt on towards the owner, when the owner is not served here.
+pub fn relay_receipt(
+    tx: &mut Tx<'_>,
+    rec: records::Rec,
+    record: &Record,
+    unit: UnitId,
+) -> Result<(), StoreError> {
+    let Some(owner) = record.facts().owner() else { return Ok(()) };
+    if tx.serves(owner) {
+        return Ok(());
+    }
+    for state in tx.links().iter().filter(|state| state.is_beyond(owner) && !state.is_beyond(unit)) {
+        links::owe_receipt(tx.connection(), state.link, rec, unit)?;
+        tx.wake(state.link);
+    }
+    Ok(())
+}
+
+/// Tries a record again that was set aside here. Answers whether it was taken.
+pub fn retry(node: &Node, tx: &mut Tx<'_>, item: &quarantine::Item) -> Result<bool, Refusal> {
+    let Some(body) = &item.body else { return Ok(false) };
+    let incoming = read_line(body, node.settings.max_record_bytes);
+    let ahead = links::row(tx.connection(), item.link)?.clock_ahead_ms.unwrap_or(0);
+    let applied = apply(node, tx, item.link, vec![incoming], ahead)?;
+    Ok(applied.set_aside.is_empty() && applied.unreadable == 0)
+}
