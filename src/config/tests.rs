@@ -91,7 +91,7 @@ fn a_section_header_alone_turns_its_defaults_on() {
         .config
         .listen
         .unwrap();
-    assert_eq!(listen.max_connections_per_child, 8);
+    assert_eq!(listen.max_connections_per_child, 4);
 }
 
 #[test]
