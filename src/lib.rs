@@ -2,7 +2,9 @@
 
 pub mod api;
 pub mod clock;
+pub mod config;
 pub mod node;
 pub mod server;
 pub mod store;
+pub mod telemetry;
 pub mod trust;

@@ -1,0 +1,322 @@
+//! Whether one value fits its key. Values from the file, the environment and flags meet here.
+
+use toml::Value;
+
+use super::keys::{Key, Kind};
+use super::problem::Fault;
+use super::units::{EXPECTED_SIZE, Size};
+use super::{hosts, regimes};
+
+/// Why a value does not fit. The caller knows the place and the key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Misfit {
+    pub fault: Fault,
+    pub found: String,
+    pub message: String,
+    pub expected: String,
+}
+
+pub fn misfit(
+    fault: Fault,
+    found: impl Into<String>,
+    message: impl Into<String>,
+    expected: impl Into<String>,
+) -> Misfit {
+    Misfit {
+        fault,
+        found: found.into(),
+        message: message.into(),
+        expected: expected.into(),
+    }
+}
+
+/// The value in its one stored form (sizes in bytes), or why it does not fit. `written` is how it stands in the source.
+pub fn check(key: &Key, value: &Value, written: &str) -> Result<Value, Misfit> {
+    match key.kind {
+        Kind::Unit => unit(value, written),
+        Kind::Choice(allowed) => choice(value, written, allowed),
+        Kind::Path => text(value, written, "a path in quotes").cloned(),
+        Kind::Zone => zone(value, written),
+        Kind::Whole { min, max } => whole(key, value, written, min, max),
+        Kind::Seconds { min, max } => seconds(value, written, min, max),
+        Kind::Size { min, max } => size(value, written, min, max),
+        Kind::Url => hosts::url(value, written),
+        Kind::Address => hosts::address(value, written),
+        Kind::Names => hosts::names(value, written),
+        Kind::Schedule => schedule(value, written),
+        Kind::Regimes => regimes::check(value, written),
+    }
+}
+
+/// A value as it would be written in TOML, from the text of a variable or flag. Lists may be TOML, or parts divided
+/// by `;` (a comma is part of many cron expressions).
+pub fn value_of_text(key: &Key, text: &str) -> Result<Value, Misfit> {
+    let is_toml = text.trim_start().starts_with('[');
+    let value = match key.kind {
+        Kind::Regimes | Kind::Names | Kind::Schedule if is_toml => parse_toml(text)?,
+        Kind::Regimes => {
+            return Err(misfit(
+                Fault::WrongType,
+                quoted(text),
+                "is not a TOML list",
+                regimes::EXPECTED,
+            ));
+        }
+        Kind::Names => list_of(text.split([';', ','])),
+        Kind::Schedule => list_of(text.split(';')),
+        Kind::Whole { .. } => text
+            .parse()
+            .map_or_else(|_| Value::String(text.into()), Value::Integer),
+        Kind::Seconds { .. } => text
+            .parse()
+            .map_or_else(|_| Value::String(text.into()), Value::Float),
+        _ => Value::String(text.into()),
+    };
+    Ok(value)
+}
+
+fn parse_toml(text: &str) -> Result<Value, Misfit> {
+    text.parse().map_err(|e: toml::de::Error| {
+        misfit(
+            Fault::Syntax,
+            quoted(text),
+            format!("cannot be read: {}", e.message()),
+            "write a TOML list",
+        )
+    })
+}
+
+fn list_of<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
+    Value::Array(
+        parts
+            .map(str::trim)
+            .filter(|p| !p.is_empty())
+            .map(|p| Value::String(p.into()))
+            .collect(),
+    )
+}
+
+/// Text as it would stand in TOML, cut short where it is long.
+pub fn quoted(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let short: String = text.chars().take(LONGEST).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    format!("\"{}{dots}\"", short.escape_debug())
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "is text",
+        Value::Integer(_) | Value::Float(_) => "is a number",
+        Value::Boolean(_) => "is true or false",
+        Value::Datetime(_) => "is a date",
+        Value::Array(_) => "is a list",
+        Value::Table(_) => "is a table",
+    }
+}
+
+fn text<'v>(value: &'v Value, written: &str, expected: &str) -> Result<&'v Value, Misfit> {
+    match value.as_str() {
+        Some(text) if text.trim().is_empty() => Err(misfit(
+            Fault::NotAllowed,
+            written,
+            "is empty",
+            format!("write {expected}"),
+        )),
+        Some(text) if text.contains(char::is_control) => Err(misfit(
+            Fault::NotAllowed,
+            written,
+            "holds a control character",
+            format!("write {expected}"),
+        )),
+        Some(_) => Ok(value),
+        None => Err(misfit(
+            Fault::WrongType,
+            written,
+            type_name(value),
+            format!("write {expected}"),
+        )),
+    }
+}
+
+pub fn as_text<'v>(value: &'v Value, written: &str, expected: &str) -> Result<&'v str, Misfit> {
+    text(value, written, expected).map(|v| v.as_str().unwrap_or_default())
+}
+
+fn unit(value: &Value, written: &str) -> Result<Value, Misfit> {
+    if matches!(value, Value::Integer(_) | Value::Float(_)) {
+        let hint = format!("a unit code is text: write it in quotes, unit = \"{written}\"");
+        return Err(misfit(Fault::WrongType, written, "is a number", hint));
+    }
+    let code = as_text(
+        value,
+        written,
+        "the unit's code in quotes, such as \"00123\"",
+    )?;
+    if code.contains(char::is_whitespace) {
+        return Err(misfit(
+            Fault::NotAllowed,
+            written,
+            "holds a space",
+            "write the code alone, without the name",
+        ));
+    }
+    Ok(Value::String(code.into()))
+}
+
+fn choice(value: &Value, written: &str, allowed: &[&str]) -> Result<Value, Misfit> {
+    let list = allowed
+        .iter()
+        .map(|a| format!("\"{a}\""))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let word = as_text(value, written, &format!("one of {list}"))?;
+    if allowed.contains(&word) {
+        return Ok(value.clone());
+    }
+    Err(misfit(
+        Fault::NotAllowed,
+        written,
+        "is not known",
+        format!("allowed are {list}"),
+    ))
+}
+
+fn zone(value: &Value, written: &str) -> Result<Value, Misfit> {
+    let expected = "an IANA time zone such as \"Asia/Ho_Chi_Minh\"";
+    let name = as_text(value, written, expected)?;
+    match jiff::tz::TimeZone::get(name) {
+        Ok(_) => Ok(value.clone()),
+        Err(_) => Err(misfit(
+            Fault::NotAllowed,
+            written,
+            "is not a known time zone",
+            format!("write {expected}"),
+        )),
+    }
+}
+
+fn whole(key: &Key, value: &Value, written: &str, min: u64, max: u64) -> Result<Value, Misfit> {
+    let unit = if key.name.ends_with("_ms") {
+        " of milliseconds, without a unit"
+    } else {
+        ""
+    };
+    let Value::Integer(number) = value else {
+        return Err(not_a_number(
+            value,
+            written,
+            &format!("a whole number{unit}"),
+        ));
+    };
+    match u64::try_from(*number) {
+        Ok(n) if (min..=max).contains(&n) => Ok(value.clone()),
+        _ => Err(misfit(
+            Fault::OutOfRange,
+            written,
+            "is out of range",
+            format!("allowed are {min} to {max}"),
+        )),
+    }
+}
+
+fn seconds(value: &Value, written: &str, min: f64, max: f64) -> Result<Value, Misfit> {
+    let number = match value {
+        Value::Integer(n) => *n as f64,
+        Value::Float(n) => *n,
+        other => {
+            return Err(not_a_number(
+                other,
+                written,
+                "a number of seconds, without a unit",
+            ));
+        }
+    };
+    // A comparison that is false for NaN, which TOML can write.
+    if !(min..=max).contains(&number) {
+        return Err(misfit(
+            Fault::OutOfRange,
+            written,
+            "is out of range",
+            format!("allowed are {min} to {max} seconds"),
+        ));
+    }
+    Ok(Value::Float(number))
+}
+
+/// Text that starts with a number had a unit put behind it: another fault than a wrong type.
+fn not_a_number(value: &Value, written: &str, expected: &str) -> Misfit {
+    let has_unit = value
+        .as_str()
+        .is_some_and(|t| t.trim_start().starts_with(|c: char| c.is_ascii_digit()));
+    let (fault, message) = match (has_unit, value) {
+        (true, _) => (Fault::WrongUnit, "is not a plain number"),
+        (false, Value::Float(_)) => (Fault::WrongType, "is not a whole number"),
+        (false, other) => (Fault::WrongType, type_name(other)),
+    };
+    misfit(fault, written, message, format!("write {expected}"))
+}
+
+fn size(value: &Value, written: &str, min: u64, max: u64) -> Result<Value, Misfit> {
+    let size = match value {
+        Value::Integer(n) => u64::try_from(*n).ok().map(Size),
+        Value::String(text) => match Size::parse(text) {
+            Ok(size) => Some(size),
+            Err(expected) => {
+                return Err(misfit(
+                    Fault::WrongUnit,
+                    written,
+                    "is not a size",
+                    format!("allowed are {expected}"),
+                ));
+            }
+        },
+        other => {
+            return Err(misfit(
+                Fault::WrongType,
+                written,
+                type_name(other),
+                format!("write {EXPECTED_SIZE}"),
+            ));
+        }
+    };
+    match size
+        .filter(|s| (min..=max).contains(&s.0))
+        .and_then(|s| i64::try_from(s.0).ok())
+    {
+        Some(bytes) => Ok(Value::Integer(bytes)),
+        None => {
+            let range = format!("allowed are {} to {}", Size(min), Size(max));
+            Err(misfit(Fault::OutOfRange, written, "is out of range", range))
+        }
+    }
+}
+
+pub fn items<'v>(value: &'v Value, written: &str, expected: &str) -> Result<&'v [Value], Misfit> {
+    match value {
+        Value::Array(items) => Ok(items),
+        other => Err(misfit(
+            Fault::WrongType,
+            written,
+            type_name(other),
+            format!("write {expected}"),
+        )),
+    }
+}
+
+fn schedule(value: &Value, written: &str) -> Result<Value, Misfit> {
+    let expected = "a list of cron expressions, such as [\"*/30 * * * *\", \"0 9 * * THU\"]";
+    for item in items(value, written, expected)? {
+        let rule = as_text(item, &item.to_string(), expected)?;
+        if let Err(error) = super::units::CronRule::try_from(rule.to_owned()) {
+            let message = format!("is not a cron expression ({})", error.trim_end_matches('.'));
+            return Err(misfit(
+                Fault::BadSchedule,
+                quoted(rule),
+                message,
+                format!("write {expected}"),
+            ));
+        }
+    }
+    Ok(value.clone())
+}

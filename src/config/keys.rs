@@ -1,0 +1,575 @@
+//! The one table of configuration keys.
+//!
+//! Checking, `config show`, the JSON schema and the commented samples all read this table, so they cannot disagree
+//! about a name, a type, a range or a default. The typed structures in `model` are compared with it by a test.
+
+/// What a key may hold, and in which range.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// A unit code: text, because `00123` is not 123.
+    Unit,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A file or folder.
+    Path,
+    /// An IANA time zone.
+    Zone,
+    /// A whole number.
+    Whole {
+        /// Smallest value accepted.
+        min: u64,
+        /// Greatest value accepted.
+        max: u64,
+    },
+    /// Seconds, a fraction is allowed.
+    Seconds {
+        /// Smallest value accepted.
+        min: f64,
+        /// Greatest value accepted.
+        max: f64,
+    },
+    /// Bytes, as a number or as text with a unit (`"4 MiB"`).
+    Size {
+        /// Smallest value accepted.
+        min: u64,
+        /// Greatest value accepted.
+        max: u64,
+    },
+    /// An `https://host:port` address without path or login.
+    Url,
+    /// `host:port`, port 0 lets the system choose.
+    Address,
+    /// DNS names and IP addresses.
+    Names,
+    /// Cron expressions.
+    Schedule,
+    /// Tables, one per reporting regime.
+    Regimes,
+}
+
+/// What holds where a key is not written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fallback {
+    /// The key must be written when its section is there.
+    Required,
+    /// This value, as TOML.
+    Value(&'static str),
+    /// Computed from other keys, in these words.
+    Derived(&'static str),
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its section, without brackets.
+    pub section: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// What holds where it is not written.
+    pub fallback: Fallback,
+    /// What it is.
+    pub doc: &'static str,
+    /// Why one would change it.
+    pub why: &'static str,
+}
+
+impl Key {
+    /// `section.name`.
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    /// The environment variable that overrides it.
+    pub fn variable(&self) -> String {
+        format!("NQSYNC_{}_{}", self.section, self.name).to_uppercase()
+    }
+}
+
+/// Sections, in the order they are shown, with what each is for.
+pub const SECTIONS: &[(&str, &str)] = &[
+    (
+        "node",
+        "Which unit this node serves, and where it keeps its data.",
+    ),
+    (
+        "listen",
+        "Accepting downstream nodes. Leave the section out where there are none.",
+    ),
+    (
+        "upstream",
+        "The one parent node. Leave the section out at the ministry, and where data crosses by media only.",
+    ),
+    ("sync", "When to synchronize, and how much at once."),
+    ("store", "The database."),
+    ("reporting", "Reporting periods and when they are due."),
+    (
+        "log",
+        "What is written to standard error (the journal, under systemd).",
+    ),
+];
+
+/// Sections that are off unless one of their keys, or their header, is written.
+pub const OPTIONAL_SECTIONS: &[&str] = &["listen", "upstream"];
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const DAY_S: f64 = 86_400.0;
+
+/// The levels of a government.
+pub const LEVELS: &[&str] = &["commune", "province", "ministry"];
+/// The kinds of reporting period.
+pub const PERIOD_KINDS: &[&str] = &["week", "month", "quarter", "half", "nine_months", "year"];
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    fallback: Fallback,
+    doc: &'static str,
+    why: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        kind,
+        fallback,
+        doc,
+        why,
+    }
+}
+
+use Fallback::{Derived, Required, Value};
+
+/// Every key there is, by section.
+pub const KEYS: &[Key] = &[
+    key(
+        "node",
+        "unit",
+        Kind::Unit,
+        Required,
+        "Code of the org unit this node serves, as text.",
+        "Set once, at `nqsync init`. Another unit needs another data directory.",
+    ),
+    key(
+        "node",
+        "level",
+        Kind::Choice(LEVELS),
+        Required,
+        "Level of that unit.",
+        "Set once, at `nqsync init`.",
+    ),
+    key(
+        "node",
+        "data_dir",
+        Kind::Path,
+        Value("\"/var/lib/nqsync\""),
+        "Folder of the store, the evidence files and the keys. Relative to this file.",
+        "A larger or faster disk. Never a network share: the store needs real locks and a real fsync.",
+    ),
+    key(
+        "node",
+        "socket",
+        Kind::Path,
+        Derived("control.sock in data_dir"),
+        "Unix socket on which the commands reach the running service. Relative to this file; at most 107 bytes long.",
+        "Operators who may run commands but not read the data directory, for example /run/nqsync/control.sock.",
+    ),
+    key(
+        "node",
+        "lang",
+        Kind::Choice(&["vi", "en"]),
+        Value("\"vi\""),
+        "Language of messages where neither --lang nor LANG says it.",
+        "An operator who reads English.",
+    ),
+    key(
+        "node",
+        "time_zone",
+        Kind::Zone,
+        Value("\"Asia/Ho_Chi_Minh\""),
+        "Zone in which schedules run and deadlines end.",
+        "A deployment elsewhere, or tests.",
+    ),
+    key(
+        "node",
+        "profile",
+        Kind::Choice(&["networked", "isolated"]),
+        Value("\"networked\""),
+        "A networked node refuses classified records. An isolated one may hold them, and has no upstream link.",
+        "A machine in one of the independent networks that the law allows for state secrets.",
+    ),
+    key(
+        "listen",
+        "address",
+        Kind::Address,
+        Value("\"0.0.0.0:7457\""),
+        "host:port to accept downstream nodes on. Port 0 lets the system choose.",
+        "Several network cards, of which only the leased line should be served; or the port is taken.",
+    ),
+    key(
+        "listen",
+        "names",
+        Kind::Names,
+        Value("[\"localhost\"]"),
+        "DNS names and IP addresses put into the server certificate: those by which children reach this node.",
+        "Always set it: a child refuses a certificate that does not name the host it dialled.",
+    ),
+    key(
+        "listen",
+        "max_connections",
+        Kind::Whole {
+            min: 1,
+            max: 100_000,
+        },
+        Value("4096"),
+        "Open connections, over all children. Further ones wait.",
+        "Less memory, or more children than this: each holds one connection, two for a moment when it reconnects.",
+    ),
+    key(
+        "listen",
+        "max_connections_per_child",
+        Kind::Whole { min: 1, max: 1000 },
+        Value("4"),
+        "Open connections of one child. A further one replaces the oldest.",
+        "Rarely. It keeps one broken child from taking the others' share.",
+    ),
+    key(
+        "listen",
+        "handshake_timeout_s",
+        Kind::Seconds {
+            min: 0.1,
+            max: 600.0,
+        },
+        Value("15"),
+        "Time for the TLS handshake of a new connection.",
+        "Lines with seconds of delay.",
+    ),
+    key(
+        "listen",
+        "header_timeout_s",
+        Kind::Seconds {
+            min: 0.1,
+            max: 600.0,
+        },
+        Value("30"),
+        "Time for the header of the first request.",
+        "Lines with seconds of delay.",
+    ),
+    key(
+        "listen",
+        "body_idle_timeout_s",
+        Kind::Seconds {
+            min: 0.1,
+            max: 3600.0,
+        },
+        Value("30"),
+        "Longest silence inside a request's body. A slow sender that keeps sending is not cut off.",
+        "Lines that stall for longer and then go on.",
+    ),
+    key(
+        "listen",
+        "request_timeout_s",
+        Kind::Seconds {
+            min: 0.1,
+            max: DAY_S,
+        },
+        Value("120"),
+        "Time for one whole request. Must be longer than the children's long_poll_s.",
+        "Very slow lines; lower blob_chunk_bytes first.",
+    ),
+    key(
+        "listen",
+        "max_concurrent_batches",
+        Kind::Whole { min: 1, max: 1000 },
+        Value("4"),
+        "Batches taken in at the same time. Further children are told to come back a little later.",
+        "More memory (each batch may hold sync.max_batch_bytes) and a disk that keeps up.",
+    ),
+    key(
+        "upstream",
+        "url",
+        Kind::Url,
+        Required,
+        "Address of the parent node, https://host:port.",
+        "The parent has moved. A foreign server at that address is refused: its key is pinned at enrolment.",
+    ),
+    key(
+        "upstream",
+        "connect_timeout_s",
+        Kind::Seconds {
+            min: 0.1,
+            max: 600.0,
+        },
+        Value("10"),
+        "Time to connect, including TLS.",
+        "Lines with seconds of delay.",
+    ),
+    key(
+        "upstream",
+        "request_timeout_s",
+        Kind::Seconds {
+            min: 0.1,
+            max: DAY_S,
+        },
+        Value("120"),
+        "Time for one whole request. Must be longer than long_poll_s.",
+        "Very slow lines; lower sync.blob_chunk_bytes first.",
+    ),
+    key(
+        "upstream",
+        "long_poll_s",
+        Kind::Seconds {
+            min: 0.0,
+            max: 3600.0,
+        },
+        Value("50"),
+        "How long the parent may hold a question for news open. 0 turns it off: news then waits for the schedule.",
+        "A firewall on the way that drops silent connections sooner.",
+    ),
+    key(
+        "upstream",
+        "probe_interval_s",
+        Kind::Seconds {
+            min: 0.1,
+            max: 3600.0,
+        },
+        Value("5"),
+        "While the line is down: a bare TCP connect this often, to notice its return.",
+        "A line that is paid by the packet.",
+    ),
+    key(
+        "upstream",
+        "probe_jitter_s",
+        Kind::Seconds {
+            min: 0.0,
+            max: 3600.0,
+        },
+        Value("1"),
+        "Each probe comes earlier or later by up to this, so that many nodes do not knock together.",
+        "Rarely.",
+    ),
+    key(
+        "sync",
+        "schedule",
+        Kind::Schedule,
+        Value("[\"*/30 * * * *\"]"),
+        "Cron expressions in node.time_zone: a round at these times even if nothing asked for one. [] for none.",
+        "Set hours agreed with the parent. Changes are sent as they happen; this is the safety net.",
+    ),
+    key(
+        "sync",
+        "jitter_s",
+        Kind::Seconds {
+            min: 0.0,
+            max: DAY_S,
+        },
+        Value("60"),
+        "A scheduled round starts up to this much later, different at each node.",
+        "More children than one parent can serve in a minute.",
+    ),
+    key(
+        "sync",
+        "debounce_ms",
+        Kind::Whole {
+            min: 0,
+            max: 3_600_000,
+        },
+        Value("500"),
+        "After a local change, wait this long for more before sending, in milliseconds.",
+        "Higher where a program writes many records one by one and the line is paid by the connection.",
+    ),
+    key(
+        "sync",
+        "batch_records",
+        Kind::Whole {
+            min: 1,
+            max: 100_000,
+        },
+        Value("2000"),
+        "Most records in one batch sent.",
+        "Smaller on lines that are cut often: what was not acknowledged is sent again.",
+    ),
+    key(
+        "sync",
+        "batch_bytes",
+        Kind::Size {
+            min: 64 * KIB,
+            max: GIB,
+        },
+        Value("\"4 MiB\""),
+        "Most bytes in one batch sent, before compression. One record larger than this goes alone.",
+        "As batch_records.",
+    ),
+    key(
+        "sync",
+        "max_batch_bytes",
+        Kind::Size {
+            min: 64 * KIB,
+            max: GIB,
+        },
+        Value("\"64 MiB\""),
+        "A batch received that is larger, after decompression, is refused.",
+        "Lower on a machine with little memory, not below what the neighbours send.",
+    ),
+    key(
+        "sync",
+        "blob_chunk_bytes",
+        Kind::Size {
+            min: 4 * KIB,
+            max: 64 * MIB,
+        },
+        Value("\"512 KiB\""),
+        "Evidence files travel in pieces of this size; a cut line loses at most one.",
+        "Larger on fast lines with long delay, smaller on lines that are cut every few seconds.",
+    ),
+    key(
+        "sync",
+        "max_blob_bytes",
+        Kind::Size {
+            min: KIB,
+            max: 1024 * GIB,
+        },
+        Value("\"1 GiB\""),
+        "Largest evidence file.",
+        "A small disk. The parent's limit holds as well.",
+    ),
+    key(
+        "sync",
+        "max_record_bytes",
+        Kind::Size {
+            min: 4 * KIB,
+            max: 64 * MIB,
+        },
+        Value("\"1 MiB\""),
+        "Largest record. A larger one received is quarantined, one written here is refused.",
+        "Rarely. Long texts belong into evidence files.",
+    ),
+    key(
+        "sync",
+        "bandwidth_bytes_per_s",
+        Kind::Size {
+            min: 0,
+            max: 1024 * GIB,
+        },
+        Value("0"),
+        "Most bytes of evidence files per second, each way; records are never slowed. 0 is no limit.",
+        "A line shared with other work: 16 Mbit/s is about \"2 MiB\".",
+    ),
+    key(
+        "sync",
+        "backoff_min_s",
+        Kind::Seconds {
+            min: 0.01,
+            max: 3600.0,
+        },
+        Value("1"),
+        "First wait after a failed session; it grows from there, with jitter.",
+        "Rarely.",
+    ),
+    key(
+        "sync",
+        "backoff_max_s",
+        Kind::Seconds {
+            min: 0.01,
+            max: DAY_S,
+        },
+        Value("300"),
+        "Longest wait between two tries.",
+        "Lower where a return to service must be noticed sooner.",
+    ),
+    key(
+        "store",
+        "readers",
+        Kind::Whole { min: 1, max: 64 },
+        Value("4"),
+        "Connections that read the store at the same time.",
+        "Many people at the console at once.",
+    ),
+    key(
+        "store",
+        "group_commit_max",
+        Kind::Whole {
+            min: 1,
+            max: 10_000,
+        },
+        Value("256"),
+        "Most writes that share one commit, and so one fsync.",
+        "Rarely. Lower shortens the wait of the first writer of a group.",
+    ),
+    key(
+        "store",
+        "wal_checkpoint_pages",
+        Kind::Whole {
+            min: 100,
+            max: 1_000_000,
+        },
+        Value("16000"),
+        "Pages (4 KiB) in the write-ahead log before they are copied into the database.",
+        "Lower on a nearly full disk, higher for large first loads.",
+    ),
+    key(
+        "store",
+        "min_free_bytes",
+        Kind::Size {
+            min: 0,
+            max: 1024 * GIB,
+        },
+        Value("\"256 MiB\""),
+        "With less free disk than this nothing more is taken in, and status says so.",
+        "A disk shared with other programs that fill it quickly.",
+    ),
+    key(
+        "reporting",
+        "period",
+        Kind::Choice(PERIOD_KINDS),
+        Value("\"month\""),
+        "Kind of period meant where a command or a sheet does not say it.",
+        "A unit that mainly reports by week or quarter.",
+    ),
+    key(
+        "reporting",
+        "regimes",
+        Kind::Regimes,
+        Value("[]"),
+        "Who must send what by when: one table each, with name, kind, due_day, due_in, due_time, consolidate_day.",
+        "The deadlines of the plan in force.",
+    ),
+    key(
+        "log",
+        "level",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        Value("\"info\""),
+        "Least important message written. NQSYNC_LOG gives a finer filter, such as nqsync=debug,hyper=warn.",
+        "debug while looking for a fault.",
+    ),
+    key(
+        "log",
+        "format",
+        Kind::Choice(&["text", "json"]),
+        Value("\"text\""),
+        "text for people, json for programs.",
+        "Logs that are collected centrally.",
+    ),
+];
+
+/// The key of that section and name.
+pub fn find(section: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|k| k.section == section && k.name == name)
+}
+
+/// Whether there is such a section.
+pub fn is_section(name: &str) -> bool {
+    SECTIONS.iter().any(|(s, _)| *s == name)
+}
+
+/// The candidate nearest to what was written, if any is near enough to be meant.
+pub fn nearest<'a>(written: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|c| (strsim::damerau_levenshtein(written, c), c))
+        .filter(|(distance, c)| *distance <= (c.len() / 3).max(1))
+        .min()
+        .map(|(_, c)| c)
+}

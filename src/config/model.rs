@@ -1,0 +1,227 @@
+//! The configuration as the program uses it: every default filled in, every value checked.
+
+use std::path::PathBuf;
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Lang;
+
+use super::units::{CronRule, Millis, Seconds, Size};
+
+/// Everything one node is told.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[node]`.
+    pub node: Node,
+    /// `[listen]`, where there are downstream nodes.
+    #[schemars(with = "Listen")]
+    pub listen: Option<Listen>,
+    /// `[upstream]`, absent at the ministry.
+    #[schemars(with = "Upstream")]
+    pub upstream: Option<Upstream>,
+    /// `[sync]`.
+    pub sync: Sync,
+    /// `[store]`.
+    pub store: Store,
+    /// `[reporting]`.
+    pub reporting: Reporting,
+    /// `[log]`.
+    pub log: Log,
+}
+
+/// A level of government.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Commune, ward or special zone.
+    Commune,
+    /// Province.
+    Province,
+    /// Ministry or central steering committee.
+    Ministry,
+}
+
+impl Level {
+    /// As it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Commune => "commune",
+            Level::Province => "province",
+            Level::Ministry => "ministry",
+        }
+    }
+}
+
+/// Whether the machine is connected to a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Connected: classified records are refused.
+    Networked,
+    /// In an independent network: may hold classified records, has no upstream link.
+    Isolated,
+}
+
+/// `[node]`; each field is the key of that name in `keys::KEYS`, as in the structures below.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Node {
+    pub unit: String,
+    pub level: Level,
+    pub data_dir: PathBuf,
+    pub socket: PathBuf,
+    #[schemars(with = "String")]
+    pub lang: Lang,
+    #[serde(with = "jiff::fmt::serde::tz::required")]
+    #[schemars(with = "String")]
+    pub time_zone: TimeZone,
+    pub profile: Profile,
+}
+
+/// `[listen]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Listen {
+    pub address: String,
+    pub names: Vec<String>,
+    pub max_connections: usize,
+    pub max_connections_per_child: usize,
+    pub handshake_timeout_s: Seconds,
+    pub header_timeout_s: Seconds,
+    pub body_idle_timeout_s: Seconds,
+    pub request_timeout_s: Seconds,
+    pub max_concurrent_batches: usize,
+}
+
+/// `[upstream]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Upstream {
+    pub url: String,
+    pub connect_timeout_s: Seconds,
+    pub request_timeout_s: Seconds,
+    pub long_poll_s: Seconds,
+    pub probe_interval_s: Seconds,
+    pub probe_jitter_s: Seconds,
+}
+
+/// `[sync]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Sync {
+    #[schemars(with = "Vec<String>")]
+    pub schedule: Vec<CronRule>,
+    pub jitter_s: Seconds,
+    pub debounce_ms: Millis,
+    pub batch_records: usize,
+    pub batch_bytes: Size,
+    pub max_batch_bytes: Size,
+    pub blob_chunk_bytes: Size,
+    pub max_blob_bytes: Size,
+    pub max_record_bytes: Size,
+    pub bandwidth_bytes_per_s: Size,
+    pub backoff_min_s: Seconds,
+    pub backoff_max_s: Seconds,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Store {
+    pub readers: usize,
+    pub group_commit_max: usize,
+    pub wal_checkpoint_pages: u32,
+    pub min_free_bytes: Size,
+}
+
+/// `[reporting]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Reporting {
+    pub period: PeriodKind,
+    pub regimes: Vec<Regime>,
+}
+
+/// A kind of reporting period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum PeriodKind {
+    Week,
+    Month,
+    Quarter,
+    /// The first or second six months.
+    Half,
+    /// January to September.
+    NineMonths,
+    Year,
+}
+
+/// In which week or month a report is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DueIn {
+    /// The last week or month of the period itself.
+    Last,
+    /// The week or month after it.
+    Next,
+}
+
+/// One rule of who sends by when: `[[reporting.regimes]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Regime {
+    /// What people call it.
+    pub name: String,
+    /// Which periods it has.
+    pub kind: PeriodKind,
+    /// Day on which units must have sent: of the week (1 is Monday) for weeks, else of the month. A day that the month
+    /// does not have means its last one.
+    pub due_day: i8,
+    /// In which week or month that day lies.
+    #[serde(default = "next")]
+    pub due_in: DueIn,
+    /// Time of that day, in `node.time_zone`. "Before the 11th" is day 11 at 00:00.
+    #[serde(default = "midnight")]
+    #[schemars(with = "String")]
+    pub due_time: Time,
+    /// Day by which the level above has consolidated, counted in the same way.
+    pub consolidate_day: Option<i8>,
+}
+
+fn next() -> DueIn {
+    DueIn::Next
+}
+
+fn midnight() -> Time {
+    Time::midnight()
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}

@@ -1,0 +1,49 @@
+//! Documents that could drift from what they describe.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+#[test]
+fn every_direct_dependency_has_its_line_and_every_line_its_dependency() {
+    let mut used = BTreeSet::new();
+    for manifest in ["Cargo.toml", "core/Cargo.toml"] {
+        let manifest: toml::Table = read(manifest).parse().unwrap();
+        for section in ["dependencies", "dev-dependencies"] {
+            used.extend(
+                manifest
+                    .get(section)
+                    .and_then(|s| s.as_table())
+                    .into_iter()
+                    .flat_map(|t| t.keys().cloned()),
+            );
+        }
+    }
+    let page = read("docs/dependencies.md");
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let listed: BTreeSet<String> = rows.map(str::to_owned).collect();
+    assert_eq!(listed, used);
+}
+
+#[test]
+fn the_change_log_begins_with_the_version_that_is_built() {
+    let log = read("CHANGELOG.md");
+    let first = log
+        .lines()
+        .find_map(|line| line.strip_prefix("## "))
+        .expect("a section for each version");
+    assert!(first.starts_with(env!("CARGO_PKG_VERSION")), "{first}");
+}
+
+#[test]
+fn the_service_is_bound_to_the_exit_codes_that_trying_again_cannot_mend() {
+    let unit = read("systemd/nqsync.service");
+    assert!(unit.contains("Type=notify\n") && unit.contains("WatchdogSec="));
+    assert!(unit.contains("RestartPreventExitStatus=10 11 78\n"));
+}
