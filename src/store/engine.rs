@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::tx::{Committed, Tx, WriterState};
+use super::tx::{Committed, Shown, Tx, WriterState};
 use super::{LinkId, StoreError};
 
 /// Oldest SQLite without the WAL-reset defect.
@@ -67,6 +67,7 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
     reader_slots: tokio::sync::Semaphore,
     signals: Signals,
+    shown: Mutex<Shown>,
     _lock: File,
 }
 
@@ -112,6 +113,7 @@ impl Store {
         let readers = (0..options.readers.max(1))
             .map(|_| open_reader(&path))
             .collect::<Result<Vec<_>, _>>()?;
+        let state = WriterState::load(&connection)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let inner = Arc::new(Inner {
             dir: options.dir.clone(),
@@ -124,9 +126,10 @@ impl Store {
                 links: Mutex::new(HashMap::new()),
                 stopped: watch::Sender::new(false),
             },
+            shown: Mutex::default(),
             _lock: lock_file,
         });
-        let state = WriterState::load(&connection)?;
+        *lock(&inner.shown) = state.shown();
         let max = options.group_commit_max.max(1);
         let weak = Arc::downgrade(&inner);
         let handle = thread::Builder::new()
@@ -224,6 +227,11 @@ impl Store {
         result.unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(panic.as_ref())).into()))
     }
 
+    /// Tree, neighbours and identity as of the last commit.
+    pub fn shown(&self) -> Shown {
+        lock(&self.inner.shown).clone()
+    }
+
     /// Ticks with every commit.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.inner.signals.commits.subscribe()
@@ -301,8 +309,9 @@ fn write_loop(
             }
         }
         let told = outcome.as_ref().map(|_| ());
-        finishes.into_iter().for_each(|finish| finish(told));
         let Some(inner) = inner.upgrade() else { return };
+        *lock(&inner.shown) = state.shown();
+        finishes.into_iter().for_each(|finish| finish(told));
         if let Ok(committed) = outcome {
             inner.signals.tell(&committed);
         } else if fatal {

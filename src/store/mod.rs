@@ -17,7 +17,7 @@ mod tx;
 pub use engine::{LockedBy, Store, StoreOptions};
 pub use links::{LinkId, LinkRow, Role};
 pub use records::{Rec, Stored};
-pub use tx::Tx;
+pub use tx::{Assignment, LinkState, Shown, Tx};
 
 /// What can go wrong with the store, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]

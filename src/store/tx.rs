@@ -17,6 +17,19 @@ use super::links::{self, LinkId, Role};
 use super::records::{self, Flags, Rec, Stored};
 use super::{StoreError, queries};
 
+/// What the writer keeps in memory and shows to everybody: the tree, the neighbours, who this node is.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The unit tree.
+    pub tree: Arc<Tree>,
+    /// The neighbours.
+    pub links: Arc<Vec<LinkState>>,
+    /// This node, once it is set up.
+    pub node: Option<NodeId>,
+    /// The unit this node was set up for.
+    pub unit: Option<UnitId>,
+}
+
 /// One neighbour as the writer needs it for every record.
 #[derive(Clone, Debug)]
 pub struct LinkState {
@@ -81,6 +94,10 @@ impl Assignment {
 }
 
 impl WriterState {
+    pub(super) fn shown(&self) -> Shown {
+        Shown { tree: self.tree.clone(), links: self.links.clone(), node: self.node, unit: self.unit }
+    }
+
     pub(super) fn load(connection: &Connection) -> Result<WriterState, StoreError> {
         let tree = Arc::new(queries::load_tree(connection)?);
         let node = queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
@@ -122,12 +139,7 @@ fn link_states(
 
 impl<'a> Tx<'a> {
     pub(super) fn new(connection: &'a Connection, state: &'a mut WriterState) -> Tx<'a> {
-        Tx {
-            connection,
-            state,
-            news: BTreeSet::new(),
-            tree_changed: false,
-        }
+        Tx { connection, state, news: BTreeSet::new(), tree_changed: false, assignments: RefCell::default() }
     }
 
     /// Runs a job so that its failure, or its panic, undoes its own changes and nothing else.
