@@ -30,7 +30,9 @@ pub fn follow(
     record: &Record,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let Some((id, size, readers)) = file_of(record) else { return Ok(()) };
+    let Some((id, size, readers)) = file_of(record) else {
+        return Ok(());
+    };
     let mut needed_here = readers.iter().any(|unit| tx.serves(*unit));
     for state in tx.links().iter() {
         let needed_beyond = readers.iter().any(|unit| state.is_beyond(*unit));

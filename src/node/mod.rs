@@ -4,11 +4,13 @@
 //! `commands` answers the verbs of the contract.
 
 pub mod commands;
+pub mod enrolment;
 pub mod files;
 pub mod offer;
 pub mod receive;
 pub mod refusal;
 pub mod rollups;
+pub mod session;
 pub mod write;
 
 use jiff::civil::Date;

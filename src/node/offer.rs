@@ -1,7 +1,9 @@
 //! Preparing a batch for a peer, and taking in its acknowledgement.
 
 use nqsync_core::model::{NodeId, Tree, UnitId};
-use nqsync_core::protocol::{Ack, Receipt, ZSTD_LEVEL, hex, render_left, render_receipt, render_record, running_hash};
+use nqsync_core::protocol::{
+    Ack, Receipt, ZSTD_LEVEL, hex, render_left, render_receipt, render_record, running_hash,
+};
 use nqsync_core::sync::scope::{Ends, ends};
 use nqsync_core::sync::{Context, Digest};
 use rusqlite::Connection;
@@ -66,7 +68,12 @@ pub fn prepare(
     target: Target,
     position: &Position,
 ) -> Result<Option<Batch>, StoreError> {
-    let due = links::due(connection, target.link, target.after, node.settings.batch_records)?;
+    let due = links::due(
+        connection,
+        target.link,
+        target.after,
+        node.settings.batch_records,
+    )?;
     let owed = links::receipts_due(connection, target.link, node.settings.batch_records)?;
     if due.is_empty() && owed.is_empty() {
         return Ok(None);
@@ -108,17 +115,29 @@ pub fn prepare(
         batch.receipts.push((receipt.rec, receipt.unit));
     }
     batch.plain_bytes = text.len();
-    batch.body = zstd::bulk::compress(text.as_bytes(), ZSTD_LEVEL)
-        .map_err(|source| StoreError::Io { what: "compress a batch".to_owned(), source })?;
+    batch.body =
+        zstd::bulk::compress(text.as_bytes(), ZSTD_LEVEL).map_err(|source| StoreError::Io {
+            what: "compress a batch".to_owned(),
+            source,
+        })?;
     Ok(Some(batch))
 }
 
 fn render(item: &Due, tree: &Tree, target: Target) -> (String, Sent) {
     match item {
         Due::Left(rec, id, kind) => {
-            let key = nqsync_core::model::Key { kind: *kind, id: *id };
-            let sent =
-                Sent { rec: *rec, id: *id, kind: kind.as_str(), digest: None, relay: Vec::new(), extent: None };
+            let key = nqsync_core::model::Key {
+                kind: *kind,
+                id: *id,
+            };
+            let sent = Sent {
+                rec: *rec,
+                id: *id,
+                kind: kind.as_str(),
+                digest: None,
+                relay: Vec::new(),
+                extent: None,
+            };
             (render_left(key), sent)
         }
         Due::Record(stored) => {
@@ -140,24 +159,36 @@ fn render(item: &Due, tree: &Tree, target: Target) -> (String, Sent) {
 
 /// The ends that the peer itself serves, when the owner is served neither here nor there.
 fn relay_units(record: &nqsync_core::sync::Record, tree: &Tree, target: Target) -> Vec<UnitId> {
-    let Some(owner) = record.facts().owner() else { return Vec::new() };
+    let Some(owner) = record.facts().owner() else {
+        return Vec::new();
+    };
     let server = tree.server_of(owner);
     if server == Some(target.node) || server == Some(target.peer) {
         return Vec::new();
     }
     match ends(record, tree) {
         Ends::Everywhere => Vec::new(),
-        Ends::Units(units) => {
-            units.into_iter().filter(|unit| tree.server_of(*unit) == Some(target.peer)).collect()
-        }
+        Ends::Units(units) => units
+            .into_iter()
+            .filter(|unit| tree.server_of(*unit) == Some(target.peer))
+            .collect(),
     }
 }
 
 impl Batch {
+    /// How many records and announcements it holds.
+    pub fn records(&self) -> usize {
+        self.sent.len()
+    }
+
     /// The position after this batch.
     pub fn position(&self) -> Position {
         let hash = running_hash(&self.before, self.number, &self.body).to_vec();
-        Position { batch: self.number, hash, before: self.before.clone() }
+        Position {
+            batch: self.number,
+            hash,
+            before: self.before.clone(),
+        }
     }
 }
 
@@ -208,7 +239,11 @@ pub fn acknowledged(
         }
     }
     links::receipts_told(tx.connection(), link, &batch.receipts)?;
-    let direction = if role == Role::Upstream { Direction::Up } else { Direction::Down };
+    let direction = if role == Role::Upstream {
+        Direction::Up
+    } else {
+        Direction::Down
+    };
     links::set_position(tx.connection(), link, direction, &batch.position())
 }
 
@@ -224,5 +259,9 @@ pub fn mark(position: &Position) -> nqsync_core::protocol::Mark {
 /// A peer's position, as it is kept.
 pub fn position(mark: &nqsync_core::protocol::Mark) -> Position {
     let bytes = |text: &str| nqsync_core::protocol::unhex(text).unwrap_or_default();
-    Position { batch: mark.batch, hash: bytes(&mark.hash), before: bytes(&mark.before) }
+    Position {
+        batch: mark.batch,
+        hash: bytes(&mark.hash),
+        before: bytes(&mark.before),
+    }
 }

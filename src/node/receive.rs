@@ -6,7 +6,9 @@
 use std::io::Read;
 
 use nqsync_core::model::{Facts, Kind, UnitId};
-use nqsync_core::protocol::{BadLine, Line, MAX_WINDOW_LOG, Receipt, Refused, SetAside, parse_line};
+use nqsync_core::protocol::{
+    BadLine, Line, MAX_WINDOW_LOG, Receipt, Refused, SetAside, parse_line,
+};
 use nqsync_core::sync::authority::{From as Side, judge};
 use nqsync_core::sync::{Author, Record};
 use serde_json::json;
@@ -14,7 +16,7 @@ use serde_json::json;
 use super::{Node, Refusal, files, rollups};
 use crate::store::links::{self, LinkId, Role};
 use crate::store::records;
-use crate::store::{Stored, StoreError, Tx, quarantine};
+use crate::store::{StoreError, Stored, Tx, quarantine};
 
 /// A line as it came, with what could be read of it.
 pub struct Incoming {
@@ -36,14 +38,29 @@ pub struct Applied {
 }
 
 /// Unpacks a batch within its limits and reads its lines. Done outside the writer thread.
-pub fn decode(body: &[u8], batch_bytes: usize, record_bytes: usize) -> Result<Vec<Incoming>, Refused> {
-    let unreadable = |detail: String| Refused::new("unreadable", format!("the batch cannot be unpacked: {detail}"));
+pub fn decode(
+    body: &[u8],
+    batch_bytes: usize,
+    record_bytes: usize,
+) -> Result<Vec<Incoming>, Refused> {
+    let unreadable = |detail: String| {
+        Refused::new(
+            "unreadable",
+            format!("the batch cannot be unpacked: {detail}"),
+        )
+    };
     let mut decoder = zstd::Decoder::with_buffer(body).map_err(|e| unreadable(e.to_string()))?;
-    decoder.window_log_max(MAX_WINDOW_LOG).map_err(|e| unreadable(e.to_string()))?;
+    decoder
+        .window_log_max(MAX_WINDOW_LOG)
+        .map_err(|e| unreadable(e.to_string()))?;
     let mut text = Vec::new();
-    decoder.take(batch_bytes as u64 + 1).read_to_end(&mut text).map_err(|e| unreadable(e.to_string()))?;
+    decoder
+        .take(batch_bytes as u64 + 1)
+        .read_to_end(&mut text)
+        .map_err(|e| unreadable(e.to_string()))?;
     if text.len() > batch_bytes {
-        let message = format!("a batch may have {batch_bytes} bytes when unpacked; this one has more");
+        let message =
+            format!("a batch may have {batch_bytes} bytes when unpacked; this one has more");
         return Err(Refused::new("too_large", message));
     }
     let text = String::from_utf8(text).map_err(|e| unreadable(e.to_string()))?;
@@ -53,17 +70,29 @@ pub fn decode(body: &[u8], batch_bytes: usize, record_bytes: usize) -> Result<Ve
 
 fn read_line(text: &str, limit: usize) -> Incoming {
     if text.len() <= limit {
-        return Incoming { line: parse_line(text), text: text.into() };
+        return Incoming {
+            line: parse_line(text),
+            text: text.into(),
+        };
     }
     // The name stands in front, so that the sender learns which record is too large.
-    let id = text.get(..200).and_then(|head| head.split(r#""id":""#).nth(1)).and_then(|rest| rest.get(..36));
+    let id = text
+        .get(..200)
+        .and_then(|head| head.split(r#""id":""#).nth(1))
+        .and_then(|rest| rest.get(..36));
     let bad = BadLine {
         kind: String::new(),
         id: id.and_then(|id| id.parse().ok()),
         code: "too_large",
-        reason: format!("a record may have {limit} bytes; this one has {}", text.len()),
+        reason: format!(
+            "a record may have {limit} bytes; this one has {}",
+            text.len()
+        ),
     };
-    Incoming { text: "".into(), line: Err(bad) }
+    Incoming {
+        text: "".into(),
+        line: Err(bad),
+    }
 }
 
 /// Takes a batch in. The caller moves the link's position in the same transaction.
@@ -74,7 +103,10 @@ pub fn apply(
     lines: Vec<Incoming>,
     sender_ahead_ms: i64,
 ) -> Result<Applied, StoreError> {
-    let mut applied = Applied { lines: lines.len(), ..Applied::default() };
+    let mut applied = Applied {
+        lines: lines.len(),
+        ..Applied::default()
+    };
     let now_ms = node.clock.now_ms();
     for incoming in lines {
         let verdict = match incoming.line {
@@ -111,7 +143,11 @@ fn set_aside(
 ) -> Result<(), StoreError> {
     let Some(id) = bad.id else {
         applied.unreadable += 1;
-        tracing::warn!(link = link.0, code = bad.code, "a line without a readable name was dropped");
+        tracing::warn!(
+            link = link.0,
+            code = bad.code,
+            "a line without a readable name was dropped"
+        );
         return Ok(());
     };
     tracing::warn!(record = %id, code = bad.code, "set a record aside");
@@ -130,7 +166,11 @@ fn set_aside(
             at: now_ms,
         },
     )?;
-    applied.set_aside.push(SetAside { id, code: bad.code.to_owned(), reason: bad.reason.clone() });
+    applied.set_aside.push(SetAside {
+        id,
+        code: bad.code.to_owned(),
+        reason: bad.reason.clone(),
+    });
     Ok(())
 }
 
@@ -146,7 +186,11 @@ fn take(
     sender_ahead_ms: i64,
 ) -> Result<Result<bool, Reason>, StoreError> {
     let state = tx.link(link)?;
-    let side = if state.role == Role::Downstream { Side::Below } else { Side::Above };
+    let side = if state.role == Role::Downstream {
+        Side::Below
+    } else {
+        Side::Above
+    };
     let stored = tx.load(incoming.key().id)?;
     let incoming_digest = incoming.digest();
     let (joined, dropped, changed) = match &stored {
@@ -155,7 +199,10 @@ fn take(
         Some(stored) => {
             let mut joined = stored.record.clone();
             if stored.record.key() != incoming.key() {
-                return Ok(Err(("other_facts", "the same id already names a record of another kind".to_owned())));
+                return Ok(Err((
+                    "other_facts",
+                    "the same id already names a record of another kind".to_owned(),
+                )));
             }
             match joined.join(&incoming) {
                 Ok(replaced) => {
@@ -178,10 +225,21 @@ fn take(
             return Ok(Err(reason));
         }
     }
-    let rec = tx.save(&joined, stored.as_ref(), &dropped, Some((link, incoming_digest)), now_ms)?;
+    let rec = tx.save(
+        &joined,
+        stored.as_ref(),
+        &dropped,
+        Some((link, incoming_digest)),
+        now_ms,
+    )?;
     quarantine::clear(tx.connection(), link, true, joined.key().id)?;
     if changed {
-        let written = Stored { rec, digest: joined.digest(), flags: records::Flags::of(&joined), record: joined };
+        let written = Stored {
+            rec,
+            digest: joined.digest(),
+            flags: records::Flags::of(&joined),
+            record: joined,
+        };
         after_join(tx, link, &written, stored.as_ref(), now_ms, sender_ahead_ms)?;
     }
     Ok(Ok(changed))
@@ -204,7 +262,12 @@ fn never_assigned(
     link: LinkId,
     side: Side,
 ) -> Result<Option<Reason>, StoreError> {
-    let (Facts::Report { unit, issuer, task, .. } | Facts::Evidence { unit, issuer, task, .. }) = record.facts()
+    let (Facts::Report {
+        unit, issuer, task, ..
+    }
+    | Facts::Evidence {
+        unit, issuer, task, ..
+    }) = record.facts()
     else {
         return Ok(None);
     };
@@ -213,7 +276,9 @@ fn never_assigned(
     }
     let reason = |text: &str| Some(("not_assigned", text.to_owned()));
     let Some(held) = tx.assignment(*task)? else {
-        return Ok(reason("its task is not known here; the unit was never assigned to it"));
+        return Ok(reason(
+            "its task is not known here; the unit was never assigned to it",
+        ));
     };
     if held.issuer != *issuer {
         return Ok(reason("it names another issuer than its task has"));
@@ -251,13 +316,17 @@ fn note_arrival(
     now_ms: i64,
     sender_ahead_ms: i64,
 ) -> Result<(), StoreError> {
-    let Facts::Report { unit, issuer, .. } = report.facts() else { return Ok(()) };
+    let Facts::Report { unit, issuer, .. } = report.facts() else {
+        return Ok(());
+    };
     let state = tx.link(link)?;
     if state.role != Role::Downstream || tx.tree().server_of(*unit) != Some(state.peer) {
         return Ok(());
     }
     let submitted = report.shown("submission");
-    let Some(submission) = submitted.as_ref().and_then(|s| s["hash"].as_str()) else { return Ok(()) };
+    let Some(submission) = submitted.as_ref().and_then(|s| s["hash"].as_str()) else {
+        return Ok(());
+    };
     let facts = Facts::Arrival {
         unit: *unit,
         issuer: *issuer,
@@ -274,7 +343,11 @@ fn note_arrival(
     let mut record = Record::begin(facts, key);
     record
         .write(
-            Author { incarnation, unit: home, name: "nqsync" },
+            Author {
+                incarnation,
+                unit: home,
+                name: "nqsync",
+            },
             now_ms,
             [("received".to_owned(), value)].into(),
             None,
@@ -286,7 +359,9 @@ fn note_arrival(
 
 /// The parent told that a record left our scope.
 fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreError> {
-    let Some(stored) = tx.load(id)? else { return Ok(()) };
+    let Some(stored) = tx.load(id)? else {
+        return Ok(());
+    };
     links::left_by_peer(tx.connection(), link, stored.rec)?;
     if tx.link(link)?.role == Role::Upstream {
         records::set_left(tx.connection(), stored.rec, true)?;
@@ -297,11 +372,19 @@ fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreE
 /// A receipt on its way to the record's owner.
 fn note_receipt(tx: &mut Tx<'_>, link: LinkId, receipt: &Receipt) -> Result<(), StoreError> {
     let state = tx.link(link)?;
-    let Some(stored) = tx.load(receipt.id)? else { return Ok(()) };
+    let Some(stored) = tx.load(receipt.id)? else {
+        return Ok(());
+    };
     if !state.is_beyond(receipt.unit) {
         return Ok(());
     }
-    if links::note_receipt(tx.connection(), stored.rec, receipt.unit, &receipt.extent, receipt.at)? {
+    if links::note_receipt(
+        tx.connection(),
+        stored.rec,
+        receipt.unit,
+        &receipt.extent,
+        receipt.at,
+    )? {
         relay_receipt(tx, stored.rec, &stored.record, receipt.unit)?;
     }
     Ok(())
@@ -314,11 +397,17 @@ pub fn relay_receipt(
     record: &Record,
     unit: UnitId,
 ) -> Result<(), StoreError> {
-    let Some(owner) = record.facts().owner() else { return Ok(()) };
+    let Some(owner) = record.facts().owner() else {
+        return Ok(());
+    };
     if tx.serves(owner) {
         return Ok(());
     }
-    for state in tx.links().iter().filter(|state| state.is_beyond(owner) && !state.is_beyond(unit)) {
+    for state in tx
+        .links()
+        .iter()
+        .filter(|state| state.is_beyond(owner) && !state.is_beyond(unit))
+    {
         links::owe_receipt(tx.connection(), state.link, rec, unit)?;
         tx.wake(state.link);
     }
@@ -327,9 +416,13 @@ pub fn relay_receipt(
 
 /// Tries a record again that was set aside here. Answers whether it was taken.
 pub fn retry(node: &Node, tx: &mut Tx<'_>, item: &quarantine::Item) -> Result<bool, Refusal> {
-    let Some(body) = &item.body else { return Ok(false) };
+    let Some(body) = &item.body else {
+        return Ok(false);
+    };
     let incoming = read_line(body, node.settings.max_record_bytes);
-    let ahead = links::row(tx.connection(), item.link)?.clock_ahead_ms.unwrap_or(0);
+    let ahead = links::row(tx.connection(), item.link)?
+        .clock_ahead_ms
+        .unwrap_or(0);
     let applied = apply(node, tx, item.link, vec![incoming], ahead)?;
     Ok(applied.set_aside.is_empty() && applied.unreadable == 0)
 }

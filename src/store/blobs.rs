@@ -16,6 +16,8 @@ use super::links::LinkId;
 /// SHA-256 of a file's bytes.
 pub type BlobId = [u8; 32];
 
+/// Bytes of a file sent in one request: a cut line costs at most these.
+pub const PIECE: usize = 256 * 1024;
 /// Bytes read or written at once.
 const CHUNK: usize = 256 * 1024;
 
@@ -79,7 +81,9 @@ pub fn path(dir: &Path, id: &BlobId) -> PathBuf {
 
 /// Where a file grows while it arrives.
 pub fn partial_path(dir: &Path, id: &BlobId, link: LinkId) -> PathBuf {
-    dir.join("blobs").join("partial").join(format!("{}.{}", hex(id), link.0))
+    dir.join("blobs")
+        .join("partial")
+        .join(format!("{}.{}", hex(id), link.0))
 }
 
 /// Copies a file of this machine into the store. Answers its name and length once the bytes are on disk.
@@ -177,6 +181,19 @@ pub fn open_partial(dir: &Path, id: &BlobId, link: LinkId) -> Result<File, Store
         .append(true)
         .open(&target)
         .map_err(io(format!("open {}", target.display())))
+}
+
+/// Reads a piece of a file.
+pub fn read_piece(path: &Path, from: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+    use std::io::{Seek, SeekFrom};
+    let what = || format!("read {}", path.display());
+    let mut file = File::open(path).map_err(io(what()))?;
+    file.seek(SeekFrom::Start(from)).map_err(io(what()))?;
+    let mut piece = Vec::with_capacity(length);
+    file.take(length as u64)
+        .read_to_end(&mut piece)
+        .map_err(io(what()))?;
+    Ok(piece)
 }
 
 /// Verifies an arriving file that has all its bytes, and puts it in place. A mismatch throws it away.
@@ -294,7 +311,12 @@ pub fn counts(connection: &Connection) -> Result<(u64, u64, u64, u64), StoreErro
 }
 
 /// Notes that a neighbour has to bring a file, because of a record it brought.
-pub fn want(connection: &Connection, link: LinkId, id: &BlobId, rec: super::Rec) -> Result<(), StoreError> {
+pub fn want(
+    connection: &Connection,
+    link: LinkId,
+    id: &BlobId,
+    rec: super::Rec,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached("INSERT OR IGNORE INTO blob_want (link, sha256, rec) VALUES (?1, ?2, ?3)")?
         .execute(params![link.0, id, rec.0])?;
@@ -302,13 +324,19 @@ pub fn want(connection: &Connection, link: LinkId, id: &BlobId, rec: super::Rec)
 }
 
 /// Length of a file that a neighbour has to bring, and whether it did.
-pub fn wanted(connection: &Connection, link: LinkId, id: &BlobId) -> Result<Option<(u64, bool)>, StoreError> {
+pub fn wanted(
+    connection: &Connection,
+    link: LinkId,
+    id: &BlobId,
+) -> Result<Option<(u64, bool)>, StoreError> {
     Ok(connection
         .prepare_cached(
             "SELECT b.size, max(w.arrived) FROM blob_want w JOIN blob b ON b.sha256 = w.sha256
              WHERE w.link = ?1 AND w.sha256 = ?2 GROUP BY b.size",
         )?
-        .query_row(params![link.0, id], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))
+        .query_row(params![link.0, id], |row| {
+            Ok((row.get::<_, i64>(0)? as u64, row.get(1)?))
+        })
         .optional()?)
 }
 
@@ -318,16 +346,25 @@ pub fn missing(connection: &Connection, link: LinkId) -> Result<Vec<(BlobId, u64
         "SELECT DISTINCT b.sha256, b.size FROM blob_want w JOIN blob b ON b.sha256 = w.sha256
          WHERE w.link = ?1 AND w.arrived = 0 ORDER BY b.size",
     )?;
-    let rows = statement.query_map([link.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+    let rows = statement.query_map([link.0], |row| {
+        Ok((row.get(0)?, row.get::<_, i64>(1)? as u64))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The neighbour brought the file: it is verified and in place.
-pub fn arrived(connection: &Connection, link: LinkId, id: &BlobId, at: i64) -> Result<(), StoreError> {
+pub fn arrived(
+    connection: &Connection,
+    link: LinkId,
+    id: &BlobId,
+    at: i64,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached("UPDATE blob_want SET arrived = 1 WHERE link = ?1 AND sha256 = ?2")?
         .execute(params![link.0, id])?;
-    connection.prepare_cached("UPDATE blob SET present = 1, at = ?2 WHERE sha256 = ?1")?.execute(params![id, at])?;
+    connection
+        .prepare_cached("UPDATE blob SET present = 1, at = ?2 WHERE sha256 = ?1")?
+        .execute(params![id, at])?;
     Ok(())
 }
 

@@ -27,7 +27,7 @@ pub struct TokenRow {
     pub unit: UnitId,
     pub created_at: i64,
     pub expires_at: i64,
-    pub used_at: Option<i64>,
+    pub used: Option<(i64, [u8; 32])>,
 }
 
 fn node_row(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
@@ -88,7 +88,7 @@ fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
         unit: UnitId(Uuid::from_bytes(unit)),
         created_at: row.get(2)?,
         expires_at: row.get(3)?,
-        used_at: row.get(4)?,
+        used: row.get::<_, Option<i64>>(4)?.zip(row.get(5)?),
     })
 }
 
@@ -110,7 +110,7 @@ pub fn insert_token(connection: &Connection, token: &TokenRow) -> Result<(), Sto
 pub fn token(connection: &Connection, hash: &[u8; 32]) -> Result<Option<TokenRow>, StoreError> {
     Ok(connection
         .query_row(
-            "SELECT hash, unit, created_at, expires_at, used_at FROM token WHERE hash = ?1",
+            "SELECT hash, unit, created_at, expires_at, used_at, used_by FROM token WHERE hash = ?1",
             [hash],
             token_row,
         )
@@ -120,17 +120,22 @@ pub fn token(connection: &Connection, hash: &[u8; 32]) -> Result<Option<TokenRow
 /// Tokens that can still be used at `now_ms`.
 pub fn open_tokens(connection: &Connection, now_ms: i64) -> Result<Vec<TokenRow>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT hash, unit, created_at, expires_at, used_at FROM token WHERE used_at IS NULL AND expires_at > ?1",
+        "SELECT hash, unit, created_at, expires_at, used_at, used_by FROM token WHERE used_at IS NULL AND expires_at > ?1",
     )?;
     let rows = statement.query_map([now_ms], token_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// A token works once.
-pub fn use_token(connection: &Connection, hash: &[u8; 32], at: i64) -> Result<(), StoreError> {
+/// A token works once; the key it was used by may ask again.
+pub fn use_token(
+    connection: &Connection,
+    hash: &[u8; 32],
+    at: i64,
+    by: &[u8; 32],
+) -> Result<(), StoreError> {
     connection.execute(
-        "UPDATE token SET used_at = ?2 WHERE hash = ?1",
-        params![hash, at],
+        "UPDATE token SET used_at = ?2, used_by = ?3 WHERE hash = ?1",
+        params![hash, at, by],
     )?;
     Ok(())
 }

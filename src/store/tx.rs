@@ -95,7 +95,12 @@ impl Assignment {
 
 impl WriterState {
     pub(super) fn shown(&self) -> Shown {
-        Shown { tree: self.tree.clone(), links: self.links.clone(), node: self.node, unit: self.unit }
+        Shown {
+            tree: self.tree.clone(),
+            links: self.links.clone(),
+            node: self.node,
+            unit: self.unit,
+        }
     }
 
     pub(super) fn load(connection: &Connection) -> Result<WriterState, StoreError> {
@@ -139,7 +144,13 @@ fn link_states(
 
 impl<'a> Tx<'a> {
     pub(super) fn new(connection: &'a Connection, state: &'a mut WriterState) -> Tx<'a> {
-        Tx { connection, state, news: BTreeSet::new(), tree_changed: false, assignments: RefCell::default() }
+        Tx {
+            connection,
+            state,
+            news: BTreeSet::new(),
+            tree_changed: false,
+            assignments: RefCell::default(),
+        }
     }
 
     /// Runs a job so that its failure, or its panic, undoes its own changes and nothing else.
@@ -245,7 +256,9 @@ impl<'a> Tx<'a> {
         if let Some(known) = self.assignments.borrow().get(&task) {
             return Ok(known.clone());
         }
-        let loaded = self.load(task)?.filter(|stored| stored.record.key().kind == Kind::Task);
+        let loaded = self
+            .load(task)?
+            .filter(|stored| stored.record.key().kind == Kind::Task);
         let found = loaded.and_then(|stored| {
             let group = stored.record.shown("group").unwrap_or_default();
             Some(Rc::new(Assignment {

@@ -13,7 +13,10 @@ use crate::model::{Key, Kind, NodeId, UnitId};
 use crate::sync::{Context, Edit, Incarnation, Record, RecordError};
 
 /// Protocol versions this program speaks: the greatest both sides have in common is used.
-pub const PROTOCOL: Versions = Versions { oldest: 1, newest: 1 };
+pub const PROTOCOL: Versions = Versions {
+    oldest: 1,
+    newest: 1,
+};
 
 /// Where the endpoints of the link live.
 pub const PREFIX: &str = "/link/v1";
@@ -239,7 +242,11 @@ pub struct Refused {
 impl Refused {
     /// A refusal that trying again will not change.
     pub fn new(code: &str, message: impl Into<String>) -> Refused {
-        Refused { code: code.to_owned(), message: message.into(), retry_after_s: None }
+        Refused {
+            code: code.to_owned(),
+            message: message.into(),
+            retry_after_s: None,
+        }
     }
 }
 
@@ -299,7 +306,12 @@ struct LineIn<'a> {
 /// Writes a record as a line, without the line break.
 pub fn render_record(record: &Record) -> String {
     let mut line = String::with_capacity(
-        128 + record.facts_raw().len() + record.edits().iter().map(|e| e.raw().len() + 1).sum::<usize>(),
+        128 + record.facts_raw().len()
+            + record
+                .edits()
+                .iter()
+                .map(|e| e.raw().len() + 1)
+                .sum::<usize>(),
     );
     // The parts are JSON texts already and are joined as they are: their bytes are what is hashed.
     line.push_str(r#"{"k":""#);
@@ -326,7 +338,10 @@ pub fn render_left(key: Key) -> String {
 
 /// Writes a receipt as a line.
 pub fn render_receipt(receipt: &Receipt) -> Result<String, serde_json::Error> {
-    Ok(format!(r#"{{"receipt":{}}}"#, serde_json::to_string(receipt)?))
+    Ok(format!(
+        r#"{{"receipt":{}}}"#,
+        serde_json::to_string(receipt)?
+    ))
 }
 
 /// Reads one line.
@@ -341,16 +356,28 @@ pub fn parse_line(text: &str) -> Result<Line, BadLine> {
         return Ok(Line::Receipt(receipt));
     }
     let named = line.k.clone().unwrap_or_default();
-    let bad = |code, reason: String| BadLine { kind: named.clone(), id: line.id, code, reason };
-    let id = line.id.ok_or_else(|| bad("unreadable", "a record without id".to_owned()))?;
+    let bad = |code, reason: String| BadLine {
+        kind: named.clone(),
+        id: line.id,
+        code,
+        reason,
+    };
+    let id = line
+        .id
+        .ok_or_else(|| bad("unreadable", "a record without id".to_owned()))?;
     let kind: Kind = named.parse().map_err(|reason: String| {
-        bad("unknown_kind", format!("{reason}; a newer program may know it, upgrade this node"))
+        bad(
+            "unknown_kind",
+            format!("{reason}; a newer program may know it, upgrade this node"),
+        )
     })?;
     let key = Key { kind, id };
     if line.left {
         return Ok(Line::Left(key));
     }
-    let facts = line.f.ok_or_else(|| bad("unreadable", "a record without facts".to_owned()))?;
+    let facts = line
+        .f
+        .ok_or_else(|| bad("unreadable", "a record without facts".to_owned()))?;
     let edits: Result<Vec<Edit>, _> = line.e.iter().map(|raw| Edit::parse(raw.get())).collect();
     let edits = edits.map_err(|error| bad("unreadable", error.to_string()))?;
     match Record::new(key, facts.get(), edits) {

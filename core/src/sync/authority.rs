@@ -66,7 +66,10 @@ pub fn judge(
     for edit in record.edits() {
         if !speaks_for(tree, edit.unit, owner, record.facts()) {
             let owner = owner.map(|unit| tree.code(unit)).unwrap_or_default();
-            return Err(Denied::NotTheOwner { unit: tree.code(edit.unit), owner });
+            return Err(Denied::NotTheOwner {
+                unit: tree.code(edit.unit),
+                owner,
+            });
         }
     }
     if !new_to_us {
@@ -104,7 +107,12 @@ fn speaks_for(tree: &Tree, unit: UnitId, owner: Option<UnitId>, facts: &Facts) -
             unit == owner
                 || succession.is_some_and(|s| s.heir == Some(unit) || s.successors.contains(&unit))
         }
-        (None, Facts::Arrival { unit: submitter, .. }) => {
+        (
+            None,
+            Facts::Arrival {
+                unit: submitter, ..
+            },
+        ) => {
             // Units above may not be known here yet; then the link's own rules must do.
             tree.get(*submitter).is_none() || tree.is_within(*submitter, unit)
         }
@@ -114,8 +122,17 @@ fn speaks_for(tree: &Tree, unit: UnitId, owner: Option<UnitId>, facts: &Facts) -
 
 /// Whether every place a unit record gives its unit is below the link's child.
 fn placed_below(record: &Record, scope: &LinkScope) -> bool {
-    let places = record.register("parent").siblings.into_iter().map(|write| write.json());
-    places.flat_map(|value| value.as_array().cloned().unwrap_or_default()).all(|place| {
-        place["unit"].as_str().and_then(|unit| unit.parse().ok()).is_some_and(|unit| scope.is_below(unit))
-    })
+    let places = record
+        .register("parent")
+        .siblings
+        .into_iter()
+        .map(|write| write.json());
+    places
+        .flat_map(|value| value.as_array().cloned().unwrap_or_default())
+        .all(|place| {
+            place["unit"]
+                .as_str()
+                .and_then(|unit| unit.parse().ok())
+                .is_some_and(|unit| scope.is_below(unit))
+        })
 }

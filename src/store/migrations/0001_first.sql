@@ -136,7 +136,8 @@ CREATE TABLE token (
     unit       BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
-    used_at    INTEGER
+    used_at    INTEGER,
+    used_by    BLOB
 ) STRICT, WITHOUT ROWID;
 
 -- Files named by their SHA-256. A row says `present` only after the bytes were verified, synced and renamed.

@@ -1,0 +1,6 @@
+//! The child's end of a link: it always dials, so a commune needs no open port.
+
+pub mod backoff;
+pub mod upstream;
+
+pub use upstream::{LinkError, Report, Upstream};

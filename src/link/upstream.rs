@@ -1,0 +1,642 @@
+//! One session with the parent: open, push, pull, files, compare.
+//!
+//! Every wait is bounded by the client's timeouts. No transaction is open during a request. A session holds no state
+//! that matters: whatever is cut is done again from the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nqsync_core::protocol::{
+    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, Hello, LENGTH_HEADER, MAX_SMALL_BODY,
+    OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Welcome, hex, running_hash, unhex,
+};
+use reqwest::{Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, watch};
+
+use crate::node::offer::{self, Batch, Target};
+use crate::node::{Node, receive, session};
+use crate::store::links::{self, Direction, Position};
+use crate::store::{LinkId, StoreError, blobs, queries};
+use crate::trust::tls::pin_mismatch;
+
+/// What went wrong on the way to the parent, by what can be done about it.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No connection, or it broke: trying again may help.
+    #[error("cannot reach {url}: {detail}")]
+    Unreachable {
+        /// The parent's address.
+        url: String,
+        /// What the network said.
+        detail: String,
+    },
+    /// The parent is busy and says when to come back.
+    #[error("the parent is busy; it asks to wait {retry_after_s} s")]
+    Busy {
+        /// Seconds.
+        retry_after_s: u64,
+    },
+    /// The parent refuses; a person has to act.
+    #[error("the parent refuses: {message}")]
+    Refused {
+        /// Stable code.
+        code: String,
+        /// The parent's words.
+        message: String,
+    },
+    /// Positions moved: open the session again.
+    #[error("the session has to be opened again: {0}")]
+    Reopen(String),
+    /// What answers is not our parent.
+    #[error("what answers at {url} is not our parent: {detail}")]
+    Impostor {
+        /// The parent's address.
+        url: String,
+        /// Both fingerprints.
+        detail: String,
+    },
+    /// The parent's answer cannot be understood.
+    #[error("cannot understand the parent's answer: {0}")]
+    Unreadable(String),
+    /// The own store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl LinkError {
+    /// Whether trying again, without anybody acting, may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            LinkError::Unreachable { .. } | LinkError::Busy { .. } | LinkError::Reopen(_) => true,
+            LinkError::Unreadable(_) => true,
+            LinkError::Store(error) => !error.is_fatal(),
+            LinkError::Refused { .. } | LinkError::Impostor { .. } => false,
+        }
+    }
+
+    /// How long the parent asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            LinkError::Busy { retry_after_s } => Some(Duration::from_secs(*retry_after_s)),
+            _ => None,
+        }
+    }
+}
+
+/// What a session moved; watched by whoever wants to see progress.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// `open`, `push`, `pull`, `blobs`, `compare`.
+    pub phase: &'static str,
+    /// Records sent up.
+    pub sent: u64,
+    /// Records taken in from above.
+    pub received: u64,
+    /// Records the parent set aside.
+    pub set_aside_there: u64,
+    /// Records set aside here.
+    pub set_aside_here: u64,
+    /// Bytes sent, compressed.
+    pub bytes_up: u64,
+    /// Bytes received, compressed.
+    pub bytes_down: u64,
+    /// Files sent whole.
+    pub files_up: u64,
+    /// Files received whole.
+    pub files_down: u64,
+    /// Bytes of the file under way that are done, and its length.
+    pub file: Option<(u64, u64)>,
+}
+
+/// The way to the parent.
+#[derive(Clone)]
+pub struct Upstream {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    node: Node,
+    url: String,
+    client: reqwest::Client,
+    link: LinkId,
+    report: watch::Sender<Report>,
+    /// Batch size the parent stated.
+    batch_bytes: std::sync::atomic::AtomicUsize,
+    // One batch under way per direction: positions are counted.
+    pushing: Mutex<()>,
+    pulling: Mutex<Option<Ack>>,
+    files: Mutex<()>,
+}
+
+impl Upstream {
+    /// A way to the parent at `url` over an already pinned client.
+    pub fn new(node: Node, url: String, client: reqwest::Client, link: LinkId) -> Upstream {
+        let batch_bytes = node.settings.batch_bytes.into();
+        Upstream {
+            inner: Arc::new(Inner {
+                node,
+                url,
+                client,
+                link,
+                report: watch::Sender::new(Report::default()),
+                batch_bytes,
+                pushing: Mutex::new(()),
+                pulling: Mutex::new(None),
+                files: Mutex::new(()),
+            }),
+        }
+    }
+
+    /// The link's row in the store.
+    pub fn link(&self) -> LinkId {
+        self.inner.link
+    }
+
+    /// Where the parent is.
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// Progress, for whoever watches.
+    pub fn progress(&self) -> watch::Receiver<Report> {
+        self.inner.report.subscribe()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Report)) {
+        self.inner.report.send_modify(change);
+    }
+
+    /// Greets the parent and settles where both directions go on.
+    pub async fn open(&self) -> Result<(), LinkError> {
+        self.note(|r| r.phase = "open");
+        let mut under_way = self.inner.pulling.lock().await;
+        let node = self.inner.node.clone();
+        let link = self.inner.link;
+        let clock_ms = node.clock.now_ms();
+        let hello = node
+            .store
+            .read(move |connection| {
+                let row = links::row(connection, link)?;
+                let shown_node =
+                    queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
+                Ok::<_, StoreError>(Hello {
+                    protocol: PROTOCOL,
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    node: shown_node
+                        .ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))?,
+                    clock_ms,
+                    chain: queries::chain(connection, nqsync_core::protocol::CHAIN_SHOWN)?,
+                    up: offer::mark(&row.up),
+                    down: offer::mark(&row.down),
+                })
+            })
+            .await?;
+        let welcome: Welcome = self.ask("open", &hello).await?;
+        self.inner.batch_bytes.store(
+            welcome.limits.batch_bytes,
+            std::sync::atomic::Ordering::Relaxed,
+        );
+        *under_way = None;
+        let greeting = session::Greeting::of_parent(&welcome);
+        let store = node.store.clone();
+        store
+            .write(move |tx| session::meet(&node, tx, link, greeting))
+            .await?;
+        Ok(())
+    }
+
+    /// Sends everything that waits. While one batch is on its way the next is prepared.
+    pub async fn push(&self) -> Result<(), LinkError> {
+        let _one = self.inner.pushing.lock().await;
+        self.note(|r| r.phase = "push");
+        let link = self.inner.link;
+        let mut position = self
+            .inner
+            .node
+            .store
+            .read(move |connection| links::row(connection, link))
+            .await?
+            .up;
+        let mut next = self.prepare((-1, 0), &position).await?;
+        while let Some(batch) = next {
+            position = batch.position();
+            let (sent, following) =
+                tokio::join!(self.send(&batch), self.prepare(batch.until, &position));
+            let ack = sent?;
+            self.note(|r| {
+                r.sent += (batch.records() - ack.set_aside.len().min(batch.records())) as u64;
+                r.set_aside_there += ack.set_aside.len() as u64;
+                r.bytes_up += batch.body.len() as u64;
+            });
+            let node = self.inner.node.clone();
+            let store = node.store.clone();
+            store
+                .write(move |tx| offer::acknowledged(&node, tx, link, &batch, &ack))
+                .await?;
+            next = match following? {
+                // Receipts ride along in every batch; alone they would be sent twice.
+                Some(batch) if batch.records() > 0 => Some(batch),
+                _ => self.prepare((-1, 0), &position).await?,
+            };
+        }
+        Ok(())
+    }
+
+    async fn prepare(
+        &self,
+        after: (i64, i64),
+        position: &Position,
+    ) -> Result<Option<Batch>, StoreError> {
+        let node = self.inner.node.clone();
+        let shown = node.store.shown();
+        let link = self.inner.link;
+        let peer = shown
+            .links
+            .iter()
+            .find(|state| state.link == link)
+            .map(|state| state.peer);
+        let (Some(peer), Some(own)) = (peer, shown.node) else {
+            return Ok(None);
+        };
+        let batch_bytes = self
+            .inner
+            .batch_bytes
+            .load(std::sync::atomic::Ordering::Relaxed);
+        let target = Target {
+            link,
+            peer,
+            node: own,
+            batch_bytes,
+            after,
+        };
+        let position = position.clone();
+        let store = node.store.clone();
+        store
+            .read(move |connection| {
+                offer::prepare(&node, connection, &shown.tree, target, &position)
+            })
+            .await
+    }
+
+    async fn send(&self, batch: &Batch) -> Result<Ack, LinkError> {
+        let request = self
+            .inner
+            .client
+            .post(self.endpoint("push"))
+            .header(BATCH_HEADER, batch.number)
+            .header(BEFORE_HEADER, hex(&batch.before))
+            .body(batch.body.clone());
+        let ack: Ack = self.read_json(self.checked(request).await?).await?;
+        if ack.mark.hash != hex(&batch.position().hash) {
+            return Err(LinkError::Reopen(
+                "the parent acknowledged another batch".to_owned(),
+            ));
+        }
+        Ok(ack)
+    }
+
+    /// Asks for one batch, waiting up to `wait_s` for news; answers whether one came. The acknowledgement of the batch
+    /// before rides along.
+    pub async fn pull(&self, wait_s: u64) -> Result<bool, LinkError> {
+        let mut under_way = self.inner.pulling.lock().await;
+        let pull = Pull {
+            ack: under_way.clone(),
+            wait_s,
+        };
+        let request = self.inner.client.post(self.endpoint("pull")).json(&pull);
+        let response = self.checked(request).await?;
+        *under_way = None;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(false);
+        }
+        let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
+        let number: Option<u64> = header(BATCH_HEADER).and_then(|v| v.parse().ok());
+        let before = header(BEFORE_HEADER).and_then(unhex);
+        let (Some(number), Some(before)) = (number, before) else {
+            return Err(LinkError::Unreadable(
+                "a batch without its number".to_owned(),
+            ));
+        };
+        let limit = 64 << 20;
+        let body = self.body(response, limit).await?;
+        self.note(|r| {
+            r.phase = "pull";
+            r.bytes_down += body.len() as u64;
+        });
+        *under_way = Some(self.take(number, before, body, limit).await?);
+        Ok(true)
+    }
+
+    async fn take(
+        &self,
+        number: u64,
+        before: Vec<u8>,
+        body: Vec<u8>,
+        limit: usize,
+    ) -> Result<Ack, LinkError> {
+        let node = self.inner.node.clone();
+        let link = self.inner.link;
+        let record_bytes = node.settings.max_record_bytes;
+        let unpacked = tokio::task::spawn_blocking(move || {
+            let hash = running_hash(&before, number, &body).to_vec();
+            let lines = receive::decode(&body, limit, record_bytes)?;
+            Ok::<_, Refused>((
+                lines,
+                Position {
+                    batch: number,
+                    hash,
+                    before,
+                },
+            ))
+        });
+        let (lines, position) = unpacked
+            .await
+            .map_err(|e| LinkError::Unreadable(e.to_string()))?
+            .map_err(|refused| LinkError::Unreadable(refused.message))?;
+        let store = node.store.clone();
+        let taken = store
+            .write(move |tx| {
+                let row = links::row(tx.connection(), link)?;
+                if row.down.batch + 1 != position.batch || row.down.hash != position.before {
+                    return Ok(None);
+                }
+                let ahead = row.clock_ahead_ms.unwrap_or(0);
+                let applied = receive::apply(&node, tx, link, lines, ahead)?;
+                links::set_position(tx.connection(), link, Direction::Down, &position)?;
+                Ok::<_, StoreError>(Some((applied, position)))
+            })
+            .await?;
+        let Some((applied, position)) = taken else {
+            return Err(LinkError::Reopen(
+                "the parent's batch does not follow the last one".to_owned(),
+            ));
+        };
+        self.note(|r| {
+            r.received += (applied.lines - applied.set_aside.len()) as u64;
+            r.set_aside_here += applied.set_aside.len() as u64;
+        });
+        Ok(Ack {
+            mark: offer::mark(&position),
+            set_aside: applied.set_aside,
+            unreadable: applied.unreadable,
+        })
+    }
+
+    /// Sends the files the parent needs and fetches those it has for us, piece by piece: a cut costs one piece, and
+    /// records of other streams pass in between.
+    pub async fn files(&self) -> Result<(), LinkError> {
+        let _one = self.inner.files.lock().await;
+        let link = self.inner.link;
+        let store = self.inner.node.store.clone();
+        let (up, down) = store
+            .read(move |c| Ok::<_, StoreError>((blobs::due(c, link)?, blobs::missing(c, link)?)))
+            .await?;
+        for (id, size) in up {
+            self.send_file(id, size).await?;
+        }
+        for (id, size) in down {
+            self.fetch_file(id, size).await?;
+        }
+        self.note(|r| r.file = None);
+        Ok(())
+    }
+
+    async fn send_file(&self, id: blobs::BlobId, size: u64) -> Result<(), LinkError> {
+        let store = self.inner.node.store.clone();
+        let path = blobs::path(store.dir(), &id);
+        let endpoint = self.endpoint(&format!("blob/{}", blobs::hex(&id)));
+        let response = self.raw(self.inner.client.head(&endpoint)).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            // The parent has not taken the record that names the file, or set it aside: nothing to send now.
+            return Ok(());
+        }
+        let mut offset = offset_of(&response).unwrap_or(0);
+        loop {
+            self.note(|r| {
+                r.phase = "blobs";
+                r.file = Some((offset, size));
+            });
+            if offset >= size && size > 0 || (size == 0 && offset == 0) {
+                if size == 0 {
+                    let empty = self
+                        .inner
+                        .client
+                        .patch(&endpoint)
+                        .header(OFFSET_HEADER, 0)
+                        .body(Vec::new());
+                    self.checked(empty).await?;
+                }
+                break;
+            }
+            let piece_path = path.clone();
+            let piece = tokio::task::spawn_blocking(move || {
+                blobs::read_piece(&piece_path, offset, blobs::PIECE)
+            });
+            let piece = piece
+                .await
+                .map_err(|e| StoreError::Panicked(e.to_string()))??;
+            if piece.is_empty() {
+                return Err(StoreError::Damaged(format!(
+                    "file {} is shorter than noted",
+                    blobs::hex(&id)
+                ))
+                .into());
+            }
+            let length = piece.len() as u64;
+            let request = self
+                .inner
+                .client
+                .patch(&endpoint)
+                .header(OFFSET_HEADER, offset)
+                .body(piece);
+            let response = self.raw(request).await?;
+            offset = match response.status() {
+                status if status.is_success() => offset_of(&response).unwrap_or(offset + length),
+                StatusCode::CONFLICT => offset_of(&response).unwrap_or(0),
+                _ => return Err(self.refusal(response).await),
+            };
+            self.note(|r| r.bytes_up += length);
+        }
+        let link = self.inner.link;
+        store
+            .write(move |tx| blobs::settled(tx.connection(), link, &id))
+            .await?;
+        self.note(|r| r.files_up += 1);
+        Ok(())
+    }
+
+    async fn fetch_file(&self, id: blobs::BlobId, size: u64) -> Result<(), LinkError> {
+        let (node, link) = (self.inner.node.clone(), self.inner.link);
+        let dir = node.store.dir().to_path_buf();
+        let endpoint = self.endpoint(&format!("blob/{}", blobs::hex(&id)));
+        let mut offset = blobs::partial_len(&dir, &id, link);
+        while offset < size {
+            let response = self
+                .raw(
+                    self.inner
+                        .client
+                        .get(&endpoint)
+                        .header(OFFSET_HEADER, offset),
+                )
+                .await?;
+            if response.status() == StatusCode::NOT_FOUND {
+                return Ok(());
+            }
+            let response = self.success(response).await?;
+            debug_assert!(response.headers().contains_key(LENGTH_HEADER));
+            let piece = self.body(response, blobs::PIECE).await?;
+            if piece.is_empty() {
+                return Err(LinkError::Unreadable("a file that ends early".to_owned()));
+            }
+            offset += piece.len() as u64;
+            let target = dir.clone();
+            let written = tokio::task::spawn_blocking(move || {
+                let mut file = blobs::open_partial(&target, &id, link)?;
+                std::io::Write::write_all(&mut file, &piece).map_err(|source| StoreError::Io {
+                    what: "write an arriving file".to_owned(),
+                    source,
+                })
+            });
+            written
+                .await
+                .map_err(|e| StoreError::Panicked(e.to_string()))??;
+            self.note(|r| {
+                r.phase = "blobs";
+                r.file = Some((offset, size));
+            });
+        }
+        match session::finish_blob(&node, link, id).await {
+            Ok(()) => self.note(|r| r.files_down += 1),
+            Err(blobs::BlobError::Store(error)) => return Err(error.into()),
+            Err(error) => return Err(LinkError::Unreadable(error.to_string())),
+        }
+        Ok(())
+    }
+
+    /// Compares what both sides hold; `None` while something still waits.
+    pub async fn compare(&self) -> Result<Option<bool>, LinkError> {
+        self.note(|r| r.phase = "compare");
+        let link = self.inner.link;
+        let store = self.inner.node.store.clone();
+        let ours = store
+            .read(move |connection| session::agreement(connection, link))
+            .await?;
+        let theirs: Agreement = self.ask("agree", &ours).await?;
+        Ok((!ours.pending && !theirs.pending).then(|| ours == theirs))
+    }
+
+    fn endpoint(&self, name: &str) -> String {
+        format!("{}{PREFIX}/{name}", self.inner.url)
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        body: &impl Serialize,
+    ) -> Result<T, LinkError> {
+        let request = self.inner.client.post(self.endpoint(name)).json(body);
+        let response = self.checked(request).await?;
+        self.read_json(response).await
+    }
+
+    async fn read_json<T: DeserializeOwned>(&self, response: Response) -> Result<T, LinkError> {
+        let bytes = self.body(response, 64 * MAX_SMALL_BODY).await?;
+        serde_json::from_slice(&bytes).map_err(|e| LinkError::Unreadable(e.to_string()))
+    }
+
+    /// Reads a body within a limit.
+    async fn body(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, LinkError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.network(e))? {
+            if bytes.len() + chunk.len() > limit {
+                return Err(LinkError::Unreadable(format!(
+                    "an answer of more than {limit} bytes"
+                )));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    async fn raw(&self, request: reqwest::RequestBuilder) -> Result<Response, LinkError> {
+        request.send().await.map_err(|error| self.network(error))
+    }
+
+    async fn checked(&self, request: reqwest::RequestBuilder) -> Result<Response, LinkError> {
+        let response = self.raw(request).await?;
+        self.success(response).await
+    }
+
+    async fn success(&self, response: Response) -> Result<Response, LinkError> {
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refusal(response).await)
+    }
+
+    async fn refusal(&self, response: Response) -> LinkError {
+        let status = response.status();
+        let body = self
+            .body(response, MAX_SMALL_BODY)
+            .await
+            .unwrap_or_default();
+        let refused: Refused = serde_json::from_slice(&body)
+            .unwrap_or_else(|_| Refused::new("http", format!("HTTP status {}", status.as_u16())));
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => LinkError::Busy {
+                retry_after_s: refused.retry_after_s.unwrap_or(1),
+            },
+            StatusCode::CONFLICT => LinkError::Reopen(refused.message),
+            StatusCode::REQUEST_TIMEOUT
+            | StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY => LinkError::Unreachable {
+                url: self.inner.url.clone(),
+                detail: refused.message,
+            },
+            _ => LinkError::Refused {
+                code: refused.code,
+                message: refused.message,
+            },
+        }
+    }
+
+    fn network(&self, error: reqwest::Error) -> LinkError {
+        let url = self.inner.url.clone();
+        if let Some(mismatch) = pin_mismatch(&error) {
+            return LinkError::Impostor {
+                url,
+                detail: mismatch.to_string(),
+            };
+        }
+        LinkError::Unreachable {
+            url,
+            detail: chain_of(&error),
+        }
+    }
+}
+
+fn offset_of(response: &Response) -> Option<u64> {
+    response
+        .headers()
+        .get(OFFSET_HEADER)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// An error with its causes in one line; the outermost alone says only that a request failed.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,179 @@
+//! What both ends of a link do when they meet: compare chains and positions, and afterwards compare what they hold.
+
+use nqsync_core::protocol::{Agreement, CHAIN_SHOWN, Hello, Mark, Standing, Welcome, hex};
+use nqsync_core::sync::Incarnation;
+use rusqlite::Connection;
+
+use super::{Node, offer};
+use crate::store::blobs::{self, BlobError, BlobId};
+use crate::store::links::{self, Contact, Direction, LinkId, Position, Role};
+use crate::store::{StoreError, Tx, audit, queries};
+
+/// What a peer said of itself.
+#[derive(Clone, Debug)]
+pub struct Greeting {
+    version: String,
+    clock_ms: i64,
+    chain: Vec<Incarnation>,
+    up: Mark,
+    down: Mark,
+    torn: bool,
+}
+
+impl Greeting {
+    /// The child's greeting.
+    pub fn of_child(hello: &Hello) -> Greeting {
+        Greeting {
+            version: hello.version.clone(),
+            clock_ms: hello.clock_ms,
+            chain: hello.chain.clone(),
+            up: hello.up.clone(),
+            down: hello.down.clone(),
+            torn: false,
+        }
+    }
+
+    /// The parent's answer.
+    pub fn of_parent(welcome: &Welcome) -> Greeting {
+        Greeting {
+            version: welcome.version.clone(),
+            clock_ms: welcome.clock_ms,
+            chain: welcome.chain.clone(),
+            up: welcome.up.clone(),
+            down: welcome.down.clone(),
+            torn: welcome.torn,
+        }
+    }
+}
+
+/// What meeting a peer settled.
+#[derive(Clone, Debug)]
+pub struct Met {
+    /// Our latest openings, newest first.
+    pub chain: Vec<Incarnation>,
+    /// Where batches up go on.
+    pub up: Mark,
+    /// Where batches down go on.
+    pub down: Mark,
+    /// The two do not remember the same past: everything in scope is offered again.
+    pub torn: bool,
+}
+
+/// Compares what a peer remembers with what we remember, and notes the contact.
+pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Result<Met, StoreError> {
+    let now = node.clock.now_ms();
+    let row = links::row(tx.connection(), link)?;
+    let child = row.role == Role::Downstream;
+    // The child sends up and the parent receives; downwards it is the other way round.
+    let (up_sender, up_receiver) = if child {
+        (&peer.up, &offer::mark(&row.up))
+    } else {
+        (&offer::mark(&row.up), &peer.up)
+    };
+    let (down_sender, down_receiver) = if child {
+        (&offer::mark(&row.down), &peer.down)
+    } else {
+        (&peer.down, &offer::mark(&row.down))
+    };
+    let up = Mark::standing(up_sender, up_receiver);
+    let down = Mark::standing(down_sender, down_receiver);
+    let forked = row
+        .peer_head
+        .is_some_and(|head| !peer.chain.is_empty() && !peer.chain.contains(&head))
+        && (peer.chain.len() as u32) < CHAIN_SHOWN;
+    let torn = peer.torn || forked || up == Standing::Torn || down == Standing::Torn;
+    let (up, down) = if torn {
+        if forked {
+            links::note_fork(tx.connection(), link)?;
+        }
+        tracing::warn!(
+            link = link.0,
+            forked,
+            "the peer remembers another past; offering everything again"
+        );
+        links::forget(tx.connection(), link)?;
+        tx.wake(link);
+        let detail = serde_json::json!({ "forked": forked });
+        let subject = link.0.to_string();
+        let act = audit::Act {
+            at: now,
+            actor: "nqsync",
+            act: "link.torn",
+            subject: &subject,
+            detail,
+        };
+        audit::append(tx, &act)?;
+        (Mark::default(), Mark::default())
+    } else {
+        // The receiver's memory is the truth: it is on its disk. A lost acknowledgement costs a resend.
+        (up_receiver.clone(), down_receiver.clone())
+    };
+    links::set_position(tx.connection(), link, Direction::Up, &offer::position(&up))?;
+    links::set_position(
+        tx.connection(),
+        link,
+        Direction::Down,
+        &offer::position(&down),
+    )?;
+    let contact = Contact {
+        at: now,
+        peer_head: peer.chain.first().copied(),
+        clock_ahead_ms: Some(peer.clock_ms - now),
+        version: Some(peer.version),
+    };
+    links::note_contact(tx.connection(), link, &contact)?;
+    Ok(Met {
+        chain: queries::chain(tx.connection(), CHAIN_SHOWN)?,
+        up,
+        down,
+        torn,
+    })
+}
+
+/// Our side of the comparison after a session.
+pub fn agreement(connection: &Connection, link: LinkId) -> Result<Agreement, StoreError> {
+    let (count, sum) = links::agreement(connection, link)?;
+    Ok(Agreement {
+        count,
+        sum: hex(&sum),
+        pending: links::has_due(connection, link)?,
+    })
+}
+
+/// An arriving file has all its bytes: verify, put in place, note, and wake the links that wait for it.
+pub async fn finish_blob(node: &Node, link: LinkId, id: BlobId) -> Result<(), BlobError> {
+    let store = node.store.clone();
+    let dir = store.dir().to_path_buf();
+    let verified = tokio::task::spawn_blocking(move || blobs::complete(&dir, &id, link));
+    verified
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))??;
+    let now = node.clock.now_ms();
+    store
+        .write(move |tx| {
+            blobs::arrived(tx.connection(), link, &id, now)?;
+            for owed in blobs::owed_to(tx.connection(), &id)? {
+                tx.wake(owed);
+            }
+            let subject = blobs::hex(&id);
+            let act = audit::Act {
+                at: now,
+                actor: "nqsync",
+                act: "file.received",
+                subject: &subject,
+                detail: serde_json::json!({ "link": link.0 }),
+            };
+            audit::append(tx, &act)
+        })
+        .await?;
+    Ok(())
+}
+
+/// The position after a batch was taken in.
+pub fn after(number: u64, before: Vec<u8>, hash: Vec<u8>) -> Position {
+    Position {
+        batch: number,
+        hash,
+        before,
+    }
+}

@@ -1,0 +1,676 @@
+//! The parent's end of a link: the endpoints of the protocol.
+//!
+//! Who asks is decided by the key of the TLS connection, never by the body. Every body has a limit and a deadline; a
+//! batch is unpacked outside the writer thread, applied in one transaction, and acknowledged when that is on disk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use http_body_util::{BodyExt, Limited};
+use nqsync_core::model::NodeId;
+use nqsync_core::protocol::{
+    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, EnrolRequest, Hello, LENGTH_HEADER, Limits,
+    MAX_SMALL_BODY, MAX_WAIT_S, OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Welcome, hex,
+    running_hash, unhex,
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::node::offer::{self, Batch};
+use crate::node::{Node, enrolment, receive, session};
+use crate::store::blobs;
+use crate::store::links::{self, Direction, Position, Role};
+use crate::store::{LinkId, StoreError, audit};
+use crate::trust::authority::Authority;
+use crate::trust::tls::Peer;
+
+/// Limits of the parent's end.
+#[derive(Clone, Copy, Debug)]
+pub struct HubLimits {
+    /// Largest batch, in bytes, packed or unpacked.
+    pub batch_bytes: usize,
+    /// Batches in work at the same time; further ones hear `busy`.
+    pub batches: usize,
+    /// Longest that a request body may take to arrive.
+    pub body: Duration,
+    /// Longest pause between two pieces of a file.
+    pub body_idle: Duration,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        HubLimits {
+            batch_bytes: 64 << 20,
+            batches: 8,
+            body: Duration::from_secs(300),
+            body_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The parent's end of all its links.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<HubInner>,
+}
+
+struct HubInner {
+    node: Node,
+    limits: HubLimits,
+    authority: Option<Arc<Authority>>,
+    slots: Semaphore,
+    under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
+}
+
+/// The longest a sender that heard `busy` is asked to wait, in seconds; spread, so that they do not return together.
+const BUSY_RETRY_S: u64 = 4;
+
+impl Hub {
+    /// A hub over a node. Without an authority nobody can enrol.
+    pub fn new(node: Node, limits: HubLimits, authority: Option<Arc<Authority>>) -> Hub {
+        let slots = Semaphore::new(limits.batches.max(1));
+        let under_way = Mutex::new(HashMap::new());
+        Hub {
+            inner: Arc::new(HubInner {
+                node,
+                limits,
+                authority,
+                slots,
+                under_way,
+            }),
+        }
+    }
+
+    /// The routes of the protocol.
+    pub fn router(&self) -> Router {
+        let known = Router::new()
+            .route("/open", post(open))
+            .route("/push", post(push))
+            .route("/pull", post(pull))
+            .route("/agree", post(agree))
+            .route(
+                "/blob/{sha256}",
+                get(send_blob).head(blob_offset).patch(take_blob),
+            )
+            .layer(middleware::from_fn_with_state(self.clone(), known_only));
+        let routes = Router::new().route("/enrol", post(enrol)).merge(known);
+        Router::new()
+            .nest(PREFIX, routes)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self.clone())
+    }
+
+    fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, Arc<Batch>>> {
+        self.inner
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The child behind a connection.
+#[derive(Clone, Copy)]
+struct Child {
+    node: NodeId,
+    link: LinkId,
+}
+
+/// An answer that is not what was asked for.
+struct Reply(StatusCode, Refused);
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let retry = self.1.retry_after_s;
+        let mut response = (self.0, Json(self.1)).into_response();
+        if let Some(value) = retry.and_then(|s| HeaderValue::from_str(&s.to_string()).ok()) {
+            response.headers_mut().insert("retry-after", value);
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Reply {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request of a child failed in the store");
+        let refused = Refused {
+            retry_after_s: Some(BUSY_RETRY_S),
+            ..Refused::new(
+                "store",
+                "the parent cannot write now; its operator has been told",
+            )
+        };
+        Reply(StatusCode::SERVICE_UNAVAILABLE, refused)
+    }
+}
+
+fn refuse(status: StatusCode, code: &str, message: impl Into<String>) -> Reply {
+    Reply(status, Refused::new(code, message))
+}
+
+/// Lets only enrolled, unrevoked nodes through, and tells the others why not.
+async fn known_only(
+    State(hub): State<Hub>,
+    mut request: Request<Body>,
+    next: middleware::Next,
+) -> Result<Response, Reply> {
+    let peer = request.extensions().get::<Peer>().cloned();
+    let node = match peer {
+        Some(Peer::Node { node, .. }) => node,
+        Some(Peer::Unknown(pin)) => {
+            let message = format!(
+                "the key {pin} is not enrolled here, or was revoked; ask the administrator of this level"
+            );
+            return Err(refuse(StatusCode::FORBIDDEN, "unknown_node", message));
+        }
+        _ => {
+            return Err(refuse(
+                StatusCode::UNAUTHORIZED,
+                "no_certificate",
+                "a node certificate is needed here",
+            ));
+        }
+    };
+    let shown = hub.inner.node.store.shown();
+    let link = shown
+        .links
+        .iter()
+        .find(|l| l.peer == node && l.role == Role::Downstream);
+    let Some(link) = link.map(|l| l.link) else {
+        return Err(refuse(
+            StatusCode::FORBIDDEN,
+            "unknown_node",
+            "this node is not one of our children",
+        ));
+    };
+    request.extensions_mut().insert(Child { node, link });
+    Ok(next.run(request).await)
+}
+
+async fn whole(hub: &Hub, body: Body, limit: usize) -> Result<Bytes, Reply> {
+    match timeout(hub.inner.limits.body, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("a body here may have {limit} bytes"),
+        )),
+        Ok(Err(error)) => Err(refuse(StatusCode::BAD_REQUEST, "cut", error.to_string())),
+        Err(_) => Err(refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            "slow",
+            "the body took too long to arrive",
+        )),
+    }
+}
+
+async fn small<T: DeserializeOwned>(hub: &Hub, body: Body) -> Result<T, Reply> {
+    let bytes = whole(hub, body, MAX_SMALL_BODY).await?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        refuse(
+            StatusCode::BAD_REQUEST,
+            "unreadable",
+            format!("cannot read the request: {e}"),
+        )
+    })
+}
+
+async fn open(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    body: Body,
+) -> Result<Json<Welcome>, Reply> {
+    let hello: Hello = small(&hub, body).await?;
+    let Some(protocol) = PROTOCOL.common(hello.protocol) else {
+        let message = format!(
+            "this node speaks protocol {} to {}, the child {} to {}; upgrade the older one (this is nqsync {})",
+            PROTOCOL.oldest,
+            PROTOCOL.newest,
+            hello.protocol.oldest,
+            hello.protocol.newest,
+            env!("CARGO_PKG_VERSION")
+        );
+        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "version", message));
+    };
+    if hello.node != child.node {
+        return Err(refuse(
+            StatusCode::FORBIDDEN,
+            "wrong_node",
+            "the greeting names another node than the certificate",
+        ));
+    }
+    hub.under_way().remove(&child.link);
+    let node = hub.inner.node.clone();
+    let limits = Limits {
+        record_bytes: node.settings.max_record_bytes,
+        batch_bytes: hub.inner.limits.batch_bytes,
+        blob_bytes: node.settings.max_blob_bytes,
+    };
+    let store = node.store.clone();
+    let welcome = store
+        .write(move |tx| {
+            let met = session::meet(&node, tx, child.link, session::Greeting::of_child(&hello))?;
+            Ok::<_, StoreError>(Welcome {
+                protocol,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                node: tx.node()?,
+                clock_ms: node.clock.now_ms(),
+                chain: met.chain,
+                up: met.up,
+                down: met.down,
+                torn: met.torn,
+                limits,
+            })
+        })
+        .await?;
+    Ok(Json(welcome))
+}
+
+async fn push(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Ack>, Reply> {
+    let (number, before) = batch_headers(&headers)?;
+    let Ok(_slot) = hub.inner.slots.try_acquire() else {
+        let busy = Refused {
+            retry_after_s: Some(1 + number % BUSY_RETRY_S),
+            ..Refused::new("busy", "many nodes are sending at once; try again shortly")
+        };
+        return Err(Reply(StatusCode::SERVICE_UNAVAILABLE, busy));
+    };
+    let limits = hub.inner.limits;
+    let body = whole(&hub, body, limits.batch_bytes).await?;
+    let node = hub.inner.node.clone();
+    let record_bytes = node.settings.max_record_bytes;
+    let unpacked = tokio::task::spawn_blocking(move || {
+        let hash = running_hash(&before, number, &body).to_vec();
+        let lines = receive::decode(&body, limits.batch_bytes, record_bytes)?;
+        Ok::<_, Refused>((
+            lines,
+            Position {
+                batch: number,
+                hash,
+                before,
+            },
+        ))
+    });
+    let (lines, position) = unpacked
+        .await
+        .map_err(|e| refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed", e.to_string()))?
+        .map_err(|refused| {
+            let too_large = refused.code == "too_large";
+            let status = if too_large {
+                StatusCode::PAYLOAD_TOO_LARGE
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            Reply(status, refused)
+        })?;
+    let store = node.store.clone();
+    let outcome = store
+        .write(move |tx| {
+            let row = links::row(tx.connection(), child.link)?;
+            if row.up.batch + 1 != position.batch || row.up.hash != position.before {
+                return Ok(Err(row.up));
+            }
+            let ahead = row.clock_ahead_ms.unwrap_or(0);
+            let applied = receive::apply(&node, tx, child.link, lines, ahead)?;
+            links::set_position(tx.connection(), child.link, Direction::Up, &position)?;
+            links::note_success(tx.connection(), child.link, node.clock.now_ms(), None)?;
+            let act = audit::Act {
+                at: node.clock.now_ms(),
+                actor: &child.node.to_string(),
+                act: "batch.received",
+                subject: &child.link.0.to_string(),
+                detail: serde_json::json!({ "batch": position.batch, "lines": applied.lines,
+                    "changed": applied.changed, "set_aside": applied.set_aside.len() }),
+            };
+            audit::append(tx, &act)?;
+            Ok::<_, StoreError>(Ok((applied, position)))
+        })
+        .await?;
+    match outcome {
+        Ok((applied, position)) => Ok(Json(Ack {
+            mark: offer::mark(&position),
+            set_aside: applied.set_aside,
+            unreadable: applied.unreadable,
+        })),
+        Err(expected) => Err(refuse(
+            StatusCode::CONFLICT,
+            "position",
+            format!(
+                "batch {} was expected next; open the session again",
+                expected.batch + 1
+            ),
+        )),
+    }
+}
+
+fn batch_headers(headers: &HeaderMap) -> Result<(u64, Vec<u8>), Reply> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let number = text(BATCH_HEADER).and_then(|value| value.parse().ok());
+    let before = text(BEFORE_HEADER).and_then(unhex);
+    match (number, before) {
+        (Some(number), Some(before)) => Ok((number, before)),
+        _ => Err(refuse(
+            StatusCode::BAD_REQUEST,
+            "unreadable",
+            format!("a batch needs the headers {BATCH_HEADER} and {BEFORE_HEADER}"),
+        )),
+    }
+}
+
+async fn pull(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    body: Body,
+) -> Result<Response, Reply> {
+    let pull: Pull = small(&hub, body).await?;
+    if let Some(ack) = pull.ack {
+        settle(&hub, child, ack).await?;
+    }
+    let deadline = Instant::now() + Duration::from_secs(pull.wait_s.min(MAX_WAIT_S));
+    let store = &hub.inner.node.store;
+    let mut news = store.link_news(child.link);
+    loop {
+        news.mark_unchanged();
+        if let Some(batch) = prepare(&hub, child).await? {
+            return Ok(batch);
+        }
+        match timeout_at(deadline, news.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => break,
+        }
+    }
+    let node = hub.inner.node.clone();
+    if pull.wait_s == 0 {
+        let now = node.clock.now_ms();
+        store
+            .write(move |tx| links::note_success(tx.connection(), child.link, now, None))
+            .await?;
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn settle(hub: &Hub, child: Child, ack: Ack) -> Result<(), Reply> {
+    let batch = hub.under_way().remove(&child.link);
+    let Some(batch) = batch.filter(|batch| hex(&batch.position().hash) == ack.mark.hash) else {
+        return Err(refuse(
+            StatusCode::CONFLICT,
+            "position",
+            "this batch was not sent in this session; open the session again",
+        ));
+    };
+    let node = hub.inner.node.clone();
+    let store = node.store.clone();
+    store
+        .write(move |tx| offer::acknowledged(&node, tx, child.link, &batch, &ack))
+        .await?;
+    Ok(())
+}
+
+async fn prepare(hub: &Hub, child: Child) -> Result<Option<Response>, Reply> {
+    let node = hub.inner.node.clone();
+    let shown = node.store.shown();
+    let Some(own) = shown.node else {
+        return Ok(None);
+    };
+    let target = offer::Target {
+        link: child.link,
+        peer: child.node,
+        node: own,
+        batch_bytes: hub.inner.limits.batch_bytes,
+        after: (-1, 0),
+    };
+    let store = node.store.clone();
+    let batch = store
+        .read(move |connection| {
+            if !links::has_due(connection, child.link)? {
+                return Ok(None);
+            }
+            let row = links::row(connection, child.link)?;
+            offer::prepare(&node, connection, &shown.tree, target, &row.down)
+        })
+        .await?;
+    let Some(batch) = batch else { return Ok(None) };
+    let headers = [
+        (BATCH_HEADER, batch.number.to_string()),
+        (BEFORE_HEADER, hex(&batch.before)),
+    ];
+    let response = (headers, batch.body.clone()).into_response();
+    hub.under_way().insert(child.link, Arc::new(batch));
+    Ok(Some(response))
+}
+
+async fn agree(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    body: Body,
+) -> Result<Json<Agreement>, Reply> {
+    let theirs: Agreement = small(&hub, body).await?;
+    let store = hub.inner.node.store.clone();
+    let ours = store
+        .read(move |connection| session::agreement(connection, child.link))
+        .await?;
+    if !theirs.pending && !ours.pending {
+        let (same, now) = (theirs == ours, hub.inner.node.clock.now_ms());
+        store
+            .write(move |tx| links::note_success(tx.connection(), child.link, now, Some(same)))
+            .await?;
+    }
+    Ok(Json(ours))
+}
+
+async fn enrol(State(hub): State<Hub>, body: Body) -> Result<Response, Reply> {
+    let request: EnrolRequest = small(&hub, body).await?;
+    let Some(authority) = hub.inner.authority.clone() else {
+        return Err(refuse(
+            StatusCode::FORBIDDEN,
+            "no_children",
+            "this node takes no children",
+        ));
+    };
+    match enrolment::admit(&hub.inner.node, &authority, request).await {
+        Ok(enrolled) => Ok(Json(enrolled).into_response()),
+        Err(enrolment::AdmitError::Token(error)) => {
+            Err(refuse(StatusCode::UNAUTHORIZED, "token", error.to_string()))
+        }
+        Err(enrolment::AdmitError::Request(detail)) => {
+            Err(refuse(StatusCode::BAD_REQUEST, "unreadable", detail))
+        }
+        Err(enrolment::AdmitError::Store(error)) => Err(error.into()),
+    }
+}
+
+/// A file that a child has to bring, or a refusal that tells nothing about files of others.
+async fn wanted(
+    hub: &Hub,
+    child: Child,
+    sha256: &str,
+) -> Result<(blobs::BlobId, u64, bool), Reply> {
+    let unknown = || {
+        refuse(
+            StatusCode::NOT_FOUND,
+            "unknown_file",
+            "no record of yours asks for this file",
+        )
+    };
+    let id = blobs::parse_hex(sha256).ok_or_else(unknown)?;
+    let store = &hub.inner.node.store;
+    let found = store
+        .read(move |connection| blobs::wanted(connection, child.link, &id))
+        .await?;
+    found
+        .map(|(size, arrived)| (id, size, arrived))
+        .ok_or_else(unknown)
+}
+
+async fn blob_offset(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    Path(sha256): Path<String>,
+) -> Result<Response, Reply> {
+    let (id, size, arrived) = wanted(&hub, child, &sha256).await?;
+    let offset = if arrived {
+        size
+    } else {
+        blobs::partial_len(hub.inner.node.store.dir(), &id, child.link)
+    };
+    let headers = [
+        (OFFSET_HEADER, offset.to_string()),
+        (LENGTH_HEADER, size.to_string()),
+    ];
+    Ok((StatusCode::OK, headers).into_response())
+}
+
+async fn take_blob(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    Path(sha256): Path<String>,
+    headers: HeaderMap,
+    mut body: Body,
+) -> Result<Response, Reply> {
+    let (id, size, arrived) = wanted(&hub, child, &sha256).await?;
+    let dir = hub.inner.node.store.dir().to_path_buf();
+    let offset: Option<u64> = headers
+        .get(OFFSET_HEADER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok());
+    let have = if arrived {
+        size
+    } else {
+        blobs::partial_len(&dir, &id, child.link)
+    };
+    if offset != Some(have) {
+        let refused = refuse(
+            StatusCode::CONFLICT,
+            "position",
+            format!("the file goes on at byte {have}"),
+        );
+        let mut response = refused.into_response();
+        response
+            .headers_mut()
+            .insert(OFFSET_HEADER, HeaderValue::from(have));
+        return Ok(response);
+    }
+    let mut file = blobs::open_partial(&dir, &id, child.link)?;
+    let mut have = have;
+    loop {
+        let frame = timeout(hub.inner.limits.body_idle, body.frame()).await;
+        let Ok(Some(Ok(frame))) = frame else {
+            match frame {
+                Ok(None) => break,
+                _ => {
+                    return Err(refuse(
+                        StatusCode::REQUEST_TIMEOUT,
+                        "cut",
+                        "the file's bytes stopped coming",
+                    ));
+                }
+            }
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        have += data.len() as u64;
+        if have > size {
+            return Err(refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "more bytes than the record announced",
+            ));
+        }
+        file = append(file, data).await?;
+    }
+    if have == size {
+        finish_blob(&hub, child, id).await?;
+    }
+    Ok((StatusCode::NO_CONTENT, [(OFFSET_HEADER, have.to_string())]).into_response())
+}
+
+async fn append(mut file: std::fs::File, data: Bytes) -> Result<std::fs::File, Reply> {
+    let written = tokio::task::spawn_blocking(move || {
+        std::io::Write::write_all(&mut file, &data).map_err(|source| StoreError::Io {
+            what: "write an arriving file".to_owned(),
+            source,
+        })?;
+        Ok::<_, StoreError>(file)
+    });
+    written
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))
+        .and_then(|r| r)
+        .map_err(Reply::from)
+}
+
+async fn finish_blob(hub: &Hub, child: Child, id: blobs::BlobId) -> Result<(), Reply> {
+    let node = hub.inner.node.clone();
+    let store = node.store.clone();
+    match session::finish_blob(&node, child.link, id).await {
+        Ok(()) => Ok(()),
+        Err(blobs::BlobError::Store(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, dir = %store.dir().display(), "an arriving file was thrown away");
+            Err(refuse(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "mismatch",
+                error.to_string(),
+            ))
+        }
+    }
+}
+
+/// A directive's file on its way down, from a byte on.
+async fn send_blob(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    Path(sha256): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Reply> {
+    let unknown = || {
+        refuse(
+            StatusCode::NOT_FOUND,
+            "unknown_file",
+            "this file is not for you, or not here yet",
+        )
+    };
+    let id = blobs::parse_hex(&sha256).ok_or_else(unknown)?;
+    let store = hub.inner.node.store.clone();
+    let (owed, state) = store
+        .read(move |connection| {
+            Ok::<_, StoreError>((
+                blobs::is_due(connection, child.link, &id)?,
+                blobs::state(connection, &id)?,
+            ))
+        })
+        .await?;
+    let Some((size, true)) = state.filter(|_| owed) else {
+        return Err(unknown());
+    };
+    let from: u64 = headers
+        .get(OFFSET_HEADER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0);
+    let path = blobs::path(store.dir(), &id);
+    let piece = tokio::task::spawn_blocking(move || blobs::read_piece(&path, from, blobs::PIECE));
+    let piece = piece
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))
+        .and_then(|r| r)?;
+    if from + piece.len() as u64 >= size {
+        store
+            .write(move |tx| blobs::settled(tx.connection(), child.link, &id))
+            .await?;
+    }
+    Ok(([(LENGTH_HEADER, size.to_string())], piece).into_response())
+}
