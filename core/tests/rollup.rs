@@ -184,10 +184,30 @@ fn the_issuers_verdict_prevails_over_another_reviewers() {
     let mut inputs = Inputs::default();
     inputs.add(task(0, &[0], &[]), 0, Status::Completed);
     let of = &inputs.reports[0];
-    inputs.verdicts = vec![verdict(of, unit(50), false), verdict(of, ISSUER, true)];
+    inputs.verdicts = vec![verdict(of, PROVINCE, false), verdict(of, ISSUER, true)];
     assert_eq!(lines(&inputs.march().tasks), [("completed_on_time", 1)]);
     inputs.verdicts.pop();
     assert_eq!(lines(&inputs.march().tasks), [("awaiting_correction", 1)]);
+}
+
+#[test]
+fn nobody_else_judges_a_report_not_even_its_author() {
+    let mut inputs = Inputs::default();
+    inputs.add(task(0, &[0], &[]), 0, Status::Completed);
+    let of = &inputs.reports[0];
+    let mut mistaken = verdict(of, ISSUER, false);
+    mistaken.unit = unit(1);
+    inputs.verdicts = vec![
+        verdict(of, unit(0), true),
+        verdict(of, unit(1), false),
+        mistaken,
+    ];
+    let rollup = inputs.march();
+    assert_eq!(lines(&rollup.tasks), [("completed_on_time", 1)]);
+    assert_eq!(
+        (rollup.evidence_pending, rollup.warnings.insufficient),
+        (1, 0)
+    );
 }
 
 #[test]

@@ -179,7 +179,7 @@ struct Index<'a> {
     evaluated_on: Date,
     reports: HashMap<(Uuid, UnitId), Vec<&'a ReportFacts>>,
     verdicts: HashMap<(Uuid, &'a str), Vec<&'a VerdictFacts>>,
-    arrivals: HashMap<&'a str, &'a ArrivalFacts>,
+    arrivals: HashMap<(&'a str, UnitId), &'a ArrivalFacts>,
 }
 
 impl<'a> Index<'a> {
@@ -200,8 +200,8 @@ impl<'a> Index<'a> {
             index.verdicts.entry(of_version).or_default().push(verdict);
         }
         for arrival in input.arrivals {
-            let of_version = index.arrivals.entry(arrival.submission.as_str());
-            let earliest = of_version.or_insert(arrival);
+            let of_version = (arrival.submission.as_str(), arrival.unit);
+            let earliest = index.arrivals.entry(of_version).or_insert(arrival);
             if (arrival.at, arrival.sender_ahead_ms) < (earliest.at, earliest.sender_ahead_ms) {
                 *earliest = arrival;
             }
@@ -243,17 +243,25 @@ impl<'a> Index<'a> {
                 Some(Submitted {
                     report,
                     version,
-                    verdict: self.verdict(task.issuer, report.id, &version.hash),
-                    arrival: self.arrivals.get(version.hash.as_str()).copied(),
+                    verdict: self.verdict(task.issuer, report, &version.hash),
+                    arrival: self.arrivals.get(&(version.hash.as_str(), unit)).copied(),
                 })
             })
             .collect()
     }
 
-    /// The verdict that counts: the issuer's, else a rejection, else an acceptance.
-    fn verdict(&self, issuer: UnitId, report: Uuid, hash: &str) -> Option<&'a VerdictFacts> {
-        let verdicts = self.verdicts.get(&(report, hash))?;
+    /// The verdict that counts: the issuer's, else of those of the units above a rejection, else an acceptance. What
+    /// anybody else says about the report, the unit itself included, does not count.
+    fn verdict(
+        &self,
+        issuer: UnitId,
+        report: &ReportFacts,
+        hash: &str,
+    ) -> Option<&'a VerdictFacts> {
+        let verdicts = self.verdicts.get(&(report.id, hash))?;
+        let counts =
+            |v: &&&VerdictFacts| v.unit == report.unit && (v.reviewer == issuer || v.from_above);
         let rank = |v: &&&VerdictFacts| (v.reviewer != issuer, v.accepted, v.reviewer);
-        verdicts.iter().min_by_key(rank).copied()
+        verdicts.iter().filter(counts).min_by_key(rank).copied()
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::model::values::{Assigned, Group, Received, Submission, VerdictValue};
-use crate::model::{Facts, UnitId};
+use crate::model::{Facts, Tree, UnitId};
 use crate::sync::Record;
 
 /// A reporting period as its name and its first and last day.
@@ -72,8 +72,12 @@ pub struct VerdictFacts {
     pub report: Uuid,
     /// Hash of the version judged; for any other version this verdict says nothing.
     pub submission: String,
+    /// Whose report.
+    pub unit: UnitId,
     /// Who judged.
     pub reviewer: UnitId,
+    /// Whether the reviewer stands above the unit. A verdict of anybody else but the task's issuer does not count.
+    pub from_above: bool,
     /// Accepted or rejected.
     pub accepted: bool,
     /// Why.
@@ -85,6 +89,8 @@ pub struct VerdictFacts {
 pub struct ArrivalFacts {
     /// Hash of the submission.
     pub submission: String,
+    /// Whose submission.
+    pub unit: UnitId,
     /// By the receiver's clock, milliseconds since 1970.
     pub at: i64,
     /// How far the sender's clock was ahead, in milliseconds.
@@ -155,9 +161,10 @@ pub fn read_report(
 }
 
 /// Reads a verdict; `None` for other kinds and for one that was taken back.
-pub fn read_verdict(record: &Record) -> Option<VerdictFacts> {
+pub fn read_verdict(record: &Record, tree: &Tree) -> Option<VerdictFacts> {
     let Facts::Verdict {
         reviewer,
+        unit,
         report,
         submission,
         ..
@@ -169,7 +176,9 @@ pub fn read_verdict(record: &Record) -> Option<VerdictFacts> {
     Some(VerdictFacts {
         report: *report,
         submission: submission.clone(),
+        unit: *unit,
         reviewer: *reviewer,
+        from_above: reviewer != unit && tree.is_within(*unit, *reviewer),
         accepted: verdict.accepted,
         reason: verdict.reason,
     })
@@ -177,7 +186,10 @@ pub fn read_verdict(record: &Record) -> Option<VerdictFacts> {
 
 /// Reads an arrival; `None` for other kinds. Of several notes the earliest counts.
 pub fn read_arrival(record: &Record) -> Option<ArrivalFacts> {
-    let Facts::Arrival { submission, .. } = record.facts() else {
+    let Facts::Arrival {
+        submission, unit, ..
+    } = record.facts()
+    else {
         return None;
     };
     let notes = record.register("received").siblings;
@@ -188,6 +200,7 @@ pub fn read_arrival(record: &Record) -> Option<ArrivalFacts> {
         .min_by_key(|note| (note.at, note.sender_ahead_ms, note.node))?;
     Some(ArrivalFacts {
         submission: submission.clone(),
+        unit: *unit,
         at: earliest.at,
         sender_ahead_ms: earliest.sender_ahead_ms,
     })
@@ -330,8 +343,11 @@ mod tests {
             facts,
             json!({ "verdict": { "accepted": false, "reason": "blurred" } }),
         );
-        assert_eq!(read_verdict(&verdict).map(|v| v.accepted), Some(false));
+        assert_eq!(
+            read_verdict(&verdict, &Tree::default()).map(|v| (v.accepted, v.from_above)),
+            Some((false, false))
+        );
         write(&mut verdict, 1, json!({ "verdict": null }));
-        assert_eq!(read_verdict(&verdict), None);
+        assert_eq!(read_verdict(&verdict, &Tree::default()), None);
     }
 }

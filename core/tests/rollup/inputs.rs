@@ -7,6 +7,8 @@ use nqsync_core::rollup::*;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+/// A unit above those that report.
+pub const PROVINCE: UnitId = UnitId(Uuid::from_u128(2));
 pub const ISSUER: UnitId = UnitId(Uuid::from_u128(1));
 /// 20 March 2026, noon in Viet Nam.
 pub const NOON: i64 = 1_773_982_800_000;
@@ -72,7 +74,9 @@ pub fn verdict(report: &ReportFacts, reviewer: UnitId, accepted: bool) -> Verdic
     VerdictFacts {
         report: report.id,
         submission: report.submission.as_ref().unwrap().hash.clone(),
+        unit: report.unit,
         reviewer,
+        from_above: reviewer == PROVINCE,
         accepted,
         reason: "the page with the seal is missing".to_owned(),
     }
@@ -81,6 +85,7 @@ pub fn verdict(report: &ReportFacts, reviewer: UnitId, accepted: bool) -> Verdic
 pub fn arrival(report: &ReportFacts, sender_ahead_ms: i64) -> ArrivalFacts {
     ArrivalFacts {
         submission: report.submission.as_ref().unwrap().hash.clone(),
+        unit: report.unit,
         at: NOON,
         sender_ahead_ms,
     }
@@ -177,7 +182,7 @@ prop_compose! {
             match what {
                 0 => inputs.arrivals.push(arrival(of, if good { 0 } else { 86_400_000 })),
                 1 => inputs.verdicts.push(verdict(of, ISSUER, good)),
-                _ => inputs.verdicts.push(verdict(of, unit(50), good)),
+                _ => inputs.verdicts.push(verdict(of, PROVINCE, good)),
             }
         }
         // One verdict per version and reviewer, one arrival per version.
