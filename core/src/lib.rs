@@ -6,8 +6,10 @@
 //!
 //! 1. [`model`]: kinds of records, their immutable facts, typed values, the unit tree; [`calendar`]: reporting
 //!    periods and deadlines as people write them.
-//! 2. [`sync`]: stamps, registers, the join, scope and digests; [`protocol`]: every message between two nodes.
+//! 2. [`sync`]: stamps, registers, the join, scope and digests; [`rollup`]: counts with their coverage; [`protocol`]:
+//!    every message between two nodes.
 
 pub mod model;
 pub mod protocol;
+pub mod rollup;
 pub mod sync;

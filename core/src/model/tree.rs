@@ -75,8 +75,7 @@ impl UnitInfo {
             .unwrap_or_default();
         let parent = parents
             .iter()
-            .filter(|p| p.from.is_none_or(|from| from <= on))
-            .next_back();
+            .rfind(|p| p.from.is_none_or(|from| from <= on));
         Some(UnitInfo {
             id: UnitId(record.key().id),
             owner: record.facts().owner()?,
@@ -155,11 +154,12 @@ impl Tree {
             .map_or_else(|| unit.to_string(), |info| info.code.clone())
     }
 
-    /// The unit without one above it. With several (damaged or half-loaded data) the smallest id, everywhere.
+    /// The unit without one above it. It owns its own record, which nobody below can claim: a stray unit without a
+    /// place, made or left over below, never passes for the root.
     pub fn root(&self) -> Option<UnitId> {
         self.units
             .values()
-            .find(|unit| unit.parent.is_none())
+            .find(|unit| unit.parent.is_none() && unit.owner == unit.id)
             .map(|unit| unit.id)
     }
 

@@ -216,6 +216,13 @@ impl Write {
         serde_json::from_str(self.value.get()).unwrap_or(serde_json::Value::Null)
     }
 
+    /// Whether people would call the two values the same: the order of an object's keys does not matter to them.
+    pub fn same_value(&self, other: &Write) -> bool {
+        let parse = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
+        self.value.get() == other.value.get()
+            || parse(&self.value).is_some_and(|value| Some(value) == parse(&other.value))
+    }
+
     /// Whether this is the empty value.
     pub fn is_empty(&self) -> bool {
         self.value.get() == "null"

@@ -115,21 +115,23 @@ impl Record {
 
     /// Takes in everything another copy holds.
     pub fn join(&mut self, other: &Record) -> Result<Replaced, RecordError> {
-        if other.facts != self.facts {
+        if other.key != self.key || other.facts != self.facts {
             return Err(RecordError::OtherFacts);
         }
         let before: Vec<[u8; 16]> = self.edits.iter().map(|e| *e.hash()).collect();
+        let respelled = other.facts_raw < self.facts_raw;
         for edit in &other.edits {
             if !self.edits.iter().any(|mine| mine.order() == edit.order()) {
                 self.edits.push(edit.clone());
             }
         }
-        if other.facts_raw < self.facts_raw {
+        if respelled {
             // The same facts in two spellings: every node settles on the same one.
             self.facts_raw = other.facts_raw.clone();
         }
         let dropped = self.settle();
-        let changed = before.len() != self.edits.len()
+        let changed = respelled
+            || before.len() != self.edits.len()
             || self
                 .edits
                 .iter()
@@ -149,9 +151,13 @@ impl Record {
     ) -> Result<Replaced, RecordError> {
         let present = self.token();
         let token = token.unwrap_or(&present);
+        let greatest = self.greatest_counter(by.incarnation);
+        let first = greatest
+            .checked_add(1)
+            .ok_or(EditError::Counter(u64::from(greatest) + 1))?;
         let draft = EditDraft {
             incarnation: by.incarnation,
-            first: self.greatest_counter(by.incarnation) + 1,
+            first,
             stamp: Stamp::next(now_ms, self.greatest_stamp()),
             unit: by.unit,
             by: by.name.to_owned(),
@@ -246,7 +252,7 @@ impl Record {
                     .siblings
                     .iter()
                     .skip(1)
-                    .any(|w| w.json() != view.siblings[0].json());
+                    .any(|w| !w.same_value(view.siblings[0]));
                 different
                     || (deleted && *name != LIFE && view.siblings.iter().any(|w| !w.is_empty()))
             })
@@ -343,7 +349,10 @@ pub struct Author<'a> {
 /// Whether `present` replaces `other` in one register. Only a write that is itself held here can replace one: a
 /// context alone removes nothing, or a truncated message could erase a value.
 fn supersedes(present: &Write, other: &Write) -> bool {
-    present.dot != other.dot && present.seen.contains(other.dot)
+    // Two writes that each claim to have seen the other can only be forged; they must not erase each other.
+    present.dot != other.dot
+        && present.seen.contains(other.dot)
+        && !other.seen.contains(present.dot)
 }
 
 impl RegisterView<'_> {

@@ -1,0 +1,29 @@
+//! Rollups: from tasks, their reports, verdicts and arrivals to counts that state their coverage.
+//!
+//! Invariant: a rollup follows from the *set* of its inputs and the day it is evaluated on; it has the same bytes in
+//! whatever order they come. A task is counted once, by whoever serves its issuer; rollups of others are added
+//! only for showing, and never across issuer levels. Deliberately absent: any clock, and live registers of a
+//! report: only what was submitted counts.
+
+mod count;
+mod decimal;
+mod fold;
+mod indicator;
+mod input;
+mod shown;
+mod status;
+
+pub use count::{
+    AsOf, Counts, Coverage, GroupRollup, RULES, UNRESOLVED_LEAD, UnitCoverage, Warnings,
+};
+pub use decimal::Decimal;
+pub use fold::{Due, GroupInput, Warning, WarningKind, derive_all, fold, list_warnings};
+pub use indicator::{
+    FigureFacts, IndicatorTotal, Overflow, Remark, RemarkKind, aggregate, remark_figures,
+};
+pub use input::{
+    ArrivalFacts, PeriodSpan, ReportFacts, TaskFacts, VerdictFacts, read_arrival, read_report,
+    read_task, read_verdict,
+};
+pub use shown::{LevelTotal, ShownTotals, add};
+pub use status::{Derived, Standing};

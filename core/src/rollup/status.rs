@@ -1,0 +1,212 @@
+//! The derived state of one unit's work on one task: what people see and rollups count.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::decimal::Decimal;
+use super::input::{ArrivalFacts, PeriodSpan, ReportFacts, TaskFacts, VerdictFacts};
+use crate::model::values::{Status, Submission};
+
+/// Periods and deadlines are in the zone of the reporting regimes.
+const ZONE: &str = "Asia/Ho_Chi_Minh";
+
+/// Derived states, from the least advanced to the most: of several leads the least one decides for the task.
+///
+/// *Cancelled* comes last, so that a lead whose part was cancelled never hides the others' progress; a task
+/// counts as cancelled only when all its leads say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Derived {
+    /// Nothing was ever submitted, or it was withdrawn.
+    NotReported,
+    /// Submitted as not started.
+    NotStarted,
+    /// *chờ hoàn thiện*: the submitted version was rejected, or says so itself.
+    AwaitingCorrection,
+    /// Under way after the due day.
+    InProgressLate,
+    /// Under way.
+    InProgress,
+    /// *tiếp tục thực hiện*.
+    Continuing,
+    /// Completed after the due day.
+    CompletedLate,
+    /// Completed by the end of the due day, or without one.
+    CompletedOnTime,
+    /// No longer to be done.
+    Cancelled,
+}
+
+/// Where one unit stands with one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The derived state.
+    pub derived: Derived,
+    /// Open after the due day.
+    pub overdue: bool,
+    /// At less than half of where the calendar says it should be.
+    pub behind: bool,
+    /// The latest version was rejected.
+    pub rejected: bool,
+    /// On time or late is not final, because no arrival was noted yet.
+    pub provisional: bool,
+    /// Completed, and no reviewer has looked at the evidence yet.
+    pub evidence_pending: bool,
+    /// The version that counts is one of several concurrent ones.
+    pub in_conflict: bool,
+    /// When the version that counts was submitted, by the receiver's clock where it is known: ms since 1970.
+    pub as_of: Option<i64>,
+}
+
+/// One submitted version with what others noted about it.
+pub(super) struct Submitted<'a> {
+    pub report: &'a ReportFacts,
+    pub version: &'a Submission,
+    pub verdict: Option<&'a VerdictFacts>,
+    pub arrival: Option<&'a ArrivalFacts>,
+}
+
+impl Derived {
+    /// All states, in their order.
+    pub const ALL: [Derived; 9] = [
+        Derived::NotReported,
+        Derived::NotStarted,
+        Derived::AwaitingCorrection,
+        Derived::InProgressLate,
+        Derived::InProgress,
+        Derived::Continuing,
+        Derived::CompletedLate,
+        Derived::CompletedOnTime,
+        Derived::Cancelled,
+    ];
+
+    /// The name in JSON and in rollups.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Derived::NotReported => "not_reported",
+            Derived::NotStarted => "not_started",
+            Derived::AwaitingCorrection => "awaiting_correction",
+            Derived::InProgressLate => "in_progress_late",
+            Derived::InProgress => "in_progress",
+            Derived::Continuing => "continuing",
+            Derived::CompletedLate => "completed_late",
+            Derived::CompletedOnTime => "completed_on_time",
+            Derived::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing more is expected: completed or cancelled.
+    pub fn is_finished(self) -> bool {
+        self >= Derived::CompletedLate
+    }
+
+    /// Whether the due day still matters. What *continues* does so by its nature, also past a due day.
+    fn is_open(self) -> bool {
+        self < Derived::Continuing
+    }
+}
+
+impl Submitted<'_> {
+    fn is_rejected(&self) -> bool {
+        self.verdict.is_some_and(|v| !v.accepted)
+    }
+
+    fn is_completed(&self) -> bool {
+        self.version.progress.status == Status::Completed && !self.is_rejected()
+    }
+
+    /// When it was submitted, with the sender's clock put right as far as that was measured.
+    fn at(&self) -> i64 {
+        let ahead = self.arrival.map_or(0, |a| a.sender_ahead_ms);
+        self.version.submitted_at.saturating_sub(ahead)
+    }
+
+    /// Later versions sort after earlier ones: by period, then by time.
+    pub(super) fn order(&self) -> (Date, i64, Date, &str) {
+        let PeriodSpan { start, end, .. } = self.report.period;
+        (end, self.at(), start, &self.version.hash)
+    }
+}
+
+/// Derives the state from the versions submitted so far, the earliest first.
+pub(super) fn derive(
+    task: &TaskFacts,
+    submitted: &[Submitted<'_>],
+    evaluated_on: Date,
+) -> Standing {
+    let past_due = task.due.is_some_and(|due| due < evaluated_on);
+    let Some(latest) = submitted.last() else {
+        return Standing {
+            derived: Derived::NotReported,
+            overdue: past_due,
+            behind: false,
+            rejected: false,
+            provisional: false,
+            evidence_pending: false,
+            in_conflict: false,
+            as_of: None,
+        };
+    };
+    // Whoever completed in March and says so again in April has completed in March.
+    let repeated = submitted.iter().rev().take_while(|s| s.is_completed());
+    let done = repeated.last().unwrap_or(latest);
+    let derived = if latest.is_rejected() {
+        Derived::AwaitingCorrection
+    } else {
+        match latest.version.progress.status {
+            Status::NotStarted => Derived::NotStarted,
+            Status::InProgress if past_due => Derived::InProgressLate,
+            Status::InProgress => Derived::InProgress,
+            Status::AwaitingCorrection => Derived::AwaitingCorrection,
+            Status::Continuing => Derived::Continuing,
+            Status::Completed if is_late(done.at(), task.due) => Derived::CompletedLate,
+            Status::Completed => Derived::CompletedOnTime,
+            Status::Cancelled => Derived::Cancelled,
+        }
+    };
+    let overdue = past_due && derived.is_open();
+    Standing {
+        derived,
+        overdue,
+        behind: derived.is_open()
+            && !overdue
+            && is_behind(latest.version, task.due, evaluated_on).unwrap_or(false),
+        rejected: latest.is_rejected(),
+        provisional: latest.is_completed() && task.due.is_some() && done.arrival.is_none(),
+        evidence_pending: latest.is_completed() && latest.verdict.is_none(),
+        in_conflict: latest.report.submissions_in_conflict,
+        as_of: Some(latest.at()),
+    }
+}
+
+/// Whether a moment lies after the end of the due day.
+fn is_late(at_ms: i64, due: Option<Date>) -> bool {
+    let Some(due) = due else { return false };
+    let local = jiff::Timestamp::from_millisecond(at_ms)
+        .and_then(|at| at.in_tz(ZONE))
+        .map(|at| at.date());
+    match local {
+        Ok(day) => day > due,
+        // A clock beyond the calendar's end (year 9999) is late, one before its beginning is not.
+        Err(_) => at_ms > 0,
+    }
+}
+
+/// Red warning (b): less than half of the share of the time that has passed. A task carries no first day, so the
+/// time runs from 1 January of the due year. A version without a percent, unless not started, is not judged, and
+/// neither is silence: the coverage names it.
+fn is_behind(version: &Submission, due: Option<Date>, evaluated_on: Date) -> Option<bool> {
+    let due = due?;
+    let percent = match (&version.progress.percent, version.progress.status) {
+        (Some(text), _) => text.parse().ok()?,
+        (None, Status::NotStarted) => Decimal::from(0),
+        (None, _) => return None,
+    };
+    let start = Date::new(due.year(), 1, 1).ok()?;
+    let days = |until: Date| (until - start).get_days();
+    let (total, passed) = (days(due), days(evaluated_on.min(due)));
+    // percent < 50 % of (passed / total × 100 %), without dividing.
+    let have = percent.checked_mul(Decimal::from(i64::from(total)))?;
+    let half_due = Decimal::from(50 * i64::from(passed));
+    Some(have.checked_cmp(half_due)? == std::cmp::Ordering::Less)
+}
