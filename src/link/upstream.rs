@@ -13,7 +13,7 @@ use nqsync_core::protocol::{
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::node::offer::{self, Batch, Target};
 use crate::node::{Node, receive, session};
@@ -110,6 +110,24 @@ pub struct Report {
     pub file: Option<(u64, u64)>,
 }
 
+impl Report {
+    /// What was moved after an earlier report.
+    pub fn since(&self, earlier: &Report) -> Report {
+        Report {
+            phase: self.phase,
+            sent: self.sent - earlier.sent,
+            received: self.received - earlier.received,
+            set_aside_there: self.set_aside_there - earlier.set_aside_there,
+            set_aside_here: self.set_aside_here - earlier.set_aside_here,
+            bytes_up: self.bytes_up - earlier.bytes_up,
+            bytes_down: self.bytes_down - earlier.bytes_down,
+            files_up: self.files_up - earlier.files_up,
+            files_down: self.files_down - earlier.files_down,
+            file: self.file,
+        }
+    }
+}
+
 /// The way to the parent.
 #[derive(Clone)]
 pub struct Upstream {
@@ -128,6 +146,7 @@ struct Inner {
     pushing: Mutex<()>,
     pulling: Mutex<Option<Ack>>,
     files: Mutex<()>,
+    interrupted: Notify,
 }
 
 impl Upstream {
@@ -145,6 +164,7 @@ impl Upstream {
                 pushing: Mutex::new(()),
                 pulling: Mutex::new(None),
                 files: Mutex::new(()),
+                interrupted: Notify::new(),
             }),
         }
     }
@@ -157,6 +177,11 @@ impl Upstream {
     /// Where the parent is.
     pub fn url(&self) -> &str {
         &self.inner.url
+    }
+
+    /// Ends a pull that waits for news, so that another one can ask at once.
+    pub fn interrupt(&self) {
+        self.inner.interrupted.notify_waiters();
     }
 
     /// Progress, for whoever watches.
@@ -306,7 +331,11 @@ impl Upstream {
             wait_s,
         };
         let request = self.inner.client.post(self.endpoint("pull")).json(&pull);
-        let response = self.checked(request).await?;
+        let response = tokio::select! {
+            response = self.checked(request) => response?,
+            // Only the wait is given up; what was asked twice is answered twice.
+            _ = self.inner.interrupted.notified(), if wait_s > 0 => return Ok(false),
+        };
         *under_way = None;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(false);
@@ -628,7 +657,7 @@ fn offset_of(response: &Response) -> Option<u64> {
 }
 
 /// An error with its causes in one line; the outermost alone says only that a request failed.
-fn chain_of(error: &dyn std::error::Error) -> String {
+pub fn chain_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -68,6 +68,11 @@ pub fn decode(
     Ok(lines.map(|line| read_line(line, record_bytes)).collect())
 }
 
+/// One line that did not come in a batch.
+pub fn line(text: &str) -> Incoming {
+    read_line(text, usize::MAX)
+}
+
 fn read_line(text: &str, limit: usize) -> Incoming {
     if text.len() <= limit {
         return Incoming {

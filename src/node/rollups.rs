@@ -12,3 +12,13 @@ pub fn touched(
 ) -> Result<(), StoreError> {
     Ok(())
 }
+
+/// Marks everything.
+pub fn touch_all(_node: &super::Node, _tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    Ok(())
+}
+
+/// Recomputes.
+pub async fn refresh(_node: &super::Node) -> Result<(), StoreError> {
+    Ok(())
+}

@@ -404,6 +404,14 @@ async fn pull(
 async fn settle(hub: &Hub, child: Child, ack: Ack) -> Result<(), Reply> {
     let batch = hub.under_way().remove(&child.link);
     let Some(batch) = batch.filter(|batch| hex(&batch.position().hash) == ack.mark.hash) else {
+        let store = &hub.inner.node.store;
+        let row = store
+            .read(move |connection| links::row(connection, child.link))
+            .await?;
+        if hex(&row.down.hash) == ack.mark.hash {
+            // Settled before; the child gave up waiting for the answer.
+            return Ok(());
+        }
         return Err(refuse(
             StatusCode::CONFLICT,
             "position",

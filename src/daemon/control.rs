@@ -1,0 +1,168 @@
+//! The control socket: the command line talks to the running service here. Only this user may connect.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http_body_util::channel::Channel;
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::DaemonError;
+use super::uplink::Handle;
+use crate::api::{Exit, Request};
+use crate::config::Config;
+use crate::node::{Node, commands};
+
+#[derive(Clone)]
+struct Control {
+    node: Node,
+    uplink: Option<Handle>,
+}
+
+/// Opens the socket.
+pub async fn start(
+    node: &Node,
+    config: &Config,
+    uplink: Option<Handle>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<(), DaemonError> {
+    let path = config.node.socket.clone();
+    let listener = bind(&path).map_err(|source| DaemonError::Socket {
+        path: path.display().to_string(),
+        source,
+    })?;
+    let router = Router::new()
+        .route("/v1/health", get(health))
+        .route("/v1/command", post(command))
+        .route("/v1/sync", post(sync))
+        .with_state(Control {
+            node: node.clone(),
+            uplink,
+        });
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        let served = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the control socket failed");
+        }
+        // A socket file left behind would only be replaced at the next start.
+        let _ = std::fs::remove_file(&path);
+    });
+    Ok(())
+}
+
+/// The store's lock is held already, so a socket file in the way is a dead one.
+fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    if path.exists() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+async fn command(State(control): State<Control>, Json(request): Json<Request>) -> Json<Value> {
+    Json(match commands::execute(&control.node, request).await {
+        Ok(answer) => json!({ "ok": answer }),
+        Err(failure) => json!({ "failed": failure }),
+    })
+}
+
+/// Exchanges now and tells how it goes, line by line.
+async fn sync(State(control): State<Control>, Json(wish): Json<Value>) -> Response {
+    let Some(uplink) = control.uplink.clone() else {
+        let done = json!({ "event": "done", "exit": Exit::Failed, "data": {}, "notes": [],
+            "error": "this node has no upstream; enrol it first" });
+        return format!("{done}\n").into_response();
+    };
+    let (mut sender, body) = Channel::<Bytes, std::convert::Infallible>::new(32);
+    let wait = wish["wait"].as_bool().unwrap_or(true);
+    tokio::spawn(async move {
+        let (answer, mut answered) = oneshot::channel();
+        if uplink.wishes.send(answer).await.is_err() {
+            return;
+        }
+        if !wait {
+            let _ = send(
+                &mut sender,
+                &json!({ "event": "done", "exit": Exit::Done, "data": { "begun": true },
+                "notes": [] }),
+            )
+            .await;
+            return;
+        }
+        let mut progress = uplink.progress.clone();
+        let result = loop {
+            tokio::select! {
+                result = &mut answered => break result,
+                changed = progress.changed() => {
+                    if changed.is_err() {
+                        break answered.await;
+                    }
+                    let now = progress.borrow_and_update().clone();
+                    let (done, total) = now.file.map_or((now.sent + now.received, None), |(d, t)| (d, Some(t)));
+                    let line = json!({ "event": "progress", "phase": now.phase, "done": done, "total": total,
+                        "bytes": now.bytes_up + now.bytes_down });
+                    if send(&mut sender, &line).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        };
+        let _ = send(&mut sender, &done_line(result)).await;
+    });
+    Response::new(Body::new(body))
+}
+
+fn done_line(
+    result: Result<Result<super::uplink::Synced, String>, oneshot::error::RecvError>,
+) -> Value {
+    match result {
+        Ok(Ok(synced)) => {
+            let report = &synced.report;
+            let quarantined = report.set_aside_there + report.set_aside_here;
+            let exit = if quarantined > 0 {
+                Exit::Partly
+            } else {
+                Exit::Done
+            };
+            json!({ "event": "done", "exit": exit, "notes": [], "data": {
+                "sent": report.sent, "received": report.received, "quarantined": quarantined,
+                "bytes_up": report.bytes_up, "bytes_down": report.bytes_down, "files_up": report.files_up,
+                "files_down": report.files_down, "agree": synced.agrees,
+                "pending": synced.agrees.is_none() } })
+        }
+        Ok(Err(error)) => {
+            json!({ "event": "done", "exit": Exit::Unreachable, "data": {}, "notes": [], "error": error })
+        }
+        Err(_) => json!({ "event": "done", "exit": Exit::Failed, "data": {}, "notes": [],
+            "error": "the service is stopping" }),
+    }
+}
+
+async fn send(
+    sender: &mut http_body_util::channel::Sender<Bytes, std::convert::Infallible>,
+    line: &Value,
+) -> Result<(), ()> {
+    sender
+        .send(Frame::data(Bytes::from(format!("{line}\n"))))
+        .await
+        .map_err(|_| ())
+}

@@ -1,0 +1,72 @@
+//! What the node does by itself: rollups after changes, the turn of the day, leftovers of crashes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::node::{Node, rollups};
+use crate::store::{StoreError, blobs};
+
+/// How often the date is looked at.
+const DAY_CHECK: Duration = Duration::from_secs(60);
+/// Recomputing may take at most one part in this many of the time.
+const SHARE: u32 = 4;
+
+/// Before anything else runs: sweep, and tell the store what day it is.
+pub async fn begin(node: &Node) -> Result<(), StoreError> {
+    let dir = node.store.dir().to_path_buf();
+    tokio::task::spawn_blocking(move || blobs::sweep(&dir))
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))??;
+    turn_day(node).await
+}
+
+/// Units change by date, and a task becomes overdue by date.
+async fn turn_day(node: &Node) -> Result<(), StoreError> {
+    let today = node.today().to_string();
+    let worker = node.clone();
+    node.store
+        .write(move |tx| {
+            if tx.meta("today")?.as_deref() == Some(today.as_str()) {
+                return Ok(());
+            }
+            tx.set_meta("today", &today)?;
+            tx.tree_has_changed();
+            tx.settle_tree()?;
+            rollups::touch_all(&worker, tx)
+        })
+        .await
+}
+
+/// Keeps rollups up to date until told to stop.
+pub async fn keep(node: Node, stop: CancellationToken) {
+    let mut commits = node.store.commits();
+    let mut day = tokio::time::interval(DAY_CHECK);
+    commits.mark_changed();
+    loop {
+        tokio::select! {
+            _ = stop.cancelled() => return,
+            _ = day.tick() => {
+                if let Err(error) = turn_day(&node).await {
+                    tracing::error!(%error, "cannot turn the day");
+                }
+            }
+            changed = commits.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let began = Instant::now();
+                if let Err(error) = rollups::refresh(&node).await {
+                    tracing::error!(%error, "cannot recompute rollups; they stand with their as-of");
+                }
+                // A first load touches the same groups again and again: the pause grows with the work.
+                let pause = began.elapsed() * (SHARE - 1);
+                tokio::select! {
+                    _ = stop.cancelled() => return,
+                    _ = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The parent's listener: certificate, allow-list, accept loop.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nqsync_core::model::NodeId;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{DaemonError, setup};
+use crate::config::{Config, Listen};
+use crate::node::Node;
+use crate::server::accept::{AcceptLimits, Acceptor};
+use crate::server::connections::Connections;
+use crate::server::link::{Hub, HubLimits};
+use crate::store::{Store, StoreError, nodes};
+use crate::trust::authority::{Authority, NODE_LIFETIME};
+use crate::trust::identity::NodeKey;
+use crate::trust::pin::Pin;
+use crate::trust::tls::{PinStore, ServerTls};
+
+/// The keys that may connect, in memory; the store holds the truth.
+#[derive(Default)]
+struct AllowList {
+    pins: RwLock<HashMap<Pin, NodeId>>,
+}
+
+impl PinStore for AllowList {
+    fn node_of(&self, pin: &Pin) -> Option<NodeId> {
+        self.pins
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(pin)
+            .copied()
+    }
+}
+
+impl AllowList {
+    /// Takes the list over from the store; answers the nodes that lost their place.
+    async fn refresh(&self, store: &Store) -> Result<Vec<NodeId>, StoreError> {
+        let rows = store.read(nodes::all).await?;
+        let fresh: HashMap<Pin, NodeId> = rows
+            .iter()
+            .filter(|row| row.revoked_at.is_none())
+            .map(|row| (Pin::from_bytes(row.pin), row.node))
+            .collect();
+        let mut pins = self.pins.write().unwrap_or_else(PoisonError::into_inner);
+        let gone = pins
+            .iter()
+            .filter(|(pin, _)| !fresh.contains_key(pin))
+            .map(|(_, node)| *node)
+            .collect();
+        *pins = fresh;
+        Ok(gone)
+    }
+}
+
+/// Starts listening when the configuration says so. Answers the address.
+pub async fn start(
+    node: &Node,
+    config: &Config,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<Option<SocketAddr>, DaemonError> {
+    let Some(listen) = &config.listen else {
+        return Ok(None);
+    };
+    let trust = |error: &dyn std::fmt::Display| DaemonError::Trust(error.to_string());
+    let dir = &config.node.data_dir;
+    let own = node
+        .store
+        .shown()
+        .node
+        .ok_or_else(|| StoreError::NotInitialised(dir.display().to_string()))?;
+    let now = Timestamp::from_millisecond(node.clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let keys = dir.join("keys");
+    let authority = match Authority::load(&keys) {
+        Ok(authority) => authority,
+        Err(_) if !keys.join("ca.pem").exists() => {
+            Authority::create(&keys, own, now).map_err(|e| trust(&e))?
+        }
+        Err(error) => return Err(trust(&error)),
+    };
+    let key = NodeKey::load(&dir.join(setup::NODE_KEY)).map_err(|e| trust(&e))?;
+    let issued = authority
+        .issue_server_cert(&key, own, &listen.names, now, NODE_LIFETIME)
+        .map_err(|e| trust(&e))?;
+    let mut chain = crate::trust::certificate::parse_chain(issued.pem.as_bytes())
+        .ok_or_else(|| DaemonError::Trust("the own certificate cannot be read back".to_owned()))?;
+    chain.push(authority.certificate().clone());
+    let allowed = Arc::new(AllowList::default());
+    allowed.refresh(&node.store).await?;
+    let tls = ServerTls::new(
+        chain,
+        &key,
+        allowed.clone(),
+        setup::trust_clock(&node.clock),
+    )
+    .map_err(|e| trust(&e))?;
+    let bind = |source| DaemonError::Listen {
+        address: listen.address.clone(),
+        source,
+    };
+    let listener = TcpListener::bind(&listen.address).await.map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
+    note_address(node, listen, address, &authority).await?;
+    let hub = Hub::new(
+        node.clone(),
+        hub_limits(config, listen),
+        Some(Arc::new(authority)),
+    );
+    let acceptor = Acceptor::new(tls, accept_limits(listen));
+    tasks.spawn(follow(
+        node.store.clone(),
+        allowed,
+        acceptor.connections(),
+        stop.clone(),
+    ));
+    let (router, stop) = (hub.router(), stop.clone());
+    tasks.spawn(async move { acceptor.serve(listener, router, stop).await });
+    Ok(Some(address))
+}
+
+/// Tokens tell children where we are and which authority to pin.
+async fn note_address(
+    node: &Node,
+    listen: &Listen,
+    address: SocketAddr,
+    authority: &Authority,
+) -> Result<(), StoreError> {
+    let host = match listen.names.first() {
+        Some(name) if name.contains(':') => format!("[{name}]"),
+        Some(name) => name.clone(),
+        None => address.ip().to_string(),
+    };
+    let url = format!("https://{host}:{}", address.port());
+    let pin = authority.pin().to_string();
+    node.store
+        .write(move |tx| {
+            tx.set_meta("listen_url", &url)?;
+            tx.set_meta("ca_pin", &pin)
+        })
+        .await
+}
+
+fn hub_limits(config: &Config, listen: &Listen) -> HubLimits {
+    HubLimits {
+        batch_bytes: config.sync.max_batch_bytes.bytes() as usize,
+        batches: listen.max_concurrent_batches,
+        body: listen.request_timeout_s.into(),
+        body_idle: listen.body_idle_timeout_s.into(),
+    }
+}
+
+fn accept_limits(listen: &Listen) -> AcceptLimits {
+    AcceptLimits {
+        connections: listen.max_connections,
+        per_node: listen.max_connections_per_child,
+        handshake: listen.handshake_timeout_s.into(),
+        first_request: listen.header_timeout_s.into(),
+        ..AcceptLimits::default()
+    }
+}
+
+/// A revocation takes effect on open connections too.
+async fn follow(
+    store: Store,
+    allowed: Arc<AllowList>,
+    connections: Connections,
+    stop: CancellationToken,
+) {
+    let mut commits = store.commits();
+    loop {
+        tokio::select! {
+            _ = stop.cancelled() => return,
+            changed = commits.changed() => if changed.is_err() { return },
+        }
+        match allowed.refresh(&store).await {
+            Ok(gone) => gone.into_iter().for_each(|node| {
+                connections.close(node);
+            }),
+            Err(error) => tracing::error!(%error, "cannot read the list of children"),
+        }
+        // Commits come in bursts; the list changes rarely.
+        tokio::select! {
+            _ = stop.cancelled() => return,
+            _ = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Setting a node up: `init` makes its directory, `enrol` makes it a child.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use nqsync_core::model::values::{OrgLevel, ParentSince};
+use nqsync_core::model::{NodeId, UnitId};
+use nqsync_core::protocol::{EnrolRequest, Enrolled, PREFIX, Refused};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::DaemonError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::node::{Node, Settings, enrolment, receive};
+use crate::store::links::{self, Role};
+use crate::store::{Store, StoreError, StoreOptions, Tx};
+use crate::trust::identity::{NodeKey, new_node_id};
+use crate::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning, pin_mismatch};
+use crate::trust::{certificate, files, token};
+
+/// File of the node's private key, below the data directory.
+pub const NODE_KEY: &str = "keys/node.key";
+/// File of the certificate the parent issued.
+pub const UPSTREAM_CERTIFICATE: &str = "keys/upstream.pem";
+
+/// Store options that a configuration asks for.
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        readers: config.store.readers,
+        group_commit_max: config.store.group_commit_max,
+        wal_checkpoint_pages: config.store.wal_checkpoint_pages,
+        ..StoreOptions::new(&config.node.data_dir)
+    }
+}
+
+/// Settings of the use cases that a configuration asks for.
+pub fn settings(config: &Config) -> Settings {
+    Settings {
+        zone: config.node.time_zone.clone(),
+        max_blob_bytes: config.sync.max_blob_bytes.bytes(),
+        max_record_bytes: config.sync.max_record_bytes.bytes() as usize,
+        batch_records: config.sync.batch_records,
+        batch_bytes: config.sync.batch_bytes.bytes() as usize,
+    }
+}
+
+/// A clock as the trust layer wants it.
+pub fn trust_clock(clock: &Clock) -> crate::trust::tls::Clock {
+    let clock = clock.clone();
+    Arc::new(move || Timestamp::from_millisecond(clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+fn trust(error: impl std::fmt::Display) -> DaemonError {
+    DaemonError::Trust(error.to_string())
+}
+
+/// Makes the store and the keys of a new node. The topmost node creates its own unit; every other one gets its unit
+/// when it enrols.
+pub fn init(config: &Config, clock: &Clock, name: Option<&str>) -> Result<NodeId, DaemonError> {
+    let dir = &config.node.data_dir;
+    let options = StoreOptions {
+        create: true,
+        ..store_options(config)
+    };
+    let store = Store::open(&options)?;
+    let now_ms = clock.now_ms();
+    let now = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    if let Some(node) = store.shown().node {
+        store.close();
+        return Ok(node);
+    }
+    let node = new_node_id(&mut rand::rng(), now);
+    std::fs::create_dir_all(dir.join("keys")).map_err(|source| StoreError::Io {
+        what: "create the keys folder".to_owned(),
+        source,
+    })?;
+    let key = dir.join(NODE_KEY);
+    if !key.exists() {
+        NodeKey::create(&key).map_err(trust)?;
+    }
+    let (code, root) = (
+        config.node.unit.clone(),
+        config.node.level == crate::config::Level::Ministry,
+    );
+    let name = name.unwrap_or(&code).to_owned();
+    store.write_blocking(move |tx| {
+        tx.set_meta("node", &node.to_string())?;
+        tx.set_meta("unit_code", &code)?;
+        if root {
+            create_root(tx, &code, &name, node, now_ms)?;
+        }
+        Ok::<_, StoreError>(())
+    })?;
+    store.close();
+    Ok(node)
+}
+
+fn create_root(
+    tx: &mut Tx<'_>,
+    code: &str,
+    name: &str,
+    node: NodeId,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let unit = UnitId(Uuid::new_v5(&node.0, b"root unit"));
+    tx.set_meta("unit", &unit.to_string())?;
+    let values = BTreeMap::from([
+        ("code".to_owned(), json!(code)),
+        ("name".to_owned(), json!(name)),
+        ("level".to_owned(), json!(OrgLevel::Ministry)),
+        (
+            "parent".to_owned(),
+            json!([ParentSince {
+                from: None,
+                unit: None
+            }]),
+        ),
+        ("served_by".to_owned(), json!(node)),
+    ]);
+    enrolment::root_unit(tx, unit, values, now_ms)
+}
+
+/// Why enrolling failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// The token cannot be read.
+    #[error(transparent)]
+    Token(#[from] token::TokenTextError),
+    /// The token is for another unit than this node was set up for.
+    #[error(
+        "the token is for unit {token}, this node was set up for {node}; ask for a token for {node}, or run init again"
+    )]
+    OtherUnit {
+        /// Unit in the token.
+        token: String,
+        /// Unit of this node.
+        node: String,
+    },
+    /// Neither the command nor the token says where the parent is.
+    #[error("say where the parent is with --upstream https://host:port; this token does not")]
+    NoUrl,
+    /// No connection.
+    #[error("cannot reach {url}: {detail}")]
+    Unreachable {
+        /// The parent's address.
+        url: String,
+        /// What the network said.
+        detail: String,
+    },
+    /// What answers is not the parent the token names.
+    #[error("what answers at {url} is not the parent of this token; nothing was sent. {detail}")]
+    Impostor {
+        /// The parent's address.
+        url: String,
+        /// Both fingerprints.
+        detail: String,
+    },
+    /// The parent refuses.
+    #[error("the parent refuses: {0}")]
+    Refused(String),
+    /// Everything local.
+    #[error(transparent)]
+    Local(#[from] DaemonError),
+}
+
+/// Turns a token into a certificate and makes this node a child.
+pub async fn enrol(
+    config: &Config,
+    clock: &Clock,
+    url: Option<&str>,
+    text: &str,
+) -> Result<(NodeId, String), EnrolError> {
+    let token = token::parse(text)?;
+    if token.unit != config.node.unit {
+        return Err(EnrolError::OtherUnit {
+            token: token.unit,
+            node: config.node.unit.clone(),
+        });
+    }
+    let url = url
+        .map(str::to_owned)
+        .or_else(|| token.url.clone())
+        .ok_or(EnrolError::NoUrl)?;
+    let url = url.trim_end_matches('/').to_owned();
+    let dir = config.node.data_dir.clone();
+    let store = Store::open(&store_options(config)).map_err(DaemonError::from)?;
+    let node = store
+        .shown()
+        .node
+        .ok_or_else(|| DaemonError::from(StoreError::NotInitialised(dir.display().to_string())))?;
+    let key = NodeKey::load(&dir.join(NODE_KEY)).map_err(trust)?;
+    let request = EnrolRequest {
+        secret: token.secret.reveal(),
+        node,
+        csr: key.csr_pem().map_err(trust)?,
+    };
+    let enrolled = ask(&url, token.parent, clock, &request).await?;
+    let certificate = enrolled.certificate.clone();
+    files::write(
+        &dir.join(UPSTREAM_CERTIFICATE),
+        certificate.as_bytes(),
+        files::Secrecy::Public,
+        files::Existing::Replace,
+    )
+    .map_err(trust)?;
+    let handle = Node {
+        store: store.clone(),
+        clock: clock.clone(),
+        settings: settings(config),
+    };
+    let (parent, address) = (enrolled.parent, url.clone());
+    let pin = token.parent.to_string();
+    store
+        .write(move |tx| settle(&handle, tx, enrolled, &address, &pin))
+        .await
+        .map_err(DaemonError::from)?;
+    store.close();
+    Ok((parent, url))
+}
+
+/// Keeps what the parent answered: who it is, where it is, which unit we serve, and the tree.
+fn settle(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    enrolled: Enrolled,
+    url: &str,
+    pin: &str,
+) -> Result<(), StoreError> {
+    tx.set_meta("unit", &enrolled.unit.to_string())?;
+    tx.set_meta("upstream_url", url)?;
+    tx.set_meta("upstream_pin", pin)?;
+    tx.set_meta("upstream_node", &enrolled.parent.to_string())?;
+    let link = links::ensure(tx.connection(), enrolled.parent, Role::Upstream)?;
+    tx.tree_has_changed();
+    tx.settle_tree()?;
+    let lines = enrolled
+        .units
+        .iter()
+        .map(|line| receive::line(line.get()))
+        .collect();
+    receive::apply(node, tx, link, lines, 0)?;
+    Ok(())
+}
+
+async fn ask(
+    url: &str,
+    pin: crate::trust::pin::Pin,
+    clock: &Clock,
+    request: &EnrolRequest,
+) -> Result<Enrolled, EnrolError> {
+    let tls = ClientTls::new(
+        None,
+        ParentPin(pin),
+        trust_clock(clock),
+        Arc::new(log_date_warning),
+    );
+    let client = tls
+        .and_then(|tls| tls.http_client(&ClientTimeouts::default()))
+        .map_err(trust)?;
+    let sent = client
+        .post(format!("{url}{PREFIX}/enrol"))
+        .json(request)
+        .send()
+        .await;
+    let response = sent.map_err(|error| match pin_mismatch(&error) {
+        Some(mismatch) => EnrolError::Impostor {
+            url: url.to_owned(),
+            detail: mismatch.to_string(),
+        },
+        None => EnrolError::Unreachable {
+            url: url.to_owned(),
+            detail: crate::link::upstream::chain_of(&error),
+        },
+    })?;
+    let status = response.status();
+    let body = response
+        .bytes()
+        .await
+        .map_err(|e| EnrolError::Unreachable {
+            url: url.to_owned(),
+            detail: e.to_string(),
+        })?;
+    if status.is_success() {
+        return serde_json::from_slice(&body).map_err(|e| EnrolError::Refused(e.to_string()));
+    }
+    let refused: Result<Refused, _> = serde_json::from_slice(&body);
+    Err(EnrolError::Refused(
+        refused
+            .map(|r| r.message)
+            .unwrap_or_else(|_| format!("HTTP status {status}")),
+    ))
+}
+
+/// This node's certificate for its parent, when it has enrolled.
+pub fn upstream_identity(
+    dir: &Path,
+) -> Result<Option<(Vec<rustls_pki_types::CertificateDer<'static>>, NodeKey)>, DaemonError> {
+    let path = dir.join(UPSTREAM_CERTIFICATE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let chain = certificate::load_chain(&path).map_err(trust)?;
+    let key = NodeKey::load(&dir.join(NODE_KEY)).map_err(trust)?;
+    Ok(Some((chain, key)))
+}

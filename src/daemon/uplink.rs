@@ -1,0 +1,390 @@
+//! The way up, kept alive: schedule, local changes, connectivity, news from above, and an operator's word.
+//!
+//! While the line is down a bare TCP connect looks every few seconds whether it is back; back-off governs everything
+//! that costs the parent something. A session ends only by an error or a shutdown.
+
+use std::time::Duration;
+
+use nqsync_core::model::NodeId;
+use rand::RngExt;
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::interfaces::Interfaces;
+use super::{DaemonError, schedule, setup};
+use crate::config::{Config, Loaded};
+use crate::link::backoff::Backoff;
+use crate::link::{LinkError, Report, Upstream};
+use crate::node::Node;
+use crate::store::links::{self, Role};
+use crate::store::queries;
+use crate::trust::pin::Pin;
+use crate::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning};
+
+/// What an operator's `sync` ended with.
+#[derive(Clone, Debug)]
+pub struct Synced {
+    /// What was moved since the request.
+    pub report: Report,
+    /// Whether both sides hold the same; `None` while something still waits.
+    pub agrees: Option<bool>,
+}
+
+/// A request to exchange now; the answer comes when it is done or has failed.
+pub type Wish = oneshot::Sender<Result<Synced, String>>;
+
+/// What the rest of the service knows of the way up.
+#[derive(Clone)]
+pub struct Handle {
+    /// Asks for an exchange now.
+    pub wishes: mpsc::Sender<Wish>,
+    /// Progress.
+    pub progress: watch::Receiver<Report>,
+}
+
+/// Starts keeping the way up alive, when this node has enrolled.
+pub async fn start(
+    node: &Node,
+    loaded: &Loaded,
+    config: watch::Receiver<Config>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<Option<Handle>, DaemonError> {
+    let Some((chain, key)) = setup::upstream_identity(&loaded.config.node.data_dir)? else {
+        return Ok(None);
+    };
+    let meta = |key: &'static str| {
+        node.store
+            .read(move |connection| queries::meta(connection, key))
+    };
+    let url = match &loaded.config.upstream {
+        Some(upstream) if !upstream.url.is_empty() => Some(upstream.url.clone()),
+        _ => meta("upstream_url").await?,
+    };
+    let (pin, parent) = (meta("upstream_pin").await?, meta("upstream_node").await?);
+    let pin: Option<Pin> = pin.and_then(|text| text.parse().ok());
+    let parent: Option<NodeId> = parent.and_then(|text| text.parse().ok());
+    let (Some(url), Some(pin), Some(parent)) = (url, pin, parent) else {
+        return Err(DaemonError::Trust(
+            "the enrolment is incomplete; run `nqsync enrol` again".to_owned(),
+        ));
+    };
+    let waits = Waits::of(&loaded.config);
+    let tls = ClientTls::new(
+        Some((chain, &key)),
+        ParentPin(pin),
+        setup::trust_clock(&node.clock),
+        std::sync::Arc::new(log_date_warning),
+    );
+    let client = tls
+        .and_then(|tls| tls.http_client(&waits.client))
+        .map_err(|error| DaemonError::Trust(error.to_string()))?;
+    let link = node
+        .store
+        .write(move |tx| links::ensure(tx.connection(), parent, Role::Upstream))
+        .await?;
+    let upstream = Upstream::new(node.clone(), url, client, link);
+    let (wishes, queue) = mpsc::channel(16);
+    let handle = Handle {
+        wishes,
+        progress: upstream.progress(),
+    };
+    let uplink = Uplink {
+        node: node.clone(),
+        upstream,
+        config,
+        wishes: Mutex::new(queue),
+    };
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            _ = stop.cancelled() => {}
+            _ = uplink.keep() => {}
+        }
+    });
+    Ok(Some(handle))
+}
+
+/// Waits taken from the configuration.
+struct Waits {
+    client: ClientTimeouts,
+    long_poll_s: u64,
+    probe: Duration,
+    probe_jitter: Duration,
+    connect: Duration,
+}
+
+impl Waits {
+    fn of(config: &Config) -> Waits {
+        let mut client = ClientTimeouts::default();
+        let mut waits = Waits {
+            long_poll_s: 50,
+            probe: Duration::from_secs(5),
+            probe_jitter: Duration::from_secs(1),
+            connect: client.connect,
+            client,
+        };
+        if let Some(upstream) = &config.upstream {
+            client.connect = upstream.connect_timeout_s.into();
+            client.read = upstream.request_timeout_s.into();
+            let long_poll: Duration = upstream.long_poll_s.into();
+            waits = Waits {
+                long_poll_s: long_poll.as_secs(),
+                probe: upstream.probe_interval_s.into(),
+                probe_jitter: upstream.probe_jitter_s.into(),
+                connect: client.connect,
+                client,
+            };
+        }
+        waits
+    }
+}
+
+struct Uplink {
+    node: Node,
+    upstream: Upstream,
+    config: watch::Receiver<Config>,
+    wishes: Mutex<mpsc::Receiver<Wish>>,
+}
+
+impl Uplink {
+    async fn keep(&self) {
+        let config = self.config.borrow().clone();
+        let mut backoff = Backoff::new(
+            config.sync.backoff_min_s.into(),
+            config.sync.backoff_max_s.into(),
+        );
+        let interfaces = Interfaces::watch();
+        loop {
+            let error = match self.upstream.open().await {
+                Ok(()) => {
+                    backoff.reset();
+                    self.note_success(None).await;
+                    self.session().await
+                }
+                Err(error) => error,
+            };
+            self.note_failure(&error).await;
+            match &error {
+                LinkError::Unreachable { .. } => self.until_line_is_back(interfaces.as_ref()).await,
+                LinkError::Reopen(_) => {
+                    self.rest(Duration::from_millis(200), interfaces.as_ref())
+                        .await
+                }
+                other => {
+                    let pause = backoff.next(other.retry_after());
+                    self.rest(pause, interfaces.as_ref()).await;
+                }
+            }
+        }
+    }
+
+    /// A session: everything at once, until something fails.
+    async fn session(&self) -> LinkError {
+        let result = tokio::try_join!(
+            self.pulls(),
+            self.pushes(),
+            self.file_moves(),
+            self.answer_wishes()
+        );
+        match result {
+            Err(error) => error,
+            Ok(_) => LinkError::Reopen("the session ended".to_owned()),
+        }
+    }
+
+    async fn pulls(&self) -> Result<(), LinkError> {
+        let mut wait_s = 0;
+        loop {
+            let came = self.upstream.pull(wait_s).await?;
+            self.note_success(None).await;
+            // After a batch the rest is taken at once; then the parent is asked to call.
+            wait_s = if came {
+                0
+            } else {
+                Waits::of(&self.config.borrow()).long_poll_s
+            };
+        }
+    }
+
+    async fn pushes(&self) -> Result<(), LinkError> {
+        let mut news = self.node.store.link_news(self.upstream.link());
+        let mut config = self.config.clone();
+        loop {
+            news.mark_unchanged();
+            let began = Instant::now();
+            self.upstream.push().await?;
+            self.note_success(None).await;
+            let (due, debounce) = {
+                let config = config.borrow_and_update();
+                let now = self.node.clock.now_ms();
+                let sync = &config.sync;
+                let due = schedule::pause(
+                    &sync.schedule,
+                    now,
+                    &config.node.time_zone,
+                    sync.jitter_s.into(),
+                );
+                (due, Duration::from(sync.debounce_ms))
+            };
+            tokio::select! {
+                changed = news.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    // The first change goes at once; a burst is gathered.
+                    sleep(debounce.saturating_sub(began.elapsed())).await;
+                }
+                _ = at(due) => self.note_success(self.upstream.compare().await?).await,
+                _ = config.changed() => {}
+            }
+        }
+    }
+
+    async fn file_moves(&self) -> Result<(), LinkError> {
+        let mut news = self.node.store.link_news(self.upstream.link());
+        loop {
+            news.mark_unchanged();
+            self.upstream.files().await?;
+            if news.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn answer_wishes(&self) -> Result<(), LinkError> {
+        let mut wishes = self.wishes.lock().await;
+        while let Some(wish) = wishes.recv().await {
+            let before = self.upstream.progress().borrow().clone();
+            let done = self.exchange().await;
+            let answer = match &done {
+                Ok(agrees) => {
+                    let now = self.upstream.progress().borrow().clone();
+                    Ok(Synced {
+                        report: now.since(&before),
+                        agrees: *agrees,
+                    })
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            // Whoever asked may have gone away.
+            let _ = wish.send(answer);
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Everything once: up, down, files, comparison.
+    async fn exchange(&self) -> Result<Option<bool>, LinkError> {
+        self.upstream.push().await?;
+        self.upstream.interrupt();
+        while self.upstream.pull(0).await? {}
+        self.upstream.push().await?;
+        self.upstream.files().await?;
+        let agrees = self.upstream.compare().await?;
+        self.note_success(agrees).await;
+        Ok(agrees)
+    }
+
+    /// Looks with bare TCP connects whether the line is back; an interface that comes up or an operator ends the wait.
+    async fn until_line_is_back(&self, interfaces: Option<&Interfaces>) {
+        let Some(address) = host_and_port(self.upstream.url()) else {
+            return;
+        };
+        loop {
+            let waits = Waits::of(&self.config.borrow());
+            let spread = waits
+                .probe_jitter
+                .mul_f64(rand::rng().random_range(0.0..=1.0));
+            self.rest(waits.probe + spread, interfaces).await;
+            if let Ok(Ok(_)) = timeout(waits.connect, TcpStream::connect(&address)).await {
+                return;
+            }
+            self.fail_wishes("the parent cannot be reached").await;
+        }
+    }
+
+    /// Waits, unless an interface changes or an operator wants an exchange now.
+    async fn rest(&self, pause: Duration, interfaces: Option<&Interfaces>) {
+        let wishes = self.wishes.lock().await;
+        let asked = async {
+            while wishes.is_empty() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::select! {
+            _ = sleep(pause) => {}
+            _ = asked => {}
+            _ = changed(interfaces) => {}
+        }
+    }
+
+    async fn fail_wishes(&self, reason: &str) {
+        let mut wishes = self.wishes.lock().await;
+        while let Ok(wish) = wishes.try_recv() {
+            // Whoever asked may have gone away.
+            let _ = wish.send(Err(reason.to_owned()));
+        }
+    }
+
+    async fn note_success(&self, agrees: Option<bool>) {
+        let (link, now) = (self.upstream.link(), self.node.clock.now_ms());
+        let noted = self
+            .node
+            .store
+            .write(move |tx| links::note_success(tx.connection(), link, now, agrees))
+            .await;
+        if let Err(error) = noted {
+            tracing::error!(%error, "cannot note the contact");
+        }
+    }
+
+    async fn note_failure(&self, error: &LinkError) {
+        let text = error.to_string();
+        if error.is_transient() {
+            tracing::warn!(error = %text, "the exchange with the parent was cut");
+        } else {
+            tracing::error!(error = %text, "the parent does not take us; a person must act");
+        }
+        self.fail_wishes(&text).await;
+        let (link, now, refused) = (
+            self.upstream.link(),
+            self.node.clock.now_ms(),
+            !error.is_transient(),
+        );
+        let noted = self
+            .node
+            .store
+            .write(move |tx| links::note_failure(tx.connection(), link, now, &text, refused))
+            .await;
+        if let Err(error) = noted {
+            tracing::error!(%error, "cannot note the failed contact");
+        }
+    }
+}
+
+async fn at(due: Option<Duration>) {
+    match due {
+        Some(pause) => sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn changed(interfaces: Option<&Interfaces>) {
+    match interfaces {
+        Some(interfaces) => interfaces.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn host_and_port(url: &str) -> Option<String> {
+    let url = reqwest::Url::parse(url).ok()?;
+    Some(format!(
+        "{}:{}",
+        url.host_str()?,
+        url.port_or_known_default()?
+    ))
+}
