@@ -6,6 +6,7 @@ pub mod config;
 pub mod link;
 pub mod node;
 pub mod server;
+pub mod sheet;
 pub mod store;
 pub mod telemetry;
 pub mod trust;
