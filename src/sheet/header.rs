@@ -51,6 +51,11 @@ impl<F: Copy + PartialEq> Header<F> {
             .map(|(column, ..)| *column)
     }
 
+    /// The columns that have a meaning.
+    pub(super) fn columns(&self) -> impl Iterator<Item = u32> {
+        self.columns.iter().map(|(column, ..)| *column)
+    }
+
     /// A field's heading as written.
     pub(super) fn heading(&self, field: F) -> Option<&str> {
         self.columns

@@ -272,6 +272,11 @@ impl Reader<'_> {
         for (at, row) in body[..end].iter().enumerate() {
             match shape_of(&self.header, row, body[..end].get(at + 1)) {
                 Shape::Skipped(found) => self.note(RemarkCode::SkippedRow, row, &found),
+                Shape::Stray(found) => {
+                    let remark =
+                        Remark::new(self.file, RemarkCode::StrayCell, Severity::Missing, found);
+                    self.remarks.push(remark.at(row.number));
+                }
                 Shape::Section { code, title } => {
                     self.note(
                         RemarkCode::SectionRow,

@@ -49,6 +49,8 @@ pub enum RemarkCode {
     DuplicateColumn,
     /// A row above the header, or a row of column numbers.
     SkippedRow,
+    /// Units or a deadline in a row without number, task, deliverable or result; not taken.
+    StrayCell,
     /// A row that names the group of the rows below it.
     SectionRow,
     /// A row that only heads the sub-tasks below it.
@@ -187,6 +189,10 @@ pub(super) fn shorten(text: &str) -> String {
     for word in words.by_ref() {
         let needed = word.chars().count() + usize::from(!short.is_empty());
         if needed > room {
+            if !short.is_empty() && room > 1 {
+                short.push(' ');
+                room -= 1;
+            }
             short.extend(word.chars().take(room.saturating_sub(1)));
             short.push('…');
             return short;
@@ -207,6 +213,7 @@ mod tests {
     #[test]
     fn a_quote_is_one_short_line() {
         assert_eq!(shorten(" hai\n dòng "), "hai dòng");
+        assert!(shorten(&format!("1 {}", "x".repeat(100))).starts_with("1 x"));
         let long = shorten(&"x".repeat(10_000_000));
         assert_eq!(long.chars().count(), QUOTED_CHARS);
         assert!(long.ends_with('…'));

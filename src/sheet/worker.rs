@@ -220,6 +220,9 @@ fn ending(status: ExitStatus) -> String {
         Some(6) => "ran out of memory or failed (signal 6)".to_owned(),
         Some(24) => "used up its CPU time (signal 24)".to_owned(),
         Some(signal) => format!("was killed (signal {signal})"),
+        None if status.code() == Some(101) => {
+            "could not cope with it: it is probably damaged (exit status 101)".to_owned()
+        }
         None => format!("failed ({status})"),
     }
 }

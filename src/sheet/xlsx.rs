@@ -101,7 +101,7 @@ fn read_sheet(
         let (row, column) = (record.pos.0.saturating_add(1), record.pos.1);
         let percent = percents.contains(&record.pos);
         let value = value(&record.value, percent);
-        if record.formula.is_some() {
+        if record.formula.is_some() && !matches!(record.value, DataRef::Error(_)) {
             let (code, severity) = match &value {
                 Some(_) => (RemarkCode::Formula, Severity::Note),
                 None => (RemarkCode::FormulaWithoutValue, Severity::Missing),

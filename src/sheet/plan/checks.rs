@@ -149,7 +149,9 @@ pub(super) fn numbering(file: &str, heading: Option<&str>, rows: &[PlanRow]) -> 
             .or_default()
             .push(row);
     }
-    for ((code, _), rows) in groups {
+    for ((code, title), rows) in groups {
+        let group = [code, title].into_iter().find(|name| !name.is_empty());
+        let group = group.map_or_else(|| "the plan".to_owned(), |name| format!("group {name}"));
         let mut first_with: BTreeMap<&str, &PlanRow> = BTreeMap::new();
         for row in &rows {
             let first = *first_with.entry(&row.number).or_insert(row);
@@ -157,7 +159,7 @@ pub(super) fn numbering(file: &str, heading: Option<&str>, rows: &[PlanRow]) -> 
                 continue;
             }
             let found = format!(
-                "number {} of group {code} is also in row {}",
+                "number {} of {group} is also in row {}",
                 row.number, first.row
             );
             if fold(&first.title) == fold(&row.title) {
@@ -167,7 +169,7 @@ pub(super) fn numbering(file: &str, heading: Option<&str>, rows: &[PlanRow]) -> 
             }
         }
         for (row, missing) in gaps(&rows) {
-            let found = format!("group {code} has no number {missing}");
+            let found = format!("{group} has no number {missing}");
             remark(row, RemarkCode::NumberGap, Severity::Note, found);
         }
     }

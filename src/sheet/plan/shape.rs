@@ -12,11 +12,28 @@ use crate::sheet::{
 /// A row that spans this many columns by a merged cell is a title.
 const WIDE: usize = 3;
 
+/// The fields that make a row a task.
+const TASK_FIELDS: [Field; 5] = [
+    Field::Number,
+    Field::Title,
+    Field::Subtask,
+    Field::Deliverable,
+    Field::Kpi,
+];
+
 pub(super) enum Shape {
     Task,
-    Section { code: String, title: String },
-    Heading { number: String, title: String },
+    Section {
+        code: String,
+        title: String,
+    },
+    Heading {
+        number: String,
+        title: String,
+    },
     Skipped(String),
+    /// Units or a deadline without a task they could belong to.
+    Stray(String),
 }
 
 /// What a row is, seen together with the row after it.
@@ -28,11 +45,18 @@ pub(super) fn shape_of(header: &Header<Field>, row: &Row, next: Option<&Row>) ->
     if own.iter().all(|(_, cell)| is_blank(&cell.text)) {
         return Shape::Skipped("no text".to_owned());
     }
+    if !header.columns().any(|column| row.cell(column).is_some()) {
+        return Shape::Skipped("text only in columns without a meaning".to_owned());
+    }
     if let [(column, cell)] = own.as_slice()
         && header.column(Field::GroupCode).is_none()
     {
         let wide = row.cells.len() >= WIDE && row.cells.iter().all(|(_, c)| c.text == cell.text);
         return alone(header, *column, &cell.text, wide);
+    }
+    if !names_a_task(header, row) {
+        let text: Vec<_> = own.iter().map(|(_, cell)| cell.text.as_str()).collect();
+        return Shape::Stray(text.join(" | "));
     }
     let number_text = header.text(row, Field::Number);
     if filled(header, row) > 0 {
@@ -88,8 +112,10 @@ fn alone(header: &Header<Field>, column: u32, text: &str, wide: bool) -> Shape {
             code: String::new(),
             title: text,
         }
-    } else {
+    } else if TASK_FIELDS.into_iter().any(is) {
         Shape::Task
+    } else {
+        Shape::Stray(text)
     }
 }
 
@@ -133,6 +159,14 @@ pub(super) fn leading_number(text: &str) -> Option<(String, String)> {
     let marked = plain.len() < number.len() || plain.contains('.');
     let rest = rest.trim_start_matches([':', '-', '–', ' ', '\n']);
     (sound && marked && !rest.is_empty()).then(|| (plain.to_owned(), rest.to_owned()))
+}
+
+/// Whether a row has text of its own that makes it a task, or continues one by a merged number or title. A unit or a
+/// deadline alone does not: it is a list spilling over, or part of a signature.
+fn names_a_task(header: &Header<Field>, row: &Row) -> bool {
+    TASK_FIELDS
+        .into_iter()
+        .any(|field| !is_blank(header.text(row, field)))
 }
 
 /// How many cells of a row say something beyond number and text of the task.

@@ -353,3 +353,41 @@ fn a_row_with_neither_task_nor_sub_task_is_refused_and_others_go_on() {
     assert_eq!(numbers(&plan), ["I 2"]);
     assert_eq!(rows_with(&plan, RemarkCode::EmptyTitle), [2]);
 }
+
+#[test]
+fn cells_that_belong_to_no_task_are_remarked_and_make_none() {
+    let plan = xlsx(|sheet| {
+        write(
+            sheet,
+            0,
+            &[
+                "STT",
+                "Nhiệm vụ",
+                "Đơn vị chủ trì",
+                "Đơn vị phối hợp",
+                "Thời hạn",
+            ],
+        );
+        write(sheet, 1, &["1", "Xây cầu", "Đội Đèn", "Phòng Thuế", "2026"]);
+        write(sheet, 2, &["", "", "", "Văn phòng"]);
+        write(sheet, 3, &["2", "Lắp đèn", "Đội Đèn", "Phòng Thuế", "2026"]);
+        sheet.write_string(1_048_575, 16_383, "góc").unwrap();
+    });
+    assert_eq!(numbers(&plan), [" 1", " 2"]);
+    assert_eq!(rows_with(&plan, RemarkCode::StrayCell), [3]);
+    assert_eq!(rows_with(&plan, RemarkCode::SkippedRow), [1_048_576]);
+}
+
+#[test]
+fn a_number_written_before_the_task_is_taken_where_there_is_no_number_column() {
+    let plan = csv(
+        "Mã và nhiệm vụ chung (1);Nhiệm vụ cụ thể (2);Đơn vị chủ trì (5);Thời hạn (7)\n\
+         1.1. Xây cầu;Móng;Đội Đèn;2026\n100 lớp học;;Đội Đèn;2026\n",
+    );
+    let read: Vec<_> = plan
+        .rows
+        .iter()
+        .map(|row| (row.number.as_str(), row.title.as_str()))
+        .collect();
+    assert_eq!(read, [("1.1", "Xây cầu"), ("", "100 lớp học")]);
+}
