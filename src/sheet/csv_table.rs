@@ -284,4 +284,14 @@ mod tests {
                 .any(|remark| remark.code == RemarkCode::NfdText && remark.row == Some(2))
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_give_a_table_or_an_error(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            for name in ["plan.csv", "plan.xlsx"] {
+                // Either answer will do; what must not happen is a panic.
+                let _ = read_workbook(name, &bytes, None, &Limits::default());
+            }
+        }
+    }
 }

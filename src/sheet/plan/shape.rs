@@ -121,12 +121,17 @@ fn alone(header: &Header<Field>, column: u32, text: &str, wide: bool) -> Shape {
 
 /// "II. Hoàn thiện thể chế" or "A - Nhiệm vụ chung": a numeral or capital letter, a mark, a title.
 fn section(text: &str) -> Option<(String, String)> {
-    let (code, rest) = text.split_once(['.', ')', ':', '-', '–', '/'])?;
-    let code = group_code(code.trim())?;
-    let title = rest
-        .trim_start_matches(['.', ')', ':', '-', '–', '/', ' '])
-        .to_owned();
-    (!title.is_empty()).then_some((code, title))
+    const DASHES: [char; 2] = ['-', '–'];
+    let end = text.find(|c: char| !c.is_ascii_uppercase())?;
+    let code = group_code(&text[..end])?;
+    let rest = &text[end..];
+    // A dash counts only with a space before it: "V-League" is a word.
+    let marked = rest.starts_with(['.', ')', ':'])
+        || rest.trim_start().starts_with(DASHES) && rest.starts_with(' ');
+    let title = rest.trim_start_matches(|c: char| {
+        c == ' ' || ['.', ')', ':'].contains(&c) || DASHES.contains(&c)
+    });
+    (marked && !title.is_empty()).then(|| (code, title.to_owned()))
 }
 
 /// A Roman numeral or one capital letter, as groups are numbered.

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use rust_xlsxwriter::{Format, Workbook};
 
 use super::*;
@@ -390,4 +391,36 @@ fn a_number_written_before_the_task_is_taken_where_there_is_no_number_column() {
         .map(|row| (row.number.as_str(), row.title.as_str()))
         .collect();
     assert_eq!(read, [("1.1", "Xây cầu"), ("", "100 lớp học")]);
+}
+
+proptest! {
+    #[test]
+    fn every_row_below_the_header_is_a_task_or_has_a_remark(
+        cells in prop::collection::vec(
+            prop::collection::vec(
+                prop::sample::select(vec![
+                    "", "1", "1.1", "II", "A. Nhóm", "Lắp đèn", "TM. ỦY BAN", "(1)", "(2)", "-", "Quý I/2026", "31/02/2026",
+                    "Đội Đèn; Tổ lạ", "Phòng Thuế, Văn phòng", "4294967295", "\u{301}", "\"",
+                ]),
+                1..8,
+            ),
+            0..8,
+        ),
+    ) {
+        let mut text = "STT\tNhiệm vụ\tSản phẩm\tKPI\tChủ trì\tPhối hợp\tThời hạn\n".to_owned();
+        for row in &cells {
+            text.push_str(&row.join("\t"));
+            text.push('\n');
+        }
+        let table = read_workbook("plan.csv", text.as_bytes(), None, &Limits::default()).unwrap();
+        let plan = read_plan(&table, &known);
+        let signature = rows_with(&plan, RemarkCode::SkippedSignature).first().copied().unwrap_or(u32::MAX);
+        for row in table.rows.iter().skip(1).filter(|row| row.number < signature) {
+            let taken = plan.rows.iter().any(|task| task.row == row.number);
+            let said = plan.remarks.iter().any(|remark| remark.row == Some(row.number));
+            prop_assert!(taken || said, "row {} of {:?} left no trace", row.number, text);
+        }
+        let keys: std::collections::BTreeSet<_> = plan.rows.iter().map(|row| &row.row_key).collect();
+        prop_assert_eq!(keys.len(), plan.rows.len());
+    }
 }

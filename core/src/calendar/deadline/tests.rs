@@ -157,3 +157,15 @@ fn stored_form_is_stable() {
         serde_json::json!({"text": "Quý I/2026", "kind": "quarter", "due": "2026-03-31"})
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_kept_and_never_breaks_the_reader(
+        text in "([0-9]{1,5}|[/ .,-]|ngày|tháng|quý|năm|6 tháng|đầu|từ|đến|I|IV|T|[a-zà-ỹ]{1,6}|phân kỳ){0,12}",
+    ) {
+        proptest::prop_assert_eq!(parse_deadline(&text).text, text.clone());
+        if let Ok(period) = text.parse::<crate::calendar::Period>() {
+            proptest::prop_assert_eq!(period.to_string().parse(), Ok(period));
+        }
+    }
+}
