@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod link;
 pub mod node;
 pub mod server;
+pub mod sheet;
 pub mod store;
 pub mod telemetry;
 pub mod trust;

@@ -9,6 +9,7 @@
 //! 2. [`sync`]: stamps, registers, the join, scope and digests; [`rollup`]: counts with their coverage; [`protocol`]:
 //!    every message between two nodes.
 
+pub mod calendar;
 pub mod model;
 pub mod protocol;
 pub mod rollup;
