@@ -1,9 +1,7 @@
 //! The parent's listener: certificate, allow-list, accept loop.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use nqsync_core::model::NodeId;
@@ -17,45 +15,18 @@ use crate::node::Node;
 use crate::server::accept::{AcceptLimits, Acceptor};
 use crate::server::connections::Connections;
 use crate::server::link::{Hub, HubLimits};
-use crate::store::{Store, StoreError, nodes};
+use crate::store::{Store, StoreError};
 use crate::trust::authority::{Authority, NODE_LIFETIME};
 use crate::trust::identity::NodeKey;
 use crate::trust::pin::Pin;
 use crate::trust::tls::{PinStore, ServerTls};
 
-/// The keys that may connect, in memory; the store holds the truth.
-#[derive(Default)]
-struct AllowList {
-    pins: RwLock<HashMap<Pin, NodeId>>,
-}
+/// The keys that may connect, as of the last commit.
+struct AllowList(Store);
 
 impl PinStore for AllowList {
     fn node_of(&self, pin: &Pin) -> Option<NodeId> {
-        self.pins
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(pin)
-            .copied()
-    }
-}
-
-impl AllowList {
-    /// Takes the list over from the store; answers the nodes that lost their place.
-    async fn refresh(&self, store: &Store) -> Result<Vec<NodeId>, StoreError> {
-        let rows = store.read(nodes::all).await?;
-        let fresh: HashMap<Pin, NodeId> = rows
-            .iter()
-            .filter(|row| row.revoked_at.is_none())
-            .map(|row| (Pin::from_bytes(row.pin), row.node))
-            .collect();
-        let mut pins = self.pins.write().unwrap_or_else(PoisonError::into_inner);
-        let gone = pins
-            .iter()
-            .filter(|(pin, _)| !fresh.contains_key(pin))
-            .map(|(_, node)| *node)
-            .collect();
-        *pins = fresh;
-        Ok(gone)
+        self.0.shown().children.get(pin.as_bytes()).copied()
     }
 }
 
@@ -92,8 +63,7 @@ pub async fn start(
     let mut chain = crate::trust::certificate::parse_chain(issued.pem.as_bytes())
         .ok_or_else(|| DaemonError::Trust("the own certificate cannot be read back".to_owned()))?;
     chain.push(authority.certificate().clone());
-    let allowed = Arc::new(AllowList::default());
-    allowed.refresh(&node.store).await?;
+    let allowed = Arc::new(AllowList(node.store.clone()));
     let tls = ServerTls::new(
         chain,
         &key,
@@ -116,7 +86,6 @@ pub async fn start(
     let acceptor = Acceptor::new(tls, accept_limits(listen));
     tasks.spawn(follow(
         node.store.clone(),
-        allowed,
         acceptor.connections(),
         stop.clone(),
     ));
@@ -167,28 +136,21 @@ fn accept_limits(listen: &Listen) -> AcceptLimits {
 }
 
 /// A revocation takes effect on open connections too.
-async fn follow(
-    store: Store,
-    allowed: Arc<AllowList>,
-    connections: Connections,
-    stop: CancellationToken,
-) {
+async fn follow(store: Store, connections: Connections, stop: CancellationToken) {
     let mut commits = store.commits();
+    let mut known = store.shown().children;
     loop {
         tokio::select! {
             _ = stop.cancelled() => return,
             changed = commits.changed() => if changed.is_err() { return },
         }
-        match allowed.refresh(&store).await {
-            Ok(gone) => gone.into_iter().for_each(|node| {
-                connections.close(node);
-            }),
-            Err(error) => tracing::error!(%error, "cannot read the list of children"),
+        let now = store.shown().children;
+        if Arc::ptr_eq(&known, &now) {
+            continue;
         }
-        // Commits come in bursts; the list changes rarely.
-        tokio::select! {
-            _ = stop.cancelled() => return,
-            _ = tokio::time::sleep(Duration::from_millis(500)) => {}
+        for (_, node) in known.iter().filter(|(pin, _)| !now.contains_key(*pin)) {
+            connections.close(*node);
         }
+        known = now;
     }
 }

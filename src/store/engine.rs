@@ -68,7 +68,7 @@ struct Inner {
     reader_slots: tokio::sync::Semaphore,
     signals: Signals,
     shown: Mutex<Shown>,
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 /// What changed, for those who wait.
@@ -127,7 +127,7 @@ impl Store {
                 stopped: watch::Sender::new(false),
             },
             shown: Mutex::default(),
-            _lock: lock_file,
+            lock: Mutex::new(Some(lock_file)),
         });
         *lock(&inner.shown) = state.shown();
         let max = options.group_commit_max.max(1);
@@ -258,6 +258,7 @@ impl Store {
             let _ = writer.join();
         }
         lock(&self.inner.readers).clear();
+        lock(&self.inner.lock).take();
     }
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::engine::panic_text;
 use super::links::{self, LinkId, Role};
 use super::records::{self, Flags, Rec, Stored};
-use super::{StoreError, queries};
+use super::{StoreError, nodes, queries};
 
 /// What the writer keeps in memory and shows to everybody: the tree, the neighbours, who this node is.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,8 @@ pub struct Shown {
     pub tree: Arc<Tree>,
     /// The neighbours.
     pub links: Arc<Vec<LinkState>>,
+    /// The downstream nodes that may connect, by the pin of their key.
+    pub children: Arc<HashMap<[u8; 32], NodeId>>,
     /// This node, once it is set up.
     pub node: Option<NodeId>,
     /// The unit this node was set up for.
@@ -57,6 +59,7 @@ pub struct WriterState {
     unit: Option<UnitId>,
     tree: Arc<Tree>,
     links: Arc<Vec<LinkState>>,
+    children: Arc<HashMap<[u8; 32], NodeId>>,
 }
 
 /// What a commit changed, for those who wait.
@@ -98,6 +101,7 @@ impl WriterState {
         Shown {
             tree: self.tree.clone(),
             links: self.links.clone(),
+            children: self.children.clone(),
             node: self.node,
             unit: self.unit,
         }
@@ -108,12 +112,17 @@ impl WriterState {
         let node = queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
         let unit = queries::meta(connection, "unit")?.and_then(|text| text.parse().ok());
         let links = Arc::new(link_states(connection, &tree, node)?);
+        let children = nodes::all(connection)?
+            .into_iter()
+            .filter(|row| row.revoked_at.is_none());
+        let children = Arc::new(children.map(|row| (row.pin, row.node)).collect());
         Ok(WriterState {
             incarnation: None,
             node,
             unit,
             tree,
             links,
+            children,
         })
     }
 }

@@ -1,0 +1,313 @@
+//! Nodes for tests: real stores in temporary folders, real certificates, real TLS on loopback, ports chosen by the
+//! system. Nothing sleeps; whatever has to happen is awaited.
+
+#![allow(dead_code)] // Each test file uses its own part.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use nqsync::clock::Clock;
+use nqsync::config::{Level, Loaded};
+use nqsync::daemon::uplink::Synced;
+use nqsync::daemon::{listener, setup};
+use nqsync::link::Upstream;
+use nqsync::node::write::{Acting, create};
+use nqsync::node::{Node, Refusal};
+use nqsync::store::links::{self, Role};
+use nqsync::store::nodes::{self, TokenRow};
+use nqsync::store::{Store, StoreError, queries, records};
+use nqsync::trust::token;
+use nqsync_core::model::{Facts, Kind, UnitId};
+use nqsync_core::sync::Digest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// 22 March 2026, 03:00 UTC.
+pub const START_MS: i64 = 1_774_148_400_000;
+
+/// One node of a test.
+pub struct Place {
+    pub node: Node,
+    pub loaded: Loaded,
+    pub clock_ms: Arc<AtomicI64>,
+    pub upstream: Option<Upstream>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    pub dir: TempDir,
+}
+
+/// Register values from pairs.
+pub fn values<const N: usize>(pairs: [(&str, Value); N]) -> BTreeMap<String, Value> {
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// Writes a configuration for a node and reads it back.
+pub fn configure(dir: &Path, unit: &str, level: Level) -> Loaded {
+    let file = dir.join("config.toml");
+    let mut text = format!(
+        "[node]\nunit = {unit:?}\nlevel = {:?}\ndata_dir = \".\"\n",
+        level.as_str()
+    );
+    if level != Level::Commune {
+        text.push_str("[listen]\naddress = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\"]\n");
+    }
+    std::fs::write(&file, text).expect("a writable temporary folder");
+    nqsync::config::load(&file, std::iter::empty(), &[]).expect("a valid configuration")
+}
+
+impl Place {
+    /// The topmost node.
+    pub async fn ministry(code: &str) -> Place {
+        Place::begin(code, Level::Ministry).await.open().await
+    }
+
+    async fn begin(code: &str, level: Level) -> Place {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let loaded = configure(dir.path(), code, level);
+        let clock_ms = Arc::new(AtomicI64::new(START_MS));
+        let ticking = clock_ms.clone();
+        let clock = Clock::from_fn(move || ticking.fetch_add(1, Ordering::SeqCst));
+        let (config, init_clock) = (loaded.config.clone(), clock.clone());
+        tokio::task::spawn_blocking(move || setup::init(&config, &init_clock, None))
+            .await
+            .expect("no panic")
+            .expect("a new node");
+        let store = Store::open(&setup::store_options(&loaded.config)).expect("its store");
+        let node = Node {
+            store,
+            clock,
+            settings: setup::settings(&loaded.config),
+        };
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        Place {
+            node,
+            loaded,
+            clock_ms,
+            upstream: None,
+            stop,
+            tasks,
+            dir,
+        }
+    }
+
+    async fn open(self) -> Place {
+        listener::start(&self.node, &self.loaded.config, &self.stop, &self.tasks)
+            .await
+            .expect("listening");
+        self
+    }
+
+    /// A child of another node, enrolled with a token like any other.
+    pub async fn child(parent: &Place, code: &str, unit: UnitId) -> Place {
+        let level = match parent.loaded.config.node.level {
+            Level::Ministry => Level::Province,
+            _ => Level::Commune,
+        };
+        let mut place = Place::begin(code, level).await;
+        let (text, url) = parent.token(code, unit).await;
+        place.node.store.close();
+        setup::enrol(&place.loaded.config, &place.node.clock, Some(&url), &text)
+            .await
+            .expect("enrolled");
+        let store = Store::open(&setup::store_options(&place.loaded.config)).expect("its store");
+        place.node.store = store;
+        place.connect(&url).await;
+        if level == Level::Commune {
+            place
+        } else {
+            place.open().await
+        }
+    }
+
+    /// Builds the way to the parent without keeping it alive: the test decides when to exchange.
+    pub async fn connect(&mut self, url: &str) {
+        use nqsync::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning};
+        let (chain, key) = setup::upstream_identity(self.dir.path())
+            .expect("readable keys")
+            .expect("enrolled");
+        let (pin, parent) = self
+            .node
+            .store
+            .read(|c| {
+                Ok::<_, StoreError>((
+                    queries::meta(c, "upstream_pin")?,
+                    queries::meta(c, "upstream_node")?,
+                ))
+            })
+            .await
+            .expect("the parent's identity");
+        let pin = ParentPin(pin.expect("a pin").parse().expect("a pin"));
+        let tls = ClientTls::new(
+            Some((chain, &key)),
+            pin,
+            setup::trust_clock(&self.node.clock),
+            Arc::new(log_date_warning),
+        );
+        let client = tls
+            .expect("tls")
+            .http_client(&ClientTimeouts::default())
+            .expect("a client");
+        let parent = parent.expect("a parent").parse().expect("a node id");
+        let link = self
+            .node
+            .store
+            .write(move |tx| links::ensure(tx.connection(), parent, Role::Upstream))
+            .await
+            .expect("a link");
+        self.upstream = Some(Upstream::new(
+            self.node.clone(),
+            url.to_owned(),
+            client,
+            link,
+        ));
+    }
+
+    /// A token for a unit below, and where we listen.
+    pub async fn token(&self, code: &str, unit: UnitId) -> (String, String) {
+        let meta = |key: &'static str| self.node.store.read(move |c| queries::meta(c, key));
+        let url = meta("listen_url").await.expect("meta").expect("listening");
+        let pin = meta("ca_pin")
+            .await
+            .expect("meta")
+            .expect("listening")
+            .parse()
+            .expect("a pin");
+        let expires_ms = self.node.clock.now_ms() + 3_600_000;
+        let expires = jiff::Timestamp::from_millisecond(expires_ms).expect("a time");
+        let (text, record) = token::mint(&mut rand::rng(), code, Some(&url), pin, expires);
+        let row = TokenRow {
+            hash: record.hash,
+            unit,
+            created_at: self.node.clock.now_ms(),
+            expires_at: expires_ms,
+            used: None,
+        };
+        self.node
+            .store
+            .write(move |tx| nodes::insert_token(tx.connection(), &row))
+            .await
+            .expect("a token");
+        (text, url)
+    }
+
+    /// The unit this node serves.
+    pub fn unit(&self) -> UnitId {
+        self.node.store.shown().unit.expect("a unit")
+    }
+
+    /// Adds a unit under another one, by default under our own.
+    pub async fn add_unit(&self, code: &str, level: &str, under: Option<UnitId>) -> UnitId {
+        let owner = under.unwrap_or_else(|| self.unit());
+        let id = self
+            .create(
+                owner,
+                Facts::Unit { owner },
+                values([
+                    ("code", json!(code)),
+                    ("name", json!(format!("Đơn vị {code}"))),
+                    ("level", json!(level)),
+                    ("parent", json!([{ "unit": owner }])),
+                ]),
+            )
+            .await;
+        UnitId(id)
+    }
+
+    /// Writes a new record, or into the one its natural key names.
+    pub async fn create(
+        &self,
+        unit: UnitId,
+        facts: Facts,
+        values: BTreeMap<String, Value>,
+    ) -> Uuid {
+        self.try_create(unit, facts, values)
+            .await
+            .expect("a record")
+    }
+
+    /// The same, when a refusal is expected.
+    pub async fn try_create(
+        &self,
+        unit: UnitId,
+        facts: Facts,
+        values: BTreeMap<String, Value>,
+    ) -> Result<Uuid, Refusal> {
+        let acting = Acting {
+            unit,
+            person: "test".into(),
+            now_ms: self.node.clock.now_ms(),
+        };
+        self.node
+            .store
+            .write(move |tx| {
+                create(tx, &acting, facts, values, None).map(|written| written.record.key().id)
+            })
+            .await
+    }
+
+    /// One whole exchange with the parent.
+    pub async fn sync(&self) -> Synced {
+        self.try_sync().await.expect("an exchange")
+    }
+
+    /// The same, when a failure is expected.
+    pub async fn try_sync(&self) -> Result<Synced, nqsync::link::LinkError> {
+        let upstream = self.upstream.as_ref().expect("a child");
+        let before = upstream.progress().borrow().clone();
+        upstream.open().await?;
+        upstream.push().await?;
+        while upstream.pull(0).await? {}
+        upstream.push().await?;
+        upstream.files().await?;
+        let agrees = upstream.compare().await?;
+        let now = upstream.progress().borrow().clone();
+        Ok(Synced {
+            report: now.since(&before),
+            agrees,
+        })
+    }
+
+    /// Whether the record is held here.
+    pub async fn holds(&self, id: Uuid) -> bool {
+        self.node
+            .store
+            .read(move |c| records::load(c, id))
+            .await
+            .expect("a read")
+            .is_some()
+    }
+
+    /// The digest of a record held here.
+    pub async fn digest(&self, id: Uuid) -> Option<Digest> {
+        self.node
+            .store
+            .read(move |c| records::load(c, id))
+            .await
+            .expect("a read")
+            .map(|s| s.digest)
+    }
+
+    /// How many records of a kind are held here.
+    pub async fn count(&self, kind: Kind) -> usize {
+        self.node
+            .store
+            .read(move |c| records::of_kind(c, kind))
+            .await
+            .expect("a read")
+            .len()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
