@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    conflict, demo, directive, evidence, import, indicator, node, proposal, quarantine, report, rollup, setup, shell, sync,
-    task, unit,
+    conflict, demo, directive, evidence, import, indicator, node, proposal, quarantine, report,
+    rollup, setup, shell, sync, task, unit,
 };
 use crate::api::{self, Lang};
 
@@ -37,7 +37,13 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done in part; 4 degraded; 5 unrea
 #[derive(Args, Clone, Debug)]
 pub struct Global {
     /// Configuration file [default: $NQSYNC_CONFIG, else /etc/nqsync/config.toml]
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "dir", help_heading = "Everywhere")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "dir",
+        help_heading = "Everywhere"
+    )]
     pub config: Option<PathBuf>,
     /// The node's directory: short for --config DIR/config.toml
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
@@ -55,7 +61,12 @@ pub struct Global {
     #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
     pub person: Option<String>,
     /// The unit acted for [default: the unit this node serves]
-    #[arg(long = "for", global = true, value_name = "UNIT", help_heading = "Everywhere")]
+    #[arg(
+        long = "for",
+        global = true,
+        value_name = "UNIT",
+        help_heading = "Everywhere"
+    )]
     pub acting_for: Option<String>,
     /// Repeat a verb safely: the same id gets the first result again [default: a new id]
     #[arg(long, global = true, value_name = "ID", help_heading = "Everywhere")]
@@ -95,7 +106,11 @@ pub struct ReportArgs {
 
 impl From<ReportArgs> for api::ReportRef {
     fn from(args: ReportArgs) -> api::ReportRef {
-        api::ReportRef { task: args.task, unit: args.unit, period: args.period }
+        api::ReportRef {
+            task: args.task,
+            unit: args.unit,
+            period: args.period,
+        }
     }
 }
 
@@ -107,14 +122,18 @@ pub enum Verb {
     /// Run this node's service until it is told to stop
     ///
     /// SIGTERM ends it in order, SIGHUP makes it read its configuration again. systemd: nqsync.service.
-    #[command(after_help = "Examples:\n  nqsync run --dir /srv/nq\n  nqsync run --config /etc/nqsync/config.toml --set log.level=debug")]
+    #[command(
+        after_help = "Examples:\n  nqsync run --dir /srv/nq\n  nqsync run --config /etc/nqsync/config.toml --set log.level=debug"
+    )]
     Run,
     Sync(sync::SyncArgs),
     /// Show this node's health on one screen; exit 4 when something is wrong
     ///
     /// Links above and below, what waits to be sent, conflicts, quarantine, evidence files, disk, and every problem with
     /// since when it lasts.
-    #[command(after_help = "Examples:\n  nqsync status\n  nqsync status --json | jq .upstream.state")]
+    #[command(
+        after_help = "Examples:\n  nqsync status\n  nqsync status --json | jq .upstream.state"
+    )]
     Status,
     /// Nodes below this one: list, invite, show, cut off
     #[command(subcommand)]
@@ -162,9 +181,12 @@ pub enum Verb {
     ParseWorker,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// `KEY=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
         _ => Err("expected KEY=VALUE, such as log.level=debug".into()),
     }
 }

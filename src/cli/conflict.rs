@@ -46,9 +46,22 @@ impl Verb {
         Ok(match self {
             Verb::List => job(Command::ConflictList, list),
             Verb::Show { conflict } => job(Command::ConflictShow { conflict }, show),
-            Verb::Resolve { conflict, take, value, reason } => {
+            Verb::Resolve {
+                conflict,
+                take,
+                value,
+                reason,
+            } => {
                 let value = value.map(|text| typed(&text, lang)).transpose()?;
-                job(Command::ConflictResolve { conflict, take: take.map(usize::from), value, reason }, written)
+                job(
+                    Command::ConflictResolve {
+                        conflict,
+                        take: take.map(usize::from),
+                        value,
+                        reason,
+                    },
+                    written,
+                )
             }
         })
     }
@@ -58,8 +71,13 @@ fn typed(text: &str, lang: Lang) -> Result<Value, Failure> {
     if !text.starts_with(['{', '[', '"']) {
         return Ok(Value::String(text.into()));
     }
-    serde_json::from_str(text)
-        .map_err(|error| failure(Exit::Usage, "bad_json", t!(lang, "err-bad-json", reason = error)))
+    serde_json::from_str(text).map_err(|error| {
+        failure(
+            Exit::Usage,
+            "bad_json",
+            t!(lang, "err-bad-json", reason = error),
+        )
+    })
 }
 
 pub(super) fn list(data: &Value, screen: &Screen) -> String {
@@ -73,7 +91,10 @@ pub(super) fn list(data: &Value, screen: &Screen) -> String {
         text += &format!("{}\n", screen.plain(at(conflict, "id")));
         text += &screen.facts(&[
             ("label-task", screen.plain(at(conflict, "title"))),
-            ("label-field", screen.word("word-register-", at(conflict, "register"))),
+            (
+                "label-field",
+                screen.word("word-register-", at(conflict, "register")),
+            ),
             ("label-unit", screen.plain(at(conflict, "unit"))),
             ("label-values", screen.plain(at(conflict, "values"))),
             ("label-since", screen.time(at(conflict, "since"))),
@@ -88,7 +109,10 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
     let mut text = format!("{}\n", screen.plain(at(data, "id")));
     text += &screen.facts(&[
         ("label-task", screen.plain(at(data, "title"))),
-        ("label-field", screen.word("word-register-", at(data, "register"))),
+        (
+            "label-field",
+            screen.word("word-register-", at(data, "register")),
+        ),
         ("label-unit", screen.plain(at(data, "unit"))),
         ("label-base", shown(at(data, "base"), screen)),
         ("label-since", screen.time(at(data, "since"))),
@@ -100,6 +124,10 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         col("label-unit", |v, s| s.plain(at(v, "unit"))),
         col("label-at", |v, s| s.time(at(v, "at"))),
     ];
-    text += &section(screen, "label-values", &tabled(items(data, "siblings"), screen, None, &columns));
+    text += &section(
+        screen,
+        "label-values",
+        &tabled(items(data, "siblings"), screen, None, &columns),
+    );
     text + &format!("\n{}\n", t!(screen.lang, "cli-how-to-resolve"))
 }

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
-use super::seams::{self, Place};
-use super::{failure, sync};
+use super::place::Place;
+use super::{failure, seams, sync};
 use crate::api::{Answer, Exit, Failure, Lang, Outcome, Request};
 use crate::t;
 
@@ -59,7 +59,7 @@ pub struct Service {
 impl Backend {
     /// The service when it answers, otherwise the store itself.
     pub fn connect(place: &Place, writes: bool) -> Result<Self, Failure> {
-        match Service::connect(&seams::socket(place)?, place.lang)? {
+        match Service::connect(&place.socket()?, place.lang)? {
             Some(service) => Ok(Backend::Service(service)),
             None => seams::open_local(place, writes).map(Backend::Local),
         }
@@ -78,13 +78,34 @@ impl Service {
     /// `None` when no service listens there. Anything else that is wrong (no permission, no answer) is an error: the
     /// store must not be opened behind a service that is only slow.
     pub fn connect(socket: &Path, lang: Lang) -> Result<Option<Self>, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| lost(lang, &e))?;
-        let attempt = runtime.block_on(async { tokio::time::timeout(CONNECT_LIMIT, UnixStream::connect(socket)).await });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| lost(lang, &e))?;
+        let attempt = runtime.block_on(async {
+            tokio::time::timeout(CONNECT_LIMIT, UnixStream::connect(socket)).await
+        });
         match attempt {
-            Ok(Ok(stream)) => Ok(Some(Service { runtime, stream, lang })),
-            Ok(Err(error)) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+            Ok(Ok(stream)) => Ok(Some(Service {
+                runtime,
+                stream,
+                lang,
+            })),
+            Ok(Err(error))
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Ok(None)
+            }
             Ok(Err(error)) => {
-                let message = t!(lang, "err-socket", socket = socket.display(), reason = error);
+                let message = t!(
+                    lang,
+                    "err-socket",
+                    socket = socket.display(),
+                    reason = error
+                );
                 Err(failure(Exit::Failed, "socket", message))
             }
             Err(_) => Err(lost(lang, &"timeout")),
@@ -97,9 +118,13 @@ impl Service {
         let stream = self.stream;
         self.runtime.block_on(interruptible(lang, async {
             let answer = post(stream, "/v1/command", body, lang);
-            let response = tokio::time::timeout(ANSWER_LIMIT, answer).await.map_err(|_| lost(lang, &"timeout"))??;
+            let response = tokio::time::timeout(ANSWER_LIMIT, answer)
+                .await
+                .map_err(|_| lost(lang, &"timeout"))??;
             let body = Limited::new(response, ANSWER_BYTES).collect();
-            let body = tokio::time::timeout(ANSWER_LIMIT, body).await.map_err(|_| lost(lang, &"timeout"))?;
+            let body = tokio::time::timeout(ANSWER_LIMIT, body)
+                .await
+                .map_err(|_| lost(lang, &"timeout"))?;
             match serde_json::from_slice(&body.map_err(|e| lost(lang, &e))?.to_bytes()) {
                 Ok(Reply::Ok(answer)) => Ok(answer),
                 Ok(Reply::Failed(failure)) => Err(failure),
@@ -111,18 +136,23 @@ impl Service {
     /// Starts a session and hands its progress on, line by line, until it is done.
     pub fn sync(self, wait: bool, progress: &mut sync::Progress<'_>) -> Outcome {
         let lang = self.lang;
-        let body = json!({ "wait": wait, "lang": lang }).to_string().into_bytes();
+        let body = json!({ "wait": wait, "lang": lang })
+            .to_string()
+            .into_bytes();
         let stream = self.stream;
         self.runtime.block_on(interruptible(lang, async {
             let answer = post(stream, "/v1/sync", body, lang);
-            let mut response = tokio::time::timeout(ANSWER_LIMIT, answer).await.map_err(|_| lost(lang, &"timeout"))??;
+            let mut response = tokio::time::timeout(ANSWER_LIMIT, answer)
+                .await
+                .map_err(|_| lost(lang, &"timeout"))??;
             let mut pending = Vec::new();
             loop {
                 let frame = tokio::time::timeout(SILENCE_LIMIT, response.frame()).await;
                 let frame = frame.map_err(|_| lost(lang, &"timeout"))?;
                 let Some(frame) = frame else {
                     // The last line may come without a line end.
-                    return line(&pending, lang, progress)?.unwrap_or_else(|| Err(lost(lang, &"EOF")));
+                    return line(&pending, lang, progress)?
+                        .unwrap_or_else(|| Err(lost(lang, &"EOF")));
                 };
                 let frame = frame.map_err(|e| lost(lang, &e))?;
                 pending.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
@@ -142,15 +172,27 @@ impl Service {
 }
 
 /// One line of a sync stream: progress is handed on, the end is returned.
-fn line(line: &[u8], lang: Lang, progress: &mut sync::Progress<'_>) -> Result<Option<Outcome>, Failure> {
+fn line(
+    line: &[u8],
+    lang: Lang,
+    progress: &mut sync::Progress<'_>,
+) -> Result<Option<Outcome>, Failure> {
     if line.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
     let value: Value = serde_json::from_slice(line).map_err(|e| lost(lang, &e))?;
     match value.get("event").and_then(Value::as_str) {
         Some("progress") => progress(&value),
-        Some("done") => return serde_json::from_value(value).map(|a| Some(Ok(a))).map_err(|e| lost(lang, &e)),
-        Some("failed") => return serde_json::from_value(value).map(|f| Some(Err(f))).map_err(|e| lost(lang, &e)),
+        Some("done") => {
+            return serde_json::from_value(value)
+                .map(|a| Some(Ok(a)))
+                .map_err(|e| lost(lang, &e));
+        }
+        Some("failed") => {
+            return serde_json::from_value(value)
+                .map(|f| Some(Err(f)))
+                .map_err(|e| lost(lang, &e));
+        }
         _ if value.get("failed").is_some() || value.get("ok").is_some() => {
             let reply = serde_json::from_value(value).map_err(|e| lost(lang, &e))?;
             return Ok(Some(match reply {
@@ -164,7 +206,12 @@ fn line(line: &[u8], lang: Lang, progress: &mut sync::Progress<'_>) -> Result<Op
     Ok(None)
 }
 
-async fn post(stream: UnixStream, path: &str, body: Vec<u8>, lang: Lang) -> Result<Incoming, Failure> {
+async fn post(
+    stream: UnixStream,
+    path: &str,
+    body: Vec<u8>,
+    lang: Lang,
+) -> Result<Incoming, Failure> {
     let handshake = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(|e| lost(lang, &e))?;
     tokio::spawn(connection);
@@ -173,7 +220,10 @@ async fn post(stream: UnixStream, path: &str, body: Vec<u8>, lang: Lang) -> Resu
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(|e| lost(lang, &e))?;
-    let response = sender.send_request(request).await.map_err(|e| lost(lang, &e))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|e| lost(lang, &e))?;
     Ok(response.into_body())
 }
 
@@ -187,7 +237,11 @@ async fn interruptible(lang: Lang, work: impl Future<Output = Outcome>) -> Outco
 }
 
 fn lost(lang: Lang, reason: &dyn std::fmt::Display) -> Failure {
-    failure(Exit::Failed, "service_lost", t!(lang, "err-service-lost", reason = reason))
+    failure(
+        Exit::Failed,
+        "service_lost",
+        t!(lang, "err-service-lost", reason = reason),
+    )
 }
 
 #[cfg(test)]
@@ -209,7 +263,12 @@ mod tests {
                 let read = stream.read(&mut piece).expect("a request");
                 got.extend_from_slice(&piece[..read]);
             }
-            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).expect("room");
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}",
+                answer.len()
+            )
+            .expect("room");
             String::from_utf8(got).expect("text")
         })
     }
@@ -228,13 +287,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("room");
         let socket = dir.path().join("s");
         let thread = service(&socket, answer.into());
-        let service = Service::connect(&socket, Lang::En).expect("it listens").expect("it answers");
+        let service = Service::connect(&socket, Lang::En)
+            .expect("it listens")
+            .expect("it answers");
         (dir, thread, service)
     }
 
     #[test]
     fn a_verb_goes_over_the_socket_and_its_answer_comes_back() {
-        let (_dir, thread, service) = connected(r#"{"ok":{"exit":"degraded","data":{"healthy":false}}}"#);
+        let (_dir, thread, service) =
+            connected(r#"{"ok":{"exit":"degraded","data":{"healthy":false}}}"#);
         let answer = service.execute(&request()).expect("answered");
         assert_eq!(answer.exit, Exit::Degraded);
         assert_eq!(answer.data["healthy"], false);
@@ -245,10 +307,14 @@ mod tests {
 
     #[test]
     fn a_failure_of_the_service_is_the_verbs_failure() {
-        let (_dir, _thread, service) =
-            connected(r#"{"failed":{"exit":"usage","code":"unknown_unit","message":"no such unit"}}"#);
+        let (_dir, _thread, service) = connected(
+            r#"{"failed":{"exit":"usage","code":"unknown_unit","message":"no such unit"}}"#,
+        );
         let failure = service.execute(&request()).expect_err("refused");
-        assert_eq!((failure.exit, failure.code.as_str()), (Exit::Usage, "unknown_unit"));
+        assert_eq!(
+            (failure.exit, failure.code.as_str()),
+            (Exit::Usage, "unknown_unit")
+        );
     }
 
     #[test]
@@ -261,15 +327,23 @@ mod tests {
             r#"{"event":"done","exit":"partly","data":{"sent":2},"notes":["x"]}"#,
         ));
         let mut seen = Vec::new();
-        let answer = service.sync(false, &mut |event| seen.push(event["phase"].to_string())).expect("done");
+        let answer = service
+            .sync(false, &mut |event| seen.push(event["phase"].to_string()))
+            .expect("done");
         assert_eq!(seen, ["\"push\""]);
-        assert_eq!((answer.exit, answer.data["sent"].as_i64()), (Exit::Partly, Some(2)));
+        assert_eq!(
+            (answer.exit, answer.data["sent"].as_i64()),
+            (Exit::Partly, Some(2))
+        );
     }
 
     #[test]
     fn an_answer_that_breaks_off_is_a_failure_and_no_socket_is_no_service() {
         let (dir, _thread, service) = connected("{");
-        assert_eq!(service.execute(&request()).expect_err("broken").code, "service_lost");
+        assert_eq!(
+            service.execute(&request()).expect_err("broken").code,
+            "service_lost"
+        );
         let none = Service::connect(&dir.path().join("none"), Lang::En).expect("nothing wrong");
         assert!(none.is_none());
     }

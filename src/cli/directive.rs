@@ -19,7 +19,9 @@ pub enum Verb {
     #[command(after_help = "Example:\n  nqsync directive list")]
     List,
     /// Add a directive document for units below
-    #[command(after_help = "Example:\n  nqsync directive add 12/CT-UBND \"Về đẩy mạnh số hoá hồ sơ\" --date 15/03/2026 --file ct12.pdf")]
+    #[command(
+        after_help = "Example:\n  nqsync directive add 12/CT-UBND \"Về đẩy mạnh số hoá hồ sơ\" --date 15/03/2026 --file ct12.pdf"
+    )]
     Add {
         /// Its number and sign
         number: String,
@@ -51,9 +53,28 @@ impl Verb {
         Ok(match self {
             Verb::List => job(Command::DirectiveList, list),
             Verb::Show { directive } => job(Command::DirectiveShow { directive }, show),
-            Verb::Add { number, summary, date, kind, units, file } => {
-                let file = file.map(|file| evidence::readable(&file, lang)).transpose()?;
-                job(Command::DirectiveAdd { number, date, kind, summary, units, file }, written)
+            Verb::Add {
+                number,
+                summary,
+                date,
+                kind,
+                units,
+                file,
+            } => {
+                let file = file
+                    .map(|file| evidence::readable(&file, lang))
+                    .transpose()?;
+                job(
+                    Command::DirectiveAdd {
+                        number,
+                        date,
+                        kind,
+                        summary,
+                        units,
+                        file,
+                    },
+                    written,
+                )
             }
         })
     }

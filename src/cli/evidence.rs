@@ -18,7 +18,9 @@ use crate::t;
 #[allow(missing_docs, reason = "the arguments' own comments are their help")]
 pub enum Verb {
     /// Add a file to a report
-    #[command(after_help = "Example:\n  nqsync evidence add III/12 bao-cao.pdf --note \"signed 12/03/2026\"")]
+    #[command(
+        after_help = "Example:\n  nqsync evidence add III/12 bao-cao.pdf --note \"signed 12/03/2026\""
+    )]
     Add {
         /// Task: its id, the beginning of it, or GROUP/NUMBER
         task: String,
@@ -65,7 +67,9 @@ pub enum Verb {
         reason: String,
     },
     /// As reviewer: accept the evidence of a report's latest submission
-    #[command(after_help = "Example:\n  nqsync evidence accept III/12 --unit 26548 --period 2026-03")]
+    #[command(
+        after_help = "Example:\n  nqsync evidence accept III/12 --unit 26548 --period 2026-03"
+    )]
     Accept {
         #[command(flatten)]
         report: ReportArgs,
@@ -74,7 +78,9 @@ pub enum Verb {
         reason: Option<String>,
     },
     /// As reviewer: send it back; the task then waits for correction
-    #[command(after_help = "Example:\n  nqsync evidence reject III/12 --unit 26548 --reason \"not signed\"")]
+    #[command(
+        after_help = "Example:\n  nqsync evidence reject III/12 --unit 26548 --reason \"not signed\""
+    )]
     Reject {
         #[command(flatten)]
         report: ReportArgs,
@@ -87,22 +93,48 @@ pub enum Verb {
 impl Verb {
     pub(super) fn job(self, lang: Lang) -> Result<Job, Failure> {
         Ok(match self {
-            Verb::Add { task, file, unit, period, note } => {
+            Verb::Add {
+                task,
+                file,
+                unit,
+                period,
+                note,
+            } => {
                 let path = readable(&file, lang)?;
                 let report = ReportArgs { task, unit, period }.into();
                 job(Command::EvidenceAdd { report, path, note }, written)
             }
-            Verb::List { task, unit, period } => job(Command::EvidenceList { task, unit, period }, list),
-            Verb::Get { evidence, to } => {
-                job(Command::EvidenceGet { evidence, to: absolute(&to, lang)? }, written)
+            Verb::List { task, unit, period } => {
+                job(Command::EvidenceList { task, unit, period }, list)
             }
-            Verb::Remove { evidence, reason } => job(Command::EvidenceRemove { evidence, reason }, written),
-            Verb::Accept { report, reason } => {
-                job(Command::EvidenceVerdict { report: report.into(), accepted: true, reason }, written)
+            Verb::Get { evidence, to } => job(
+                Command::EvidenceGet {
+                    evidence,
+                    to: absolute(&to, lang)?,
+                },
+                written,
+            ),
+            Verb::Remove { evidence, reason } => {
+                job(Command::EvidenceRemove { evidence, reason }, written)
             }
+            Verb::Accept { report, reason } => job(
+                Command::EvidenceVerdict {
+                    report: report.into(),
+                    accepted: true,
+                    reason,
+                },
+                written,
+            ),
             Verb::Reject { report, reason } => {
                 let reason = Some(reason);
-                job(Command::EvidenceVerdict { report: report.into(), accepted: false, reason }, written)
+                job(
+                    Command::EvidenceVerdict {
+                        report: report.into(),
+                        accepted: false,
+                        reason,
+                    },
+                    written,
+                )
             }
         })
     }
@@ -112,9 +144,18 @@ impl Verb {
 pub(super) fn readable(file: &std::path::Path, lang: Lang) -> Result<String, Failure> {
     match std::fs::metadata(file) {
         Ok(meta) if meta.is_file() => absolute(file, lang),
-        Ok(_) => Err(failure(Exit::Usage, "not_a_file", t!(lang, "err-not-a-file", path = file.display()))),
+        Ok(_) => Err(failure(
+            Exit::Usage,
+            "not_a_file",
+            t!(lang, "err-not-a-file", path = file.display()),
+        )),
         Err(error) => {
-            let message = t!(lang, "err-cannot-read", path = file.display(), reason = error);
+            let message = t!(
+                lang,
+                "err-cannot-read",
+                path = file.display(),
+                reason = error
+            );
             Err(failure(Exit::Usage, "cannot_read", message))
         }
     }

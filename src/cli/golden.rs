@@ -9,7 +9,12 @@ use super::*;
 /// 80 columns, Vietnamese, the office's zone.
 pub(super) fn screen() -> Screen {
     let zone = TimeZone::get("Asia/Ho_Chi_Minh").expect("the zones are bundled");
-    Screen { lang: Lang::Vi, width: 80, zone, boxed: false }
+    Screen {
+        lang: Lang::Vi,
+        width: 80,
+        zone,
+        ruled: false,
+    }
 }
 
 /// The example that must come out right: 36 = 33 + 3.
@@ -85,7 +90,8 @@ fn views() -> Vec<(&'static str, View, Value)> {
     let mut task = task_item(1);
     task["deliverable"] = "Báo cáo kết quả".into();
     task["reports"] = json!([report_item()]);
-    task["receipts"] = json!([{ "unit": "26548", "stage": "reached_issuer", "at": "2026-04-02T03:04:00Z" }]);
+    task["receipts"] =
+        json!([{ "unit": "26548", "stage": "reached_issuer", "at": "2026-04-02T03:04:00Z" }]);
     task["history"] = history();
     task["token"] = "eyJ0b2tlbiI6Im9wYXF1ZSJ9".repeat(6).into();
     let mut report = report_item();
@@ -129,7 +135,11 @@ fn views() -> Vec<(&'static str, View, Value)> {
     vec![
         ("status", status::show, status_data()),
         ("rollup", rollup::show, rollup()),
-        ("task list", task::list, json!({ "items": [task_item(1), task_item(2)], "total": 2 })),
+        (
+            "task list",
+            task::list,
+            json!({ "items": [task_item(1), task_item(2)], "total": 2 }),
+        ),
         ("task show", task::show, task),
         ("report list", report::list, list(report_item())),
         ("report show", report::show, report),
@@ -140,20 +150,31 @@ fn views() -> Vec<(&'static str, View, Value)> {
         ("unit list", unit::list, list(unit.clone())),
         ("unit show", unit::show, unit),
         ("proposal list", proposal::list, list(proposal)),
-        ("quarantine list", quarantine::list, list(quarantined.clone())),
+        (
+            "quarantine list",
+            quarantine::list,
+            list(quarantined.clone()),
+        ),
         ("quarantine show", quarantine::show, quarantined),
         ("evidence list", evidence::list, list(evidence)),
         ("indicator list", indicator::list, list(indicator)),
         ("directive list", directive::list, list(directive.clone())),
         ("directive show", directive::show, directive),
         ("import", import::show, import),
-        ("sync", sync::show, json!({ "sent": 3, "received": 1, "bytes_up": 4567, "bytes_down": 0, "agree": true })),
+        (
+            "sync",
+            sync::show,
+            json!({ "sent": 3, "received": 1, "bytes_up": 4567, "bytes_down": 0, "agree": true }),
+        ),
     ]
 }
 
 /// Columns a text takes, without the marks that colour it.
 fn columns(line: &str) -> usize {
-    let plain = line.replace("\x1b[1;31m", "").replace("\x1b[32m", "").replace("\x1b[0m", "");
+    let plain = line
+        .replace("\x1b[1;31m", "")
+        .replace("\x1b[32m", "")
+        .replace("\x1b[0m", "");
     assert!(!plain.contains('\x1b'), "{plain:?}");
     // Composed Vietnamese letters take one column each.
     plain.chars().count()
@@ -162,16 +183,23 @@ fn columns(line: &str) -> usize {
 #[test]
 fn no_view_is_wider_than_80_columns_with_and_without_lines() {
     for lang in [Lang::Vi, Lang::En] {
-        for boxed in [false, true] {
-            let screen = Screen { lang, boxed, ..screen() };
+        for ruled in [false, true] {
+            let screen = Screen {
+                lang,
+                ruled,
+                ..screen()
+            };
             for (name, view, data) in views() {
                 let text = view(&data, &screen);
                 if std::env::var_os("NQSYNC_SHOW").is_some() {
-                    println!("--- {name} {lang:?} {boxed}\n{text}");
+                    println!("--- {name} {lang:?} {ruled}\n{text}");
                 }
                 for line in text.lines() {
                     assert!(columns(line) <= 80, "{name} {lang:?}: {line}");
-                    assert!(!line.contains("label-") && !line.contains("word-"), "{name}: a key shows in {line}");
+                    assert!(
+                        !line.contains("label-") && !line.contains("word-"),
+                        "{name}: a key shows in {line}"
+                    );
                 }
             }
         }
@@ -181,7 +209,11 @@ fn no_view_is_wider_than_80_columns_with_and_without_lines() {
 #[test]
 fn an_empty_answer_of_a_newer_or_older_node_breaks_no_view() {
     for (name, view, _) in views() {
-        for data in [json!({}), Value::Null, json!({ "items": [null, 1, {}], "rows": [null], "upstream": 7 })] {
+        for data in [
+            json!({}),
+            Value::Null,
+            json!({ "items": [null, 1, {}], "rows": [null], "upstream": 7 }),
+        ] {
             assert!(view(&data, &screen()).len() < 10_000, "{name}");
         }
     }
@@ -210,13 +242,23 @@ fn text_is_shown_composed() {
 #[test]
 fn times_dates_and_numbers_are_written_as_people_here_write_them() {
     let screen = screen();
-    assert_eq!(screen.time(&json!("2026-11-22T05:44:36Z")), "22/11/2026 12:44");
+    assert_eq!(
+        screen.time(&json!("2026-11-22T05:44:36Z")),
+        "22/11/2026 12:44"
+    );
     assert_eq!(screen.time(&json!(0)), "01/01/1970 08:00");
     assert_eq!(screen.time(&json!("2026-03-15")), "15/03/2026");
     assert_eq!(screen.time(&json!("thường xuyên")), "thường xuyên");
     assert_eq!(screen.count(-1234567), "-1.234.567");
     assert_eq!(screen.bytes(&json!(1536)), "1,5 KiB");
-    assert_eq!(Screen { lang: Lang::En, ..screen }.count(1000), "1,000");
+    assert_eq!(
+        Screen {
+            lang: Lang::En,
+            ..screen
+        }
+        .count(1000),
+        "1,000"
+    );
 }
 
 #[test]
@@ -226,5 +268,11 @@ fn tasks_are_named_by_group_and_number_unless_two_share_it() {
     let mut twin = task_item(2);
     twin["number"] = "1".into();
     let refs = task::refs(&[task_item(1), twin]);
-    assert_eq!(refs, ["0192f3c8-8a1b-7c3d-9e00-000000000001", "0192f3c8-8a1b-7c3d-9e00-000000000002"]);
+    assert_eq!(
+        refs,
+        [
+            "0192f3c8-8a1b-7c3d-9e00-000000000001",
+            "0192f3c8-8a1b-7c3d-9e00-000000000002"
+        ]
+    );
 }

@@ -1,9 +1,11 @@
 //! `import`: a table from a spreadsheet, read in this process, understood and stored by the node.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
 
 use super::list::{col, section, tabled};
 use super::screen::{Screen, at, items};
@@ -57,11 +59,48 @@ impl From<Kind> for ImportKind {
 pub(super) fn run(args: ImportArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
     evidence::readable(&args.file, caller.lang)?;
     let kind = args.kind.into();
-    let table = seams::read_table(caller.lang, &args.file, kind, args.sheet.as_deref())?;
-    let source = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let answer = put(Command::Import { kind, source, table, dry_run: args.dry_run }, caller)?;
+    let names = unit_names(caller)?;
+    let known = |text: &str| names.contains(&folded(text));
+    let table = seams::read_table(caller.lang, &args.file, kind, args.sheet.as_deref(), &known)?;
+    let source = args
+        .file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let answer = put(
+        Command::Import {
+            kind,
+            source,
+            table,
+            dry_run: args.dry_run,
+        },
+        caller,
+    )?;
     out.answer(&answer, |data| show(data, &out.screen));
     Ok(answer.exit)
+}
+
+/// Every code, name and alias of the units: they tell whether a comma in a cell stands between two units or inside the
+/// name of one.
+fn unit_names(caller: &Caller) -> Result<HashSet<String>, Failure> {
+    let data = put(Command::UnitList { under: None }, caller)?.data;
+    let mut names = HashSet::new();
+    for unit in items(&data, "items") {
+        let own = [at(unit, "code"), at(unit, "name")];
+        let all = own
+            .into_iter()
+            .chain(items(unit, "aliases"))
+            .filter_map(Value::as_str);
+        names.extend(all.map(folded));
+    }
+    Ok(names)
+}
+
+/// A name without what people write differently: composition, case, spaces.
+fn folded(text: &str) -> String {
+    let words = text.nfc().collect::<String>().to_lowercase();
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn show(data: &Value, screen: &Screen) -> String {
@@ -72,9 +111,17 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
             col("label-row", |r, _| at(r, "row").to_string()),
             col("label-group", |r, s| s.plain(at(r, "group"))),
             col("label-number", |r, s| s.plain(at(r, "number"))),
-            col("label-action", |r, s| s.word("word-import-", at(r, "action"))),
+            col("label-action", |r, s| {
+                s.word("word-import-", at(r, "action"))
+            }),
             col("label-lead", task::lead),
-            col("label-deadline", |r, s| if at(r, "deadline").is_object() { task::deadline(r, s) } else { s.time(at(r, "deadline")) }),
+            col("label-deadline", |r, s| {
+                if at(r, "deadline").is_object() {
+                    task::deadline(r, s)
+                } else {
+                    s.time(at(r, "deadline"))
+                }
+            }),
         ];
         text += &tabled(rows, screen, None, &columns);
     }
@@ -83,11 +130,17 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         let columns = [
             col("label-row", |r, s| row(at(r, "row"), s)),
             col("label-column", |r, s| s.plain(at(r, "column"))),
-            col("label-severity", |r, s| s.word("word-severity-", at(r, "severity"))),
+            col("label-severity", |r, s| {
+                s.word("word-severity-", at(r, "severity"))
+            }),
             col("label-found", |r, s| s.plain(at(r, "found"))),
             col("label-remark", |r, s| s.plain(at(r, "message"))),
         ];
-        text += &section(screen, "label-remarks", &tabled(remarks, screen, None, &columns));
+        text += &section(
+            screen,
+            "label-remarks",
+            &tabled(remarks, screen, None, &columns),
+        );
     }
     let n = |name: &str| screen.plain(at(data, name));
     let summary = t!(
@@ -108,5 +161,9 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
 }
 
 fn row(row: &Value, screen: &Screen) -> String {
-    if row.is_number() { row.to_string() } else { screen.plain(row) }
+    if row.is_number() {
+        row.to_string()
+    } else {
+        screen.plain(row)
+    }
 }

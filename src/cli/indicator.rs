@@ -24,7 +24,9 @@ pub enum Verb {
         unit: Option<String>,
     },
     /// Define an indicator for units below
-    #[command(after_help = "Example:\n  nqsync indicator define CT01 \"Tỷ lệ hồ sơ số hoá\" --measure % --aggregation ratio \\\n    --over-time cumulative --comparator \">=\" --target 80")]
+    #[command(
+        after_help = "Example:\n  nqsync indicator define CT01 \"Tỷ lệ hồ sơ số hoá\" --measure % --aggregation ratio \\\n    --over-time cumulative --comparator \">=\" --target 80"
+    )]
     Define {
         /// Its code
         code: String,
@@ -98,23 +100,57 @@ pub enum Aggregation {
 
 /// The name a value has on the command line.
 fn name_of(value: impl ValueEnum) -> String {
-    value.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
+    value
+        .to_possible_value()
+        .map(|v| v.get_name().to_owned())
+        .unwrap_or_default()
 }
 
 impl Verb {
     pub(super) fn job(self) -> Job {
         match self {
             Verb::List { period, unit } => job(Command::IndicatorList { period, unit }, list),
-            Verb::Define { code, name, measure, over_time, aggregation, comparator, target, units } => {
+            Verb::Define {
+                code,
+                name,
+                measure,
+                over_time,
+                aggregation,
+                comparator,
+                target,
+                units,
+            } => {
                 let (over_time, aggregation) = (name_of(over_time), name_of(aggregation));
                 let command = Command::IndicatorDefine {
-                    code, name, measure, over_time, aggregation, comparator, target, units,
+                    code,
+                    name,
+                    measure,
+                    over_time,
+                    aggregation,
+                    comparator,
+                    target,
+                    units,
                 };
                 job(command, written)
             }
-            Verb::Set { indicator, unit, period, value, numerator, denominator, token } => {
-                let command =
-                    Command::IndicatorSet { indicator, unit, period, value, numerator, denominator, token };
+            Verb::Set {
+                indicator,
+                unit,
+                period,
+                value,
+                numerator,
+                denominator,
+                token,
+            } => {
+                let command = Command::IndicatorSet {
+                    indicator,
+                    unit,
+                    period,
+                    value,
+                    numerator,
+                    denominator,
+                    token,
+                };
                 job(command, written)
             }
         }
@@ -133,7 +169,12 @@ pub(super) fn list(data: &Value, screen: &Screen) -> String {
         }
     }
     let total = at(data, "total").clone();
-    listed(&serde_json::json!({ "items": lines, "total": total }), screen, None, &columns())
+    listed(
+        &serde_json::json!({ "items": lines, "total": total }),
+        screen,
+        None,
+        &columns(),
+    )
 }
 
 fn columns() -> [Col; 6] {
@@ -148,12 +189,14 @@ fn columns() -> [Col; 6] {
 }
 
 fn target(line: &Value, screen: &Screen) -> String {
-    let parts = ["comparator", "target", "measure"].map(|name| screen.plain(&line["indicator"][name]));
+    let parts =
+        ["comparator", "target", "measure"].map(|name| screen.plain(&line["indicator"][name]));
     parts.join(" ").trim().to_owned()
 }
 
 fn value(line: &Value, screen: &Screen) -> String {
-    let [value, part, whole] = ["value", "numerator", "denominator"].map(|n| screen.plain(&line["value"][n]));
+    let [value, part, whole] =
+        ["value", "numerator", "denominator"].map(|n| screen.plain(&line["value"][n]));
     match (value.is_empty(), part.is_empty()) {
         (_, true) => value,
         (true, false) => format!("{part} / {whole}"),

@@ -14,6 +14,7 @@ mod indicator;
 mod list;
 mod node;
 mod output;
+pub mod place;
 mod proposal;
 mod quarantine;
 mod report;
@@ -32,7 +33,6 @@ mod unit;
 mod golden;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches};
 use serde_json::Value;
@@ -44,8 +44,8 @@ pub use sync::Progress;
 use crate::api::{self, Command, Exit, Failure, Lang, Outcome};
 use args::{Global, Verb};
 use output::Output;
+use place::Place;
 use screen::Screen;
-use seams::Place;
 
 /// Turns the data of an answer into text for people.
 type View = fn(&Value, &Screen) -> String;
@@ -72,11 +72,35 @@ struct Caller {
 /// Runs one command line and returns the exit code of the process.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let parsed = Cli::command().try_get_matches_from(&args).and_then(|m| Cli::from_arg_matches(&m));
+    let parsed = Cli::command()
+        .try_get_matches_from(&args)
+        .and_then(|m| Cli::from_arg_matches(&m));
     match parsed {
-        Ok(cli) => run(cli).code(),
+        Ok(mut cli) => {
+            cli.global.set = overrides(&args);
+            run(cli).code()
+        }
         Err(error) => refused(&error, args.iter().any(|a| a == "--json")).code(),
     }
+}
+
+/// Every `--set` in order. clap keeps only those on one side of the verb, and an override that is dropped without a word
+/// would be worse than none; what is no pair was refused by it already.
+fn overrides(args: &[OsString]) -> Vec<(String, String)> {
+    let mut words = args
+        .iter()
+        .filter_map(|a| a.to_str())
+        .take_while(|a| *a != "--");
+    let mut found = Vec::new();
+    while let Some(word) = words.next() {
+        let pair = if word == "--set" {
+            words.next()
+        } else {
+            word.strip_prefix("--set=")
+        };
+        found.extend(pair.and_then(|pair| args::pair(pair).ok()));
+    }
+    found
 }
 
 /// Help and version are answers; anything else is wrong usage.
@@ -88,7 +112,11 @@ fn refused(error: &clap::Error, json: bool) -> Exit {
     }
     if json {
         let message = error.render().to_string();
-        output::print_failure(&failure(Exit::Usage, "usage", message.trim().to_owned()), Lang::En, true);
+        output::print_failure(
+            &failure(Exit::Usage, "usage", message.trim().to_owned()),
+            Lang::En,
+            true,
+        );
     } else {
         let _ = error.print();
     }
@@ -97,7 +125,10 @@ fn refused(error: &clap::Error, json: bool) -> Exit {
 
 fn run(cli: Cli) -> Exit {
     let (caller, json) = caller(cli.global);
-    let out = Output { json, screen: Screen::of_stdout(caller.lang) };
+    let out = Output {
+        json,
+        screen: Screen::of_stdout(caller.lang),
+    };
     match carry_out(cli.verb, &caller, &out) {
         Ok(exit) => exit,
         Err(failure) => {
@@ -128,7 +159,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Import(args) => import::run(args, caller, out),
         Verb::Config(verb) => setup::config(verb, caller, out),
         Verb::Demo(args) => demo::run(args, caller, out),
-        Verb::Completions(args) => shell::completions(args, caller.lang),
+        Verb::Completions(args) => shell::completions(args),
         Verb::Man(args) => shell::man(&args, caller.lang),
         Verb::ParseWorker => Ok(seams::parse_worker()),
     }
@@ -159,24 +190,43 @@ fn caller(global: Global) -> (Caller, bool) {
     let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
     let lang = match global.lang {
         Some(lang) => lang.into(),
-        None => lang_of(["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(variable).as_deref()),
+        None => lang_of(
+            ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .into_iter()
+                .find_map(variable)
+                .as_deref(),
+        ),
     };
-    let config = global.config.or_else(|| global.dir.map(|dir| dir.join("config.toml")));
-    let config = config.or_else(|| variable("NQSYNC_CONFIG").map(PathBuf::from));
-    let person = global.person.or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+    let config = global
+        .config
+        .or_else(|| global.dir.map(|dir| dir.join("config.toml")));
+    let person = global
+        .person
+        .or_else(|| variable("USER"))
+        .or_else(|| variable("LOGNAME"));
     let caller = Caller {
-        place: Place { config, set: global.set, lang },
+        place: Place {
+            config,
+            set: global.set,
+            lang,
+        },
         lang,
         person: person.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
         acting_for: global.acting_for,
-        request_id: global.request_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
+        request_id: global
+            .request_id
+            .unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
     };
     (caller, global.json)
 }
 
 /// Vietnamese unless the locale says English, or says nothing about language at all (`C`, `POSIX`).
 fn lang_of(locale: Option<&str>) -> Lang {
-    let name = locale.unwrap_or("vi").split(['_', '.', '@', '-']).next().unwrap_or_default();
+    let name = locale
+        .unwrap_or("vi")
+        .split(['_', '.', '@', '-'])
+        .next()
+        .unwrap_or_default();
     match name {
         "en" | "C" | "POSIX" => Lang::En,
         _ => Lang::Vi,
@@ -184,14 +234,25 @@ fn lang_of(locale: Option<&str>) -> Lang {
 }
 
 fn failure(exit: Exit, code: &str, message: String) -> Failure {
-    Failure { exit, code: code.into(), message, data: Value::Null }
+    Failure {
+        exit,
+        code: code.into(),
+        message,
+        data: Value::Null,
+    }
 }
 
 /// A path that means the same to another process.
 fn absolute(path: &std::path::Path, lang: Lang) -> Result<String, Failure> {
     let absolute = std::path::absolute(path).ok();
     let text = absolute.and_then(|path| path.into_os_string().into_string().ok());
-    text.ok_or_else(|| failure(Exit::Usage, "path", crate::t!(lang, "err-path", path = path.display())))
+    text.ok_or_else(|| {
+        failure(
+            Exit::Usage,
+            "path",
+            crate::t!(lang, "err-path", path = path.display()),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -201,6 +262,25 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_override_counts_on_both_sides_of_the_verb() {
+        let words = [
+            "nqsync",
+            "--set",
+            "a.b=1",
+            "run",
+            "--set=c.d= x",
+            "--set",
+            "a.b=2",
+        ];
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let found = overrides(&words.map(OsString::from));
+        assert_eq!(
+            found,
+            [pair("a.b", "1"), pair("c.d", " x"), pair("a.b", "2")]
+        );
     }
 
     #[test]

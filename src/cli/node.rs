@@ -14,10 +14,14 @@ use crate::api::Command;
 #[allow(missing_docs, reason = "the arguments' own comments are their help")]
 pub enum Verb {
     /// List enrolled nodes with their last contact
-    #[command(after_help = "Example:\n  nqsync node list --json | jq '.items[] | select(.state != \"active\")'")]
+    #[command(
+        after_help = "Example:\n  nqsync node list --json | jq '.items[] | select(.state != \"active\")'"
+    )]
     List,
     /// Make a one-time token with which a unit's server enrols here
-    #[command(after_help = "Examples:\n  nqsync node token 26548\n  nqsync node token 26548 --expires 2h --url https://10.1.2.3:7443")]
+    #[command(
+        after_help = "Examples:\n  nqsync node token 26548\n  nqsync node token 26548 --expires 2h --url https://10.1.2.3:7443"
+    )]
     Token {
         /// The unit the new node will serve
         unit: String,
@@ -35,7 +39,9 @@ pub enum Verb {
         node: String,
     },
     /// Cut a node off; it can neither send nor fetch any more
-    #[command(after_help = "Examples:\n  nqsync node revoke 0192f3c8 --reason \"server stolen\"\n  nqsync node revoke 0192f3c8 --undo --reason \"found again\"")]
+    #[command(
+        after_help = "Examples:\n  nqsync node revoke 0192f3c8 --reason \"server stolen\"\n  nqsync node revoke 0192f3c8 --undo --reason \"found again\""
+    )]
     Revoke {
         /// Its id, the beginning of it, or its unit
         node: String,
@@ -52,11 +58,18 @@ impl Verb {
     pub(super) fn job(self) -> Job {
         match self {
             Verb::List => job(Command::NodeList, list),
-            Verb::Token { unit, expires, url } => {
-                job(Command::NodeToken { unit, expires_s: expires, url }, token)
-            }
+            Verb::Token { unit, expires, url } => job(
+                Command::NodeToken {
+                    unit,
+                    expires_s: expires,
+                    url,
+                },
+                token,
+            ),
             Verb::Show { node } => job(Command::NodeShow { node }, show),
-            Verb::Revoke { node, reason, undo } => job(Command::NodeRevoke { node, reason, undo }, written),
+            Verb::Revoke { node, reason, undo } => {
+                job(Command::NodeRevoke { node, reason, undo }, written)
+            }
         }
     }
 }
@@ -71,7 +84,9 @@ pub(super) fn list(data: &Value, screen: &Screen) -> String {
             col("label-unit", |n, s| s.plain(at(n, "unit"))),
             col("label-name", |n, s| s.plain(at(n, "name"))),
             col("label-state", |n, s| s.word("word-node-", at(n, "state"))),
-            col("label-last-contact", |n, s| s.time(at(n, "last_contact_at"))),
+            col("label-last-contact", |n, s| {
+                s.time(at(n, "last_contact_at"))
+            }),
             num("label-pending", |n, s| s.plain(at(n, "pending"))),
             col("label-version", |n, s| s.plain(at(n, "version"))),
         ],
@@ -85,7 +100,10 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-name", screen.plain(at(data, "name"))),
         ("label-state", screen.word("word-node-", at(data, "state"))),
         ("label-enrolled", screen.time(at(data, "enrolled_at"))),
-        ("label-last-contact", screen.time(at(data, "last_contact_at"))),
+        (
+            "label-last-contact",
+            screen.time(at(data, "last_contact_at")),
+        ),
         ("label-version", screen.plain(at(data, "version"))),
         ("label-clock", clock(at(data, "clock_offset_ms"), screen)),
         ("label-pending", screen.plain(at(data, "pending"))),
@@ -108,7 +126,11 @@ fn token(data: &Value, screen: &Screen) -> String {
         ("label-address", screen.plain(at(data, "url"))),
         ("label-expires", screen.time(at(data, "expires_at"))),
     ]);
-    format!("{head}{}:\n{}\n", screen.label("label-token"), screen.plain(at(data, "token")))
+    format!(
+        "{head}{}:\n{}\n",
+        screen.label("label-token"),
+        screen.plain(at(data, "token"))
+    )
 }
 
 fn seconds(text: &str) -> Result<u64, String> {
@@ -120,6 +142,9 @@ fn seconds(text: &str) -> Result<u64, String> {
         Some((end, 'd')) => (&text[..end], 86400),
         _ => return Err(wrong()),
     };
-    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
+    let seconds = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(factor));
     seconds.filter(|s| *s > 0).ok_or_else(wrong)
 }

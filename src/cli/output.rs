@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::screen::{Screen, clean};
 use crate::api::{Answer, Failure, Lang};
 use crate::t;
+use crate::text::word;
 
 /// How this process shows what it has.
 pub struct Output {
@@ -50,7 +51,10 @@ pub fn print_failure(failure: &Failure, lang: Lang, json: bool) {
         say(&json!({ "error": error }).to_string());
     } else {
         let head = t!(lang, "cli-error");
-        say(&format!("\x1b[1;31m{head}\x1b[0m {}", lines(&failure.message)));
+        say(&format!(
+            "\x1b[1;31m{head}\x1b[0m {}",
+            lines(&failure.message)
+        ));
     }
 }
 
@@ -59,13 +63,21 @@ fn lines(text: &str) -> String {
     text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }
 
-/// What a verb that wrote something shows: the ids and values it answered, a line each; lists and tables are for
-/// `--json`.
+/// What a verb that wrote something shows: the ids and values it answered, a line each. Lists are for `--json`, and so is
+/// the token of a next write: nobody types it.
 pub fn written(data: &Value, screen: &Screen) -> String {
     let mut shown = String::new();
     let fields = data.as_object().into_iter().flatten();
-    for (name, value) in fields.filter(|(_, v)| v.is_string() || v.is_number()) {
-        shown.push_str(&format!("{}: {}\n", clean(name), screen.plain(value)));
+    for (name, value) in
+        fields.filter(|(name, v)| (v.is_string() || v.is_number()) && *name != "token")
+    {
+        let label = word(screen.lang, "label-", name).unwrap_or_else(|| clean(name));
+        let value = if name.ends_with("_at") {
+            screen.time(value)
+        } else {
+            screen.plain(value)
+        };
+        shown.push_str(&format!("{label}: {value}\n"));
     }
     shown
 }

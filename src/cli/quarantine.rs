@@ -58,8 +58,12 @@ pub(super) fn list(data: &Value, screen: &Screen) -> String {
         &[
             // Written without marks between thousands: this is what the other verbs take.
             col("label-ref", |q, _| at(q, "item").to_string()),
-            col("label-direction", |q, s| s.word("word-direction-", at(q, "direction"))),
-            col("label-peer", |q, s| s.plain(at(q, "peer")).chars().take(8).collect()),
+            col("label-direction", |q, s| {
+                s.word("word-direction-", at(q, "direction"))
+            }),
+            col("label-peer", |q, s| {
+                s.plain(at(q, "peer")).chars().take(8).collect()
+            }),
             col("label-kind", |q, s| s.word("word-kind-", at(q, "kind"))),
             col("label-reason", |q, s| s.plain(at(q, "reason"))),
             col("label-at", |q, s| s.time(at(q, "at"))),
@@ -70,7 +74,10 @@ pub(super) fn list(data: &Value, screen: &Screen) -> String {
 pub(super) fn show(data: &Value, screen: &Screen) -> String {
     let mut text = screen.facts(&[
         ("label-ref", at(data, "item").to_string()),
-        ("label-direction", screen.word("word-direction-", at(data, "direction"))),
+        (
+            "label-direction",
+            screen.word("word-direction-", at(data, "direction")),
+        ),
         ("label-peer", screen.plain(at(data, "peer"))),
         ("label-kind", screen.word("word-kind-", at(data, "kind"))),
         ("label-id", screen.plain(at(data, "record"))),
@@ -81,8 +88,13 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
     let body = at(data, "body");
     if !body.is_null() {
         text += &format!("\n{}\n", screen.label("label-content"));
-        let content = body.as_str().map(str::to_owned).unwrap_or_else(|| format!("{body:#}"));
-        content.lines().for_each(|line| text += &format!("{}\n", clean(line)));
+        let content = body
+            .as_str()
+            .map(str::to_owned)
+            .unwrap_or_else(|| format!("{body:#}"));
+        content
+            .lines()
+            .for_each(|line| text += &format!("{}\n", clean(line)));
     }
     text
 }

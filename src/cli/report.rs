@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::args::ReportArgs;
 use super::list::{Col, col, listed, num, section, tabled};
 use super::output::written;
-use super::screen::{Screen, at, items, number};
+use super::proposal::shown;
+use super::screen::{Screen, at, items};
 use super::{Job, job, task};
 use crate::api::{Command, ReportFields};
 
@@ -15,7 +16,9 @@ use crate::api::{Command, ReportFields};
 #[allow(missing_docs, reason = "the arguments' own comments are their help")]
 pub enum Verb {
     /// List reports
-    #[command(after_help = "Examples:\n  nqsync report list --period 2026-03\n  nqsync report list --task III/12")]
+    #[command(
+        after_help = "Examples:\n  nqsync report list --period 2026-03\n  nqsync report list --task III/12"
+    )]
     List {
         /// Only of this task
         #[arg(long)]
@@ -28,13 +31,17 @@ pub enum Verb {
         period: Option<String>,
     },
     /// Show one report with its submission, verdicts, arrival, history and token
-    #[command(after_help = "Example:\n  nqsync report show III/12 --unit 26548 --period 2026-03")]
+    #[command(
+        after_help = "Example:\n  nqsync report show III/12 --unit 26548 --period 2026-03\n  nqsync report show III/12 --json | jq -r .token"
+    )]
     Show {
         #[command(flatten)]
         report: ReportArgs,
     },
     /// Write values into the draft; what is not named stays as it is
-    #[command(after_help = "Examples:\n  nqsync report set III/12 --status in_progress --percent 40 --result \"Đã khảo sát\"\n  nqsync report set III/12 --numerator 2.274.905 --denominator 2.581.336\n  nqsync report set III/12 --status completed --percent 100 --submit")]
+    #[command(
+        after_help = "Examples:\n  nqsync report set III/12 --status in_progress --percent 40 --result \"Đã khảo sát\"\n  nqsync report set III/12 --numerator 2.274.905 --denominator 2.581.336\n  nqsync report set III/12 --status completed --percent 100 --submit"
+    )]
     Set {
         #[command(flatten)]
         report: ReportArgs,
@@ -112,15 +119,42 @@ impl From<FieldArgs> for ReportFields {
 impl Verb {
     pub(super) fn job(self) -> Job {
         match self {
-            Verb::List { task, unit, period } => job(Command::ReportList { task, unit, period }, list),
-            Verb::Show { report } => job(Command::ReportShow { report: report.into() }, show),
-            Verb::Set { report, fields, token, submit } => {
-                job(Command::ReportSet { report: report.into(), fields: fields.into(), token, submit }, written)
+            Verb::List { task, unit, period } => {
+                job(Command::ReportList { task, unit, period }, list)
             }
-            Verb::Submit { report } => job(Command::ReportSubmit { report: report.into() }, written),
-            Verb::Withdraw { report, reason } => {
-                job(Command::ReportWithdraw { report: report.into(), reason }, written)
-            }
+            Verb::Show { report } => job(
+                Command::ReportShow {
+                    report: report.into(),
+                },
+                show,
+            ),
+            Verb::Set {
+                report,
+                fields,
+                token,
+                submit,
+            } => job(
+                Command::ReportSet {
+                    report: report.into(),
+                    fields: fields.into(),
+                    token,
+                    submit,
+                },
+                written,
+            ),
+            Verb::Submit { report } => job(
+                Command::ReportSubmit {
+                    report: report.into(),
+                },
+                written,
+            ),
+            Verb::Withdraw { report, reason } => job(
+                Command::ReportWithdraw {
+                    report: report.into(),
+                    reason,
+                },
+                written,
+            ),
         }
     }
 }
@@ -134,14 +168,19 @@ pub(super) fn columns() -> Vec<Col> {
         num("label-percent", |r, s| s.plain(at(r, "percent"))),
         col("label-submitted", |r, s| s.time(at(r, "submitted_at"))),
         num("label-evidence", |r, s| s.plain(at(r, "evidence"))),
-        col("label-receipt", |r, s| s.word("word-receipt-", at(r, "receipt"))),
+        col("label-receipt", |r, s| {
+            s.word("word-receipt-", at(r, "receipt"))
+        }),
     ]
 }
 
 /// The derived status with what a person must know beside it: late, edited since, in conflict.
 fn state(report: &Value, screen: &Screen) -> String {
     let mut words = vec![screen.word("word-status-", at(report, "status"))];
-    if at(report, "late") == true {
+    let says_late = at(report, "status")
+        .as_str()
+        .is_some_and(|status| status.ends_with("_late"));
+    if at(report, "late") == true && !says_late {
         words.push(screen.label("word-late"));
     }
     if at(report, "draft_changed") == true {
@@ -155,7 +194,9 @@ fn state(report: &Value, screen: &Screen) -> String {
 }
 
 pub(super) fn list(data: &Value, screen: &Screen) -> String {
-    let mut columns = vec![col("label-task", |r: &Value, s: &Screen| s.plain(at(r, "task_title")))];
+    let mut columns = vec![col("label-task", |r: &Value, s: &Screen| {
+        s.plain(at(r, "task_title"))
+    })];
     columns.extend(self::columns());
     listed(data, screen, None, &columns)
 }
@@ -168,31 +209,61 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-unit", screen.plain(at(data, "unit"))),
         ("label-period", screen.plain(at(data, "period"))),
         ("label-status", state(data, screen)),
-        ("label-stated", screen.word("word-status-", at(data, "stated_status"))),
+        (
+            "label-stated",
+            screen.word("word-status-", at(data, "stated_status")),
+        ),
         ("label-percent", screen.plain(at(data, "percent"))),
-        ("label-figures", if figures[0].is_empty() { String::new() } else { figures.join(" / ") }),
+        (
+            "label-figures",
+            if figures[0].is_empty() {
+                String::new()
+            } else {
+                figures.join(" / ")
+            },
+        ),
         ("label-result", screen.plain(at(data, "result"))),
         ("label-difficulties", screen.plain(at(data, "difficulties"))),
         ("label-next-steps", screen.plain(at(data, "next_steps"))),
         ("label-submitted", screen.time(at(data, "submitted_at"))),
-        ("label-evidence", if number(data, "evidence") > 0 { screen.plain(at(data, "evidence")) } else { String::new() }),
+        ("label-evidence", evidence(at(data, "evidence"), screen)),
         ("label-arrival", arrival(at(data, "arrival"), screen)),
-        ("label-receipt", screen.word("word-receipt-", at(data, "receipt"))),
+        (
+            "label-receipt",
+            screen.word("word-receipt-", at(data, "receipt")),
+        ),
         ("label-conflicts", conflicts(data, screen)),
         ("label-remark", screen.plain(at(data, "remark"))),
-        ("label-token", screen.plain(at(data, "token"))),
     ]);
     let verdicts = items(data, "verdicts");
     if !verdicts.is_empty() {
         let columns = [
-            col("label-unit", |v, s| s.plain(first(v, &["reviewer", "unit"]))),
+            col("label-unit", |v, s| {
+                s.plain(first(v, &["reviewer", "unit"]))
+            }),
             col("label-verdict", verdict),
             col("label-reason", |v, s| s.plain(at(v, "reason"))),
             col("label-at", |v, s| s.time(at(v, "at"))),
         ];
-        shown += &section(screen, "label-verdicts", &tabled(verdicts, screen, None, &columns));
+        shown += &section(
+            screen,
+            "label-verdicts",
+            &tabled(verdicts, screen, None, &columns),
+        );
     }
     shown + &task::history(data, screen)
+}
+
+/// How many files, or which.
+fn evidence(evidence: &Value, screen: &Screen) -> String {
+    match evidence {
+        Value::Array(files) => files
+            .iter()
+            .map(|file| shown(file, screen))
+            .collect::<Vec<_>>()
+            .join(", "),
+        count => screen.plain(count),
+    }
 }
 
 fn arrival(arrival: &Value, screen: &Screen) -> String {
@@ -200,7 +271,11 @@ fn arrival(arrival: &Value, screen: &Screen) -> String {
 }
 
 fn conflicts(data: &Value, screen: &Screen) -> String {
-    items(data, "conflicts").iter().map(|r| screen.word("word-register-", r)).collect::<Vec<_>>().join(", ")
+    items(data, "conflicts")
+        .iter()
+        .map(|r| screen.word("word-register-", r))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn verdict(verdict: &Value, screen: &Screen) -> String {
@@ -216,5 +291,9 @@ fn first<'a>(value: &'a Value, names: &[&str]) -> &'a Value {
     if !value.is_object() {
         return value;
     }
-    names.iter().map(|name| at(value, name)).find(|v| !v.is_null()).unwrap_or(&Value::Null)
+    names
+        .iter()
+        .map(|name| at(value, name))
+        .find(|v| !v.is_null())
+        .unwrap_or(&Value::Null)
 }

@@ -63,26 +63,47 @@ pub enum Format {
 }
 
 pub(super) fn run(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
-    let Verb::Show { period, unit, by, format, output, recompute } = verb;
+    let Verb::Show {
+        period,
+        unit,
+        by,
+        format,
+        output,
+        recompute,
+    } = verb;
     let by = match by {
         By::Group => RollupBy::Group,
         By::Unit => RollupBy::Unit,
         By::Issuer => RollupBy::Issuer,
     };
-    let answer = put(Command::RollupShow { period, unit, by, recompute }, caller)?;
+    let answer = put(
+        Command::RollupShow {
+            period,
+            unit,
+            by,
+            recompute,
+        },
+        caller,
+    )?;
     let data = &answer.data;
     match format {
-        Format::Json => Output { json: true, screen: out.screen.clone() }.answer(&answer, |_| String::new()),
+        Format::Json => Output {
+            json: true,
+            screen: out.screen.clone(),
+        }
+        .answer(&answer, |_| String::new()),
         Format::Table => out.answer(&answer, |data| show(data, &out.screen)),
         Format::Csv => {
-            let csv = rollup_file::csv(data, &out.screen).map_err(|e| unwritable(caller, "-", &e))?;
+            let csv =
+                rollup_file::csv(data, &out.screen).map_err(|e| unwritable(caller, "-", &e))?;
             write_stdout(&csv);
             answer.notes.iter().for_each(|note| say(note));
         }
         Format::Xlsx => {
             let path = output.unwrap_or_default();
             let shown = path.display().to_string();
-            rollup_file::xlsx(data, &out.screen, &path).map_err(|e| unwritable(caller, &shown, &e))?;
+            rollup_file::xlsx(data, &out.screen, &path)
+                .map_err(|e| unwritable(caller, &shown, &e))?;
             answer.notes.iter().for_each(|note| say(note));
             say(&t!(caller.lang, "cli-written", path = shown));
         }
@@ -91,7 +112,11 @@ pub(super) fn run(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Fai
 }
 
 fn unwritable(caller: &Caller, path: &str, error: &dyn std::fmt::Display) -> Failure {
-    failure(Exit::Failed, "cannot_write", t!(caller.lang, "err-cannot-write", path = path, reason = error))
+    failure(
+        Exit::Failed,
+        "cannot_write",
+        t!(caller.lang, "err-cannot-write", path = path, reason = error),
+    )
 }
 
 /// The states in the order an office prints them; whether the column stands even when it is empty.
@@ -118,24 +143,48 @@ pub(super) struct Grid {
 /// The grid of a rollup. States that only a newer node knows get a column each, at the end.
 pub(super) fn grid(data: &Value, screen: &Screen, short: bool) -> Grid {
     let all = |name: &str| {
-        let in_rows = items(data, "rows").iter().any(|row| number(at(row, "tasks.by_status"), name) != 0);
+        let in_rows = items(data, "rows")
+            .iter()
+            .any(|row| number(at(row, "tasks.by_status"), name) != 0);
         in_rows || number(at(data, "tasks.by_status"), name) != 0
     };
-    let mut states: Vec<&str> = STATES.iter().filter(|(n, always)| *always || all(n)).map(|(n, _)| *n).collect();
+    let mut states: Vec<&str> = STATES
+        .iter()
+        .filter(|(n, always)| *always || all(n))
+        .map(|(n, _)| *n)
+        .collect();
     let named = at(data, "tasks.by_status").as_object();
     let unknown = named.into_iter().flatten().map(|(name, _)| name.as_str());
     states.extend(unknown.filter(|name| !STATES.iter().any(|(known, _)| known == name)));
 
-    let family = if short { "word-column-" } else { "word-status-" };
+    let family = if short {
+        "word-column-"
+    } else {
+        "word-status-"
+    };
     let mut head = vec![screen.label("label-group"), screen.label("label-total")];
-    head.extend(states.iter().map(|name| screen.word(family, &Value::from(*name))));
+    head.extend(
+        states
+            .iter()
+            .map(|name| screen.word(family, &Value::from(*name))),
+    );
     let numbers = |counts: &Value| {
         let mut numbers = vec![number(counts, "total")];
-        numbers.extend(states.iter().map(|name| number(at(counts, "by_status"), name)));
+        numbers.extend(
+            states
+                .iter()
+                .map(|name| number(at(counts, "by_status"), name)),
+        );
         numbers
     };
-    let rows = items(data, "rows").iter().map(|row| (label(row, screen), numbers(at(row, "tasks"))));
-    Grid { head, rows: rows.collect(), total: (screen.label("label-sum"), numbers(at(data, "tasks"))) }
+    let rows = items(data, "rows")
+        .iter()
+        .map(|row| (label(row, screen), numbers(at(row, "tasks"))));
+    Grid {
+        head,
+        rows: rows.collect(),
+        total: (screen.label("label-sum"), numbers(at(data, "tasks"))),
+    }
 }
 
 fn label(row: &Value, screen: &Screen) -> String {
@@ -155,11 +204,14 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         cells.extend(numbers.into_iter().map(|n| screen.count(n)));
         cells
     };
-    let right: Vec<usize> = (1..grid.head.len()).collect();
     let mut rows: Vec<Vec<String>> = grid.rows.into_iter().map(cells).collect();
     rows.push(cells(grid.total));
-    let period = t!(screen.lang, "cli-rollup-title", period = screen.plain(at(data, "period")));
-    let mut text = format!("{period}\n\n{}\n", screen.table(&grid.head, rows, &right));
+    let period = t!(
+        screen.lang,
+        "cli-rollup-title",
+        period = screen.plain(at(data, "period"))
+    );
+    let mut text = format!("{period}\n\n{}\n", screen.numbers(&grid.head, rows));
     text += &screen.facts(&below(data, screen));
     text += &issuers(items(data, "issuers"), screen);
     text + &recomputed(at(data, "recomputed"), screen)
@@ -172,10 +224,16 @@ pub(super) fn below(data: &Value, screen: &Screen) -> Vec<(&'static str, String)
         ("label-as-of", as_of(at(data, "as_of"), screen)),
         ("label-evaluated-on", screen.time(at(data, "evaluated_on"))),
         ("label-on-time", on_time(at(data, "tasks"), screen)),
-        ("label-assignments", screen.plain(at(data, "assignments.total"))),
+        (
+            "label-assignments",
+            screen.plain(at(data, "assignments.total")),
+        ),
         ("label-unresolved", some(data, "unresolved_lead", screen)),
         ("label-warnings", warnings(at(data, "warnings"), screen)),
-        ("label-evidence-pending", some(data, "evidence_pending", screen)),
+        (
+            "label-evidence-pending",
+            some(data, "evidence_pending", screen),
+        ),
     ]
 }
 
@@ -202,7 +260,11 @@ pub(super) fn coverage(coverage: &Value, screen: &Screen) -> String {
         reports_of = n("reports_expected"),
     );
     let complete = at(coverage, "complete") == true;
-    let word = screen.label(if complete { "word-complete" } else { "word-incomplete" });
+    let word = screen.label(if complete {
+        "word-complete"
+    } else {
+        "word-incomplete"
+    });
     format!("{counted}; {word}")
 }
 
@@ -223,10 +285,13 @@ fn on_time(tasks: &Value, screen: &Screen) -> String {
 
 fn warnings(warnings: &Value, screen: &Screen) -> String {
     let kinds = ["overdue", "behind", "insufficient"];
-    let shown = kinds.iter().filter(|kind| number(warnings, kind) > 0).map(|kind| {
-        let word = screen.word("word-warning-", &Value::from(*kind));
-        format!("{word} {}", screen.count(number(warnings, kind)))
-    });
+    let shown = kinds
+        .iter()
+        .filter(|kind| number(warnings, kind) > 0)
+        .map(|kind| {
+            let word = screen.word("word-warning-", &Value::from(*kind));
+            format!("{word} {}", screen.count(number(warnings, kind)))
+        });
     shown.collect::<Vec<_>>().join(", ")
 }
 
@@ -235,19 +300,37 @@ fn issuers(issuers: &[Value], screen: &Screen) -> String {
     if issuers.len() < 2 {
         return String::new();
     }
-    let head = ["label-issuer", "label-level", "label-total", "label-coverage", "label-as-of"];
+    let head = [
+        "label-issuer",
+        "label-level",
+        "label-total",
+        "label-coverage",
+        "label-as-of",
+    ];
     let rows = issuers.iter().map(|issuer| {
         let coverage = at(issuer, "coverage");
         vec![
             screen.plain(at(issuer, "issuer")),
             screen.word("word-level-", at(issuer, "level")),
             screen.plain(at(issuer, "tasks.total")),
-            format!("{}/{}", number(coverage, "reports_received"), number(coverage, "reports_expected")),
-            if at(issuer, "as_of").is_object() { as_of(at(issuer, "as_of"), screen) } else { screen.time(at(issuer, "as_of")) },
+            format!(
+                "{}/{}",
+                number(coverage, "reports_received"),
+                number(coverage, "reports_expected")
+            ),
+            if at(issuer, "as_of").is_object() {
+                as_of(at(issuer, "as_of"), screen)
+            } else {
+                screen.time(at(issuer, "as_of"))
+            },
         ]
     });
     let head = head.map(|label| screen.label(label));
-    section(screen, "label-issuers", &screen.table(&head, rows.collect(), &[2, 3]))
+    section(
+        screen,
+        "label-issuers",
+        &screen.table(&head, rows.collect(), &[2, 3], &[]),
+    )
 }
 
 fn recomputed(recomputed: &Value, screen: &Screen) -> String {
@@ -256,7 +339,9 @@ fn recomputed(recomputed: &Value, screen: &Screen) -> String {
         Some(true) => format!("\n{}\n", screen.label("cli-recomputed-same")),
         Some(false) => {
             let differences = items(recomputed, "differences").iter();
-            let lines = differences.map(|d| format!("  {}\n", screen.plain(d))).collect::<String>();
+            let lines = differences
+                .map(|d| format!("  {}\n", screen.plain(d)))
+                .collect::<String>();
             format!("\n{}\n{lines}", screen.label("cli-recomputed-differs"))
         }
     }

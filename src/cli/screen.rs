@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal;
 
-use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
+};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -15,6 +16,10 @@ use crate::text::{text, word};
 
 /// Width when no terminal tells one: what a printed page and an old console hold.
 const PLAIN_WIDTH: u16 = 80;
+/// Width of a column of counts: a syllable of its heading, or 99.999, and a gap.
+const NUMBER_WIDTH: u16 = 7;
+/// Longest word that is kept in one piece: a date, or a commune's node.
+const WORD_WIDTH: usize = 10;
 /// Narrower than this nothing is readable.
 const MIN_WIDTH: u16 = 40;
 
@@ -27,17 +32,22 @@ pub struct Screen {
     pub width: u16,
     /// Zone in which instants are shown.
     pub zone: TimeZone,
-    /// Lines around tables; off when the output goes into a file or another program.
-    pub boxed: bool,
+    /// A line below headings; off when the output goes into a file or another program.
+    pub ruled: bool,
 }
 
 impl Screen {
     /// The standard output of this process.
     pub fn of_stdout(lang: Lang) -> Self {
-        let boxed = std::io::stdout().is_terminal();
-        let known = if boxed { Table::new().width() } else { None };
+        let ruled = std::io::stdout().is_terminal();
+        let known = if ruled { Table::new().width() } else { None };
         let width = known.unwrap_or(PLAIN_WIDTH).max(MIN_WIDTH);
-        Screen { lang, width, zone: TimeZone::system(), boxed }
+        Screen {
+            lang,
+            width,
+            zone: TimeZone::system(),
+            ruled,
+        }
     }
 
     /// The label of a key without arguments.
@@ -64,7 +74,11 @@ impl Screen {
                 None => number.to_string(),
             },
             Value::String(text) => clean(text),
-            Value::Array(items) => items.iter().map(|i| self.plain(i)).collect::<Vec<_>>().join(", "),
+            Value::Array(items) => items
+                .iter()
+                .map(|i| self.plain(i))
+                .collect::<Vec<_>>()
+                .join(", "),
             Value::Object(_) => clean(&value.to_string()),
         }
     }
@@ -76,11 +90,16 @@ impl Screen {
                 Ok(instant) => Some(instant),
                 Err(_) => return self.date(text),
             },
-            Value::Number(ms) => ms.as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            Value::Number(ms) => ms
+                .as_i64()
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
             _ => None,
         };
         match instant {
-            Some(instant) => instant.to_zoned(self.zone.clone()).strftime("%d/%m/%Y %H:%M").to_string(),
+            Some(instant) => instant
+                .to_zoned(self.zone.clone())
+                .strftime("%d/%m/%Y %H:%M")
+                .to_string(),
             None => self.plain(value),
         }
     }
@@ -108,7 +127,9 @@ impl Screen {
 
     /// A size in a unit people read.
     pub fn bytes(&self, value: &Value) -> String {
-        let Some(bytes) = value.as_u64() else { return self.plain(value) };
+        let Some(bytes) = value.as_u64() else {
+            return self.plain(value);
+        };
         let mut size = bytes as f64;
         let mut unit = "B";
         for next in ["KiB", "MiB", "GiB", "TiB"] {
@@ -117,8 +138,16 @@ impl Screen {
             }
             (size, unit) = (size / 1024.0, next);
         }
-        let number = if unit == "B" { format!("{bytes}") } else { format!("{size:.1}") };
-        let number = if self.lang == Lang::Vi { number.replace('.', ",") } else { number };
+        let number = if unit == "B" {
+            format!("{bytes}")
+        } else {
+            format!("{size:.1}")
+        };
+        let number = if self.lang == Lang::Vi {
+            number.replace('.', ",")
+        } else {
+            number
+        };
         format!("{number} {unit}")
     }
 
@@ -128,36 +157,98 @@ impl Screen {
         for (label, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
             table.add_row(vec![format!("{}:", self.label(label)), value.clone()]);
         }
-        if table.row_count() == 0 { String::new() } else { trimmed(&table) }
+        if table.row_count() == 0 {
+            String::new()
+        } else {
+            trimmed(&table)
+        }
     }
 
-    /// A table. Columns named in `right` are numbers.
-    pub fn table(&self, head: &[String], rows: Vec<Vec<String>>, right: &[usize]) -> String {
+    /// A table. The columns named in `right` are numbers; those in `whole` are typed again elsewhere, so they are
+    /// never broken.
+    pub fn table(
+        &self,
+        head: &[String],
+        rows: Vec<Vec<String>>,
+        right: &[usize],
+        whole: &[usize],
+    ) -> String {
         let mut table = self.bare();
-        if self.boxed {
-            table.load_style(UTF8_FULL_CONDENSED);
-        }
         table.set_header(head.to_vec());
         table.add_rows(rows);
-        for column in right {
-            if let Some(column) = table.column_mut(*column) {
+        let words = longest_words(&table);
+        let widths = table.column_max_content_widths();
+        let natural = widths.iter().fold(0u16, |sum, width| {
+            sum.saturating_add(width.saturating_add(2))
+        });
+        // Only where something must break anyway does it matter where.
+        let fits = natural > self.width && words.iter().sum::<u16>() <= self.width;
+        for (at, column) in table.column_iter_mut().enumerate() {
+            if right.contains(&at) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
+            if whole.contains(&at) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            } else if fits {
+                let word = words.get(at).copied().unwrap_or_default();
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(word)));
+            }
+        }
+        trimmed(&table)
+    }
+
+    /// A table of one column of text and many narrow ones of numbers; the text gets what they leave.
+    pub fn numbers(&self, head: &[String], rows: Vec<Vec<String>>) -> String {
+        let mut table = self.bare();
+        table.set_header(head.to_vec());
+        table.add_rows(rows);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+            column.set_padding((0, 1));
+            column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(NUMBER_WIDTH)));
         }
         trimmed(&table)
     }
 
     fn bare(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width);
+        // At most a line below the heading: borders would cost the columns that Vietnamese words need.
+        let ruled = LineStyle::none().fill('─');
+        let style = TableStyle::new();
+        table.load_style(if self.ruled {
+            style.header_separator(ruled)
+        } else {
+            style
+        });
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(self.width);
         table
     }
+}
+
+/// For each column the width, gap included, at which no date and no ordinary word breaks.
+fn longest_words(table: &Table) -> Vec<u16> {
+    let mut longest = Vec::new();
+    for row in table.header().into_iter().chain(table.row_iter()) {
+        for (at, cell) in row.cell_iter().enumerate() {
+            let words = cell.content();
+            let word = words
+                .split_whitespace()
+                .map(|w| w.chars().count())
+                .max()
+                .unwrap_or(0);
+            longest.resize(longest.len().max(at + 1), 0);
+            longest[at] = longest[at].max(word.min(WORD_WIDTH) as u16 + 2);
+        }
+    }
+    longest
 }
 
 fn trimmed(table: &Table) -> String {
     let mut shown = String::new();
     for line in table.lines() {
-        let line = line.strip_prefix(' ').unwrap_or(&line);
+        let line = line.strip_prefix([' ', '─']).unwrap_or(&line);
         shown.push_str(line.trim_end());
         shown.push('\n');
     }
@@ -185,12 +276,16 @@ fn is_steering(c: char) -> bool {
 
 /// A field inside nested objects, `a.b.c`; null where something is missing.
 pub fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
-    path.split('.').fold(value, |value, name| value.get(name).unwrap_or(&Value::Null))
+    path.split('.')
+        .fold(value, |value, name| value.get(name).unwrap_or(&Value::Null))
 }
 
 /// The elements of a field that is a list.
 pub fn items<'a>(value: &'a Value, path: &str) -> &'a [Value] {
-    at(value, path).as_array().map(Vec::as_slice).unwrap_or_default()
+    at(value, path)
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// A whole number, 0 where there is none.
@@ -200,12 +295,23 @@ pub fn number(value: &Value, path: &str) -> i64 {
 
 /// How ids are written in a list: as far as they are needed to tell them apart there, at least eight characters.
 pub fn short_ids(items: &[Value], field: &str) -> Vec<String> {
-    let ids: Vec<&str> = items.iter().map(|i| at(i, field).as_str().unwrap_or("")).collect();
+    let ids: Vec<&str> = items
+        .iter()
+        .map(|i| at(i, field).as_str().unwrap_or(""))
+        .collect();
     let mut sorted: Vec<&str> = ids.clone();
     sorted.sort_unstable();
     sorted.dedup();
     let common = |a: &str, b: &str| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
-    let needed = sorted.windows(2).map(|pair| common(pair[0], pair[1]) + 1).max().unwrap_or(0).max(8);
+    let needed = sorted
+        .windows(2)
+        .map(|pair| common(pair[0], pair[1]) + 1)
+        .max()
+        .unwrap_or(0)
+        .max(8);
     let short = |id: &&str| clean(&id.chars().take(needed).collect::<String>());
-    ids.iter().map(short).map(|id| id.trim_end_matches('-').to_owned()).collect()
+    ids.iter()
+        .map(short)
+        .map(|id| id.trim_end_matches('-').to_owned())
+        .collect()
 }

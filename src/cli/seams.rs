@@ -6,20 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::connect::Local;
+use super::place::Place;
 use super::{failure, sync::Progress};
 use crate::api::{Exit, Failure, ImportKind, Lang, Outcome};
 use crate::t;
-
-/// Which node is meant: its configuration and what overrides it.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// `--config`, or `config.toml` in `--dir`; `None`: the usual place.
-    pub config: Option<PathBuf>,
-    /// `--set key=value`, in order.
-    pub set: Vec<(String, String)>,
-    /// Language of messages.
-    pub lang: Lang,
-}
 
 /// What `init` is told.
 #[derive(Clone, Debug)]
@@ -45,12 +35,6 @@ pub struct Demo {
     pub keep: Option<PathBuf>,
     /// Go on running when everything was shown.
     pub serve: bool,
-}
-
-/// The control socket of the node meant.
-pub fn socket(place: &Place) -> Result<PathBuf, Failure> {
-    let config = place.config.as_deref().unwrap_or(Path::new("/etc/nqsync/config.toml"));
-    Ok(config.parent().unwrap_or(Path::new(".")).join("control.sock"))
 }
 
 /// The node itself, in this process, while no service runs.
@@ -80,26 +64,21 @@ pub fn demo(place: &Place, _demo: &Demo, _say: &mut dyn FnMut(&str)) -> Outcome 
 
 /// A sync session in this process while no service runs.
 pub fn sync_local(place: &Place, _wait: bool, _progress: &mut Progress<'_>) -> Outcome {
-    Err(failure(Exit::Failed, "service_not_running", t!(place.lang, "err-service-not-running")))
+    Err(failure(
+        Exit::Failed,
+        "service_not_running",
+        t!(place.lang, "err-service-not-running"),
+    ))
 }
 
-/// Checks the configuration. The answer's data is `{"ok": true, "file"}`; problems are a failure with exit 78.
-pub fn config_check(place: &Place) -> Outcome {
-    Err(not_built(place.lang, "config check"))
-}
-
-/// The configuration: `{"text"}` beside what machines read. `all` shows defaults too, with where each value came from.
-pub fn config_show(place: &Place, _all: bool) -> Outcome {
-    Err(not_built(place.lang, "config show"))
-}
-
-/// JSON schema of the configuration.
-pub fn config_schema(place: &Place) -> Outcome {
-    Err(not_built(place.lang, "config schema"))
-}
-
-/// A table file as rows with remarks, read by a process of its own under limits.
-pub fn read_table(lang: Lang, _path: &Path, _kind: ImportKind, _sheet: Option<&str>) -> Result<Value, Failure> {
+/// A table file as rows with remarks, read by a process of its own under limits. `known` says whether a text names a unit.
+pub fn read_table(
+    lang: Lang,
+    _path: &Path,
+    _kind: ImportKind,
+    _sheet: Option<&str>,
+    _known: &dyn Fn(&str) -> bool,
+) -> Result<Value, Failure> {
     Err(not_built(lang, "read_table"))
 }
 
@@ -109,5 +88,9 @@ pub fn parse_worker() -> Exit {
 }
 
 fn not_built(lang: Lang, part: &str) -> Failure {
-    failure(Exit::Failed, "not_built", t!(lang, "err-not-built", part = part))
+    failure(
+        Exit::Failed,
+        "not_built",
+        t!(lang, "err-not-built", part = part),
+    )
 }

@@ -3,13 +3,13 @@
 use std::io::Read;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::Value;
+use serde_json::json;
 
 use super::output::{Output, written};
-use super::screen::{Screen, clean};
+use super::screen::clean;
 use super::{Caller, failure, seams};
-use crate::api::{Exit, Failure};
-use crate::t;
+use crate::api::{Answer, Exit, Failure};
+use crate::{config, t};
 
 /// Longest token read from standard input.
 const TOKEN_BYTES: u64 = 64 * 1024;
@@ -78,9 +78,17 @@ pub enum ConfigVerb {
 }
 
 pub(super) fn init(args: InitArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
-    let dir = caller.place.config.as_ref().and_then(|config| config.parent());
+    let dir = caller
+        .place
+        .config
+        .as_ref()
+        .and_then(|config| config.parent());
     let Some(dir) = dir else {
-        return Err(failure(Exit::Usage, "no_dir", t!(caller.lang, "err-init-dir")));
+        return Err(failure(
+            Exit::Usage,
+            "no_dir",
+            t!(caller.lang, "err-init-dir"),
+        ));
     };
     let level = match args.level {
         Level::Commune => "commune",
@@ -101,7 +109,11 @@ pub(super) fn init(args: InitArgs, caller: &Caller, out: &Output) -> Result<Exit
 }
 
 pub(super) fn enrol(args: EnrolArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
-    let token = if args.token == "-" { token_of_stdin(caller)? } else { args.token };
+    let token = if args.token == "-" {
+        token_of_stdin(caller)?
+    } else {
+        args.token
+    };
     let answer = seams::enrol(&caller.place, &args.upstream, token.trim())?;
     out.answer(&answer, |data| written(data, &out.screen));
     Ok(answer.exit)
@@ -109,28 +121,44 @@ pub(super) fn enrol(args: EnrolArgs, caller: &Caller, out: &Output) -> Result<Ex
 
 fn token_of_stdin(caller: &Caller) -> Result<String, Failure> {
     let mut token = String::new();
-    std::io::stdin().take(TOKEN_BYTES).read_to_string(&mut token).map_err(|error| {
-        let message = t!(caller.lang, "err-cannot-read", path = "-", reason = error);
-        failure(Exit::Usage, "cannot_read", message)
-    })?;
+    std::io::stdin()
+        .take(TOKEN_BYTES)
+        .read_to_string(&mut token)
+        .map_err(|error| {
+            let message = t!(caller.lang, "err-cannot-read", path = "-", reason = error);
+            failure(Exit::Usage, "cannot_read", message)
+        })?;
     Ok(token)
 }
 
 pub(super) fn config(verb: ConfigVerb, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
-    let answer = match verb {
-        ConfigVerb::Check => seams::config_check(&caller.place)?,
-        ConfigVerb::Show { all } => seams::config_show(&caller.place, all)?,
-        ConfigVerb::Schema => seams::config_schema(&caller.place)?,
+    let (data, text) = match verb {
+        ConfigVerb::Check => {
+            let file = caller.place.load()?.file;
+            let text = t!(
+                caller.lang,
+                "cli-config-ok",
+                file = clean(&file.display().to_string())
+            );
+            (json!({ "ok": true, "file": file }), text)
+        }
+        ConfigVerb::Show { all } => {
+            let shown = config::show(&caller.place.load()?, all, all);
+            (shown.json, shown.text)
+        }
+        ConfigVerb::Schema => {
+            let schema = config::schema();
+            let text = format!("{schema:#}");
+            (schema, text)
+        }
     };
-    out.answer(&answer, |data| document(data, &out.screen));
-    Ok(answer.exit)
-}
-
-/// A document that is text already, kept line by line; JSON otherwise.
-fn document(data: &Value, screen: &Screen) -> String {
-    match (data["text"].as_str(), data["ok"].as_bool()) {
-        (Some(text), _) => text.lines().map(|line| clean(line) + "\n").collect(),
-        (None, Some(true)) => format!("{}\n", t!(screen.lang, "cli-config-ok", file = screen.plain(&data["file"]))),
-        (None, _) => format!("{data:#}\n"),
-    }
+    let answer = Answer {
+        exit: Exit::Done,
+        data,
+        notes: Vec::new(),
+    };
+    out.answer(&answer, |_| {
+        text.lines().map(|line| clean(line) + "\n").collect()
+    });
+    Ok(Exit::Done)
 }

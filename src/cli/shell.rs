@@ -22,12 +22,12 @@ pub struct CompletionArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  nqsync man /usr/local/share/man/man1")]
 pub struct ManArgs {
-    /// Directory to write them to; made if it is not there. Named after the verb: --dir is the node's
+    /// Directory to write them to; made if it is not there
     #[arg(value_name = "DIR")]
     to: PathBuf,
 }
 
-pub(super) fn completions(args: CompletionArgs, _lang: Lang) -> Result<Exit, Failure> {
+pub(super) fn completions(args: CompletionArgs) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "nqsync", &mut script);
     write_stdout(&script);
@@ -35,9 +35,15 @@ pub(super) fn completions(args: CompletionArgs, _lang: Lang) -> Result<Exit, Fai
 }
 
 pub(super) fn man(args: &ManArgs, lang: Lang) -> Result<Exit, Failure> {
-    let written = std::fs::create_dir_all(&args.to).and_then(|()| clap_mangen::generate_to(Cli::command(), &args.to));
+    let written = std::fs::create_dir_all(&args.to)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), &args.to));
     written.map(|()| Exit::Done).map_err(|error| {
-        let message = t!(lang, "err-cannot-write", path = args.to.display(), reason = error);
+        let message = t!(
+            lang,
+            "err-cannot-write",
+            path = args.to.display(),
+            reason = error
+        );
         failure(Exit::Failed, "cannot_write", message)
     })
 }

@@ -16,7 +16,11 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         level = screen.word("word-level-", at(data, "level")),
     );
     let healthy = at(data, "healthy") == true;
-    let health = screen.label(if healthy { "status-healthy" } else { "status-degraded" });
+    let health = screen.label(if healthy {
+        "status-healthy"
+    } else {
+        "status-degraded"
+    });
     let colour = if healthy { "\x1b[32m" } else { "\x1b[1;31m" };
     let mut text = format!("{unit}\n{colour}{health}\x1b[0m\n\n");
     text += &screen.facts(&[
@@ -30,7 +34,10 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-evidence", blobs(at(data, "blobs"), screen)),
         ("label-conflicts", screen.plain(at(data, "conflicts"))),
         ("label-quarantined", screen.plain(at(data, "quarantine"))),
-        ("label-open-proposals", screen.plain(at(data, "proposals_open"))),
+        (
+            "label-open-proposals",
+            screen.plain(at(data, "proposals_open")),
+        ),
         ("label-disk", disk(at(data, "disk"), screen)),
         ("label-backup", backup(at(data, "backup"), screen)),
     ]);
@@ -39,7 +46,11 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
 }
 
 fn running(data: &Value, screen: &Screen) -> String {
-    screen.label(if at(data, "running") == true { "status-running" } else { "status-stopped" })
+    screen.label(if at(data, "running") == true {
+        "status-running"
+    } else {
+        "status-stopped"
+    })
 }
 
 /// The link above in a few lines: state, when it last worked, what waits, and why it does not work.
@@ -47,7 +58,10 @@ fn upstream(link: &Value, screen: &Screen) -> String {
     if link.is_null() {
         return screen.label("status-no-upstream");
     }
-    let mut lines = vec![screen.plain(at(link, "url")), screen.word("word-link-", at(link, "state"))];
+    let mut lines = vec![
+        screen.plain(at(link, "url")),
+        screen.word("word-link-", at(link, "state")),
+    ];
     let mut time = |key: &str, path: &str| {
         let time = screen.time(at(link, path));
         if !time.is_empty() {
@@ -67,9 +81,18 @@ fn upstream(link: &Value, screen: &Screen) -> String {
         Value::Null => "?".to_owned(),
         known => screen.plain(known),
     };
-    lines.push(t!(screen.lang, "status-pending", up = screen.plain(at(link, "pending_up")), down = down));
+    lines.push(t!(
+        screen.lang,
+        "status-pending",
+        up = screen.plain(at(link, "pending_up")),
+        down = down
+    ));
     if number(link, "quarantined_up") > 0 {
-        lines.push(t!(screen.lang, "status-quarantined-up", n = screen.plain(at(link, "quarantined_up"))));
+        lines.push(t!(
+            screen.lang,
+            "status-quarantined-up",
+            n = screen.plain(at(link, "quarantined_up"))
+        ));
     }
     let offset = clock(at(link, "clock_offset_ms"), screen);
     if !offset.is_empty() {
@@ -121,7 +144,11 @@ fn backup(backup: &Value, screen: &Screen) -> String {
         Some(true) => screen.label("status-backup-deposited"),
         Some(false) => {
             let note = screen.plain(at(backup, "note"));
-            if note.is_empty() { screen.label("status-backup-none") } else { note }
+            if note.is_empty() {
+                screen.label("status-backup-none")
+            } else {
+                note
+            }
         }
         None => String::new(),
     }
@@ -134,14 +161,20 @@ fn downstream(nodes: &[Value], screen: &Screen) -> String {
     let columns = [
         col("label-unit", |n, s| s.plain(at(n, "unit"))),
         col("label-state", |n, s| s.word("word-node-", at(n, "state"))),
-        col("label-last-contact", |n, s| s.time(at(n, "last_contact_at"))),
+        col("label-last-contact", |n, s| {
+            s.time(at(n, "last_contact_at"))
+        }),
         num("label-pending", |n, s| s.plain(at(n, "pending"))),
         num("label-quarantined", |n, s| s.plain(at(n, "quarantined"))),
         num("label-clock", |n, s| clock(at(n, "clock_offset_ms"), s)),
         col("label-version", |n, s| s.plain(at(n, "version"))),
     ];
     let refs = short_ids(nodes, "node");
-    section(screen, "label-downstream", &tabled(nodes, screen, Some(refs), &columns))
+    section(
+        screen,
+        "label-downstream",
+        &tabled(nodes, screen, Some(refs), &columns),
+    )
 }
 
 fn problems(problems: &[Value], screen: &Screen) -> String {
@@ -153,5 +186,9 @@ fn problems(problems: &[Value], screen: &Screen) -> String {
         col("label-problem", |p, s| s.plain(at(p, "message"))),
         col("label-error", |p, s| s.plain(at(p, "code"))),
     ];
-    section(screen, "label-problems", &tabled(problems, screen, None, &columns))
+    section(
+        screen,
+        "label-problems",
+        &tabled(problems, screen, None, &columns),
+    )
 }

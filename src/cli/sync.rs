@@ -41,7 +41,7 @@ pub(super) fn sync(args: &SyncArgs, caller: &Caller, out: &Output) -> Result<Exi
     }
     let mut shown = Shown::new(out);
     let mut progress = |event: &Value| shown.progress(event, &out.screen);
-    let service = Service::connect(&seams::socket(&caller.place)?, caller.lang)?;
+    let service = Service::connect(&caller.place.socket()?, caller.lang)?;
     let outcome = match service {
         Some(service) => service.sync(args.wait, &mut progress),
         None => seams::sync_local(&caller.place, args.wait, &mut progress),
@@ -82,7 +82,14 @@ impl Shown {
             self.bar.set_message(format!("{phase} {bytes}"));
         } else if self.last.as_ref() != Some(&phase) || done == total {
             let (done, total) = (screen.count(done), screen.count(total));
-            say(&t!(screen.lang, "cli-sync-progress", phase = phase, done = done, total = total, bytes = bytes));
+            say(&t!(
+                screen.lang,
+                "cli-sync-progress",
+                phase = phase,
+                done = done,
+                total = total,
+                bytes = bytes
+            ));
             self.last = Some(phase);
         }
     }
@@ -119,5 +126,9 @@ pub(super) fn preview(data: &Value, screen: &Screen) -> String {
         let table = super::list::tabled(withheld, screen, None, &columns);
         text += &super::list::section(screen, "label-withheld", &table);
     }
-    if text.is_empty() { super::output::written(data, screen) } else { text }
+    if text.is_empty() {
+        super::output::written(data, screen)
+    } else {
+        text
+    }
 }

@@ -14,7 +14,9 @@ use crate::api::{Command, TaskFields};
 #[allow(missing_docs, reason = "the arguments' own comments are their help")]
 pub enum Verb {
     /// List tasks
-    #[command(after_help = "Examples:\n  nqsync task list --group III\n  nqsync task list --unit 26548 --period 2026-03\n  nqsync task list --unresolved        tasks whose lead no known unit carries")]
+    #[command(
+        after_help = "Examples:\n  nqsync task list --group III\n  nqsync task list --unit 26548 --period 2026-03\n  nqsync task list --unresolved        tasks whose lead no known unit carries"
+    )]
     List {
         /// Only tasks this unit leads or coordinates
         #[arg(long)]
@@ -33,19 +35,25 @@ pub enum Verb {
         period: Option<String>,
     },
     /// Show one task with reports, receipts, what is unclear, and the history of every field
-    #[command(after_help = "Examples:\n  nqsync task show III/12\n  nqsync task show 0192f3c8 --json | jq -r .token")]
+    #[command(
+        after_help = "Examples:\n  nqsync task show III/12\n  nqsync task show 0192f3c8 --json | jq -r .token"
+    )]
     Show {
         /// Its id, the beginning of it, or GROUP/NUMBER
         task: String,
     },
     /// Issue a new task
-    #[command(after_help = "Example:\n  nqsync task add --group III --number 12 --title \"Số hoá hồ sơ\" --deliverable \"Báo cáo\" \\\n    --lead PV01 --coordinating \"26548;26551\" --deadline \"Quý II/2026\"")]
+    #[command(
+        after_help = "Example:\n  nqsync task add --group III --number 12 --title \"Số hoá hồ sơ\" --deliverable \"Báo cáo\" \\\n    --lead PV01 --coordinating \"26548;26551\" --deadline \"Quý II/2026\""
+    )]
     Add {
         #[command(flatten)]
         fields: FieldArgs,
     },
     /// Change a task that was issued here; what is not named stays as it is
-    #[command(after_help = "Examples:\n  nqsync task update III/12 --deadline 30/06/2026\n  nqsync task update III/12 --lead PC06 --token TOKEN     only if nobody changed it since TOKEN was shown")]
+    #[command(
+        after_help = "Examples:\n  nqsync task update III/12 --deadline 30/06/2026\n  nqsync task update III/12 --lead PC06 --token TOKEN     only if nobody changed it since TOKEN was shown"
+    )]
     Update {
         /// Its id, the beginning of it, or GROUP/NUMBER
         task: String,
@@ -56,7 +64,9 @@ pub enum Verb {
         token: Option<String>,
     },
     /// Withdraw a task; it stays visible as withdrawn
-    #[command(after_help = "Example:\n  nqsync task withdraw III/12 --reason \"merged into III/11\"")]
+    #[command(
+        after_help = "Example:\n  nqsync task withdraw III/12 --reason \"merged into III/11\""
+    )]
     Withdraw {
         /// Its id, the beginning of it, or GROUP/NUMBER
         task: String,
@@ -120,7 +130,12 @@ pub struct FieldArgs {
 impl From<FieldArgs> for TaskFields {
     fn from(args: FieldArgs) -> TaskFields {
         let names = |list: Option<Vec<String>>| {
-            list.map(|l| l.iter().map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).collect())
+            list.map(|l| {
+                l.iter()
+                    .map(|n| n.trim().to_owned())
+                    .filter(|n| !n.is_empty())
+                    .collect()
+            })
         };
         TaskFields {
             group: args.group,
@@ -145,14 +160,41 @@ impl From<FieldArgs> for TaskFields {
 impl Verb {
     pub(super) fn job(self) -> Job {
         match self {
-            Verb::List { unit, group, issuer, unresolved, period } => {
-                job(Command::TaskList { unit, group, issuer, unresolved, period }, list)
-            }
+            Verb::List {
+                unit,
+                group,
+                issuer,
+                unresolved,
+                period,
+            } => job(
+                Command::TaskList {
+                    unit,
+                    group,
+                    issuer,
+                    unresolved,
+                    period,
+                },
+                list,
+            ),
             Verb::Show { task } => job(Command::TaskShow { task }, show),
-            Verb::Add { fields } => job(Command::TaskAdd { fields: fields.into() }, written),
-            Verb::Update { task, fields, token } => {
-                job(Command::TaskUpdate { task, fields: fields.into(), token }, written)
-            }
+            Verb::Add { fields } => job(
+                Command::TaskAdd {
+                    fields: fields.into(),
+                },
+                written,
+            ),
+            Verb::Update {
+                task,
+                fields,
+                token,
+            } => job(
+                Command::TaskUpdate {
+                    task,
+                    fields: fields.into(),
+                    token,
+                },
+                written,
+            ),
             Verb::Withdraw { task, reason } => job(Command::TaskWithdraw { task, reason }, written),
         }
     }
@@ -172,14 +214,19 @@ pub(super) fn refs(tasks: &[Value]) -> Vec<String> {
         *count.entry(name.clone()).or_insert(0) += 1;
     }
     let short = short_ids(tasks, "id");
-    let chosen = |(name, id): (Option<String>, String)| name.filter(|n| count[n] == 1).unwrap_or(id);
+    let chosen =
+        |(name, id): (Option<String>, String)| name.filter(|n| count[n] == 1).unwrap_or(id);
     names.into_iter().zip(short).map(chosen).collect()
 }
 
 /// Lead units, and after them the names that no known unit carries.
 pub(super) fn lead(task: &Value, screen: &Screen) -> String {
     let mut units = vec![screen.plain(at(task, "lead"))];
-    units.extend(items(task, "lead_unresolved").iter().map(|name| format!("? {}", screen.plain(name))));
+    units.extend(
+        items(task, "lead_unresolved")
+            .iter()
+            .map(|name| format!("? {}", screen.plain(name))),
+    );
     units.retain(|unit| !unit.is_empty());
     units.join(", ")
 }
@@ -203,8 +250,15 @@ pub(super) fn state(task: &Value, screen: &Screen) -> String {
 }
 
 fn title(task: &Value, screen: &Screen) -> String {
-    let (title, subtask) = (screen.plain(at(task, "title")), screen.plain(at(task, "subtask")));
-    if title.is_empty() || subtask.is_empty() { title + &subtask } else { format!("{title}: {subtask}") }
+    let (title, subtask) = (
+        screen.plain(at(task, "title")),
+        screen.plain(at(task, "subtask")),
+    );
+    if title.is_empty() || subtask.is_empty() {
+        title + &subtask
+    } else {
+        format!("{title}: {subtask}")
+    }
 }
 
 pub(super) fn list(data: &Value, screen: &Screen) -> String {
@@ -223,7 +277,9 @@ pub(super) fn list(data: &Value, screen: &Screen) -> String {
 
 pub(super) fn show(data: &Value, screen: &Screen) -> String {
     let group = [at(data, "group"), at(data, "group_title")].map(|v| screen.plain(v));
-    let missing = items(data, "missing").iter().map(|m| screen.word("word-clear-", m));
+    let missing = items(data, "missing")
+        .iter()
+        .map(|m| screen.word("word-clear-", m));
     let mut shown = screen.facts(&[
         ("label-id", screen.plain(at(data, "id"))),
         ("label-group", group.join(" ").trim().to_owned()),
@@ -243,20 +299,29 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-missing", missing.collect::<Vec<_>>().join(", ")),
         ("label-conflicts", screen.plain(at(data, "conflicts"))),
         ("label-proposals", count_of(data, "proposals", screen)),
-        ("label-token", screen.plain(at(data, "token"))),
     ]);
     let reports = items(data, "reports");
     if !reports.is_empty() {
-        shown += &section(screen, "label-reports", &tabled(reports, screen, None, &report::columns()));
+        shown += &section(
+            screen,
+            "label-reports",
+            &tabled(reports, screen, None, &report::columns()),
+        );
     }
     let receipts = items(data, "receipts");
     if !receipts.is_empty() {
         let columns = [
             col("label-unit", |r, s| s.plain(at(r, "unit"))),
-            col("label-receipt", |r, s| s.word("word-receipt-", at(r, "stage"))),
+            col("label-receipt", |r, s| {
+                s.word("word-receipt-", at(r, "stage"))
+            }),
             col("label-at", |r, s| s.time(at(r, "at"))),
         ];
-        shown += &section(screen, "label-receipts", &tabled(receipts, screen, None, &columns));
+        shown += &section(
+            screen,
+            "label-receipts",
+            &tabled(receipts, screen, None, &columns),
+        );
     }
     shown + &history(data, screen)
 }
@@ -275,12 +340,26 @@ pub(super) fn history(data: &Value, screen: &Screen) -> String {
         return String::new();
     }
     let columns = [
-        col("label-field", |w, s| s.word("word-register-", at(w, "register"))),
-        col("label-value", |w, s| super::proposal::shown(at(w, "value"), s)),
+        col("label-field", |w, s| {
+            s.word("word-register-", at(w, "register"))
+        }),
+        col("label-value", |w, s| {
+            super::proposal::shown(at(w, "value"), s)
+        }),
         col("label-by", |w, s| s.plain(at(w, "by"))),
         col("label-unit", |w, s| s.plain(at(w, "unit"))),
         col("label-at", |w, s| s.time(at(w, "at"))),
-        col("label-current", |w, s| if at(w, "current") == true { s.label("word-yes") } else { String::new() }),
+        col("label-current", |w, s| {
+            if at(w, "current") == true {
+                s.label("word-yes")
+            } else {
+                String::new()
+            }
+        }),
     ];
-    section(screen, "label-history", &tabled(writes, screen, None, &columns))
+    section(
+        screen,
+        "label-history",
+        &tabled(writes, screen, None, &columns),
+    )
 }

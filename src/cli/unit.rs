@@ -27,7 +27,9 @@ pub enum Verb {
         unit: String,
     },
     /// Add a unit below one that is owned here
-    #[command(after_help = "Example:\n  nqsync unit add 26548 \"Phường Trấn Biên\" --level commune --parent 75 --alias \"Trấn Biên\"")]
+    #[command(
+        after_help = "Example:\n  nqsync unit add 26548 \"Phường Trấn Biên\" --level commune --parent 75 --alias \"Trấn Biên\""
+    )]
     Add {
         /// Its code; text, so 00123 keeps its zeros
         code: String,
@@ -70,10 +72,25 @@ impl Verb {
         match self {
             Verb::List { under } => job(Command::UnitList { under }, list),
             Verb::Show { unit } => job(Command::UnitShow { unit }, show),
-            Verb::Add { code, name, level, parent, aliases } => {
-                job(Command::UnitAdd { code, name, level, parent, aliases }, written)
+            Verb::Add {
+                code,
+                name,
+                level,
+                parent,
+                aliases,
+            } => job(
+                Command::UnitAdd {
+                    code,
+                    name,
+                    level,
+                    parent,
+                    aliases,
+                },
+                written,
+            ),
+            Verb::Rename { unit, code, name } => {
+                job(Command::UnitRename { unit, code, name }, written)
             }
-            Verb::Rename { unit, code, name } => job(Command::UnitRename { unit, code, name }, written),
             Verb::Alias { unit, alias } => job(Command::UnitAlias { unit, alias }, written),
         }
     }
@@ -97,7 +114,11 @@ pub(super) fn list(data: &Value, screen: &Screen) -> String {
 
 /// The node's id as far as it tells nodes apart.
 fn served(unit: &Value, screen: &Screen) -> String {
-    screen.plain(at(unit, "served_by")).chars().take(8).collect()
+    screen
+        .plain(at(unit, "served_by"))
+        .chars()
+        .take(8)
+        .collect()
 }
 
 pub(super) fn show(data: &Value, screen: &Screen) -> String {

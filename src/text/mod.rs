@@ -66,7 +66,11 @@ fn find(lang: Lang, key: &str, args: &[(&str, &str)]) -> Option<String> {
         values.set(*name, *value);
     }
     let mut errors = Vec::new();
-    Some(bundle.format_pattern(pattern, Some(&values), &mut errors).into_owned())
+    Some(
+        bundle
+            .format_pattern(pattern, Some(&values), &mut errors)
+            .into_owned(),
+    )
 }
 
 /// `t!(lang, "key", name = value, …)`: the sentence of a key; values need `Display`.

@@ -9,7 +9,10 @@ use fluent_bundle::FluentResource;
 
 /// Key to the names of its arguments, from the text of a catalogue.
 fn keys(source: &str) -> BTreeMap<String, BTreeSet<String>> {
-    assert!(FluentResource::try_new(source.to_owned()).is_ok(), "the catalogue has a broken entry");
+    assert!(
+        FluentResource::try_new(source.to_owned()).is_ok(),
+        "the catalogue has a broken entry"
+    );
     let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut current = None;
     for line in source.lines().filter(|line| !line.starts_with('#')) {
@@ -36,11 +39,20 @@ fn literals() -> BTreeSet<String> {
             let path = entry.expect("readable").path();
             if path.is_dir() {
                 walk(&path, found);
-            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("text/tests.rs") {
+            } else if path.extension().is_some_and(|e| e == "rs")
+                && !path.ends_with("text/tests.rs")
+            {
                 let source = std::fs::read_to_string(&path).expect("readable");
-                let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+                let code = source
+                    .lines()
+                    .filter(|line| !line.trim_start().starts_with("//"));
                 for line in code {
-                    found.extend(line.split('"').skip(1).filter(|s| is_key(s)).map(Into::into));
+                    found.extend(
+                        line.split('"')
+                            .skip(1)
+                            .filter(|s| is_key(s))
+                            .map(Into::into),
+                    );
                 }
             }
         }
@@ -50,7 +62,10 @@ fn literals() -> BTreeSet<String> {
         text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(plain)
     }
     let mut found = BTreeSet::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    walk(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut found,
+    );
     found
 }
 
@@ -71,18 +86,31 @@ fn every_key_in_the_source_is_in_the_catalogue() {
             true => known.keys().any(|key| key.starts_with(&literal)),
             false => known.contains_key(&literal),
         };
-        assert!(found, "the source uses {literal:?}, the catalogue does not have it");
+        assert!(
+            found,
+            "the source uses {literal:?}, the catalogue does not have it"
+        );
     }
 }
 
 #[test]
 fn no_key_is_unused() {
     let used = literals();
-    let families: Vec<&String> = used.iter().filter(|l| l.starts_with("word-") && l.ends_with('-')).collect();
+    let families: Vec<&String> = used
+        .iter()
+        .filter(|l| l.starts_with("word-") && l.ends_with('-'))
+        .collect();
     for key in keys(VI).keys() {
-        let by_family = families.iter().any(|family| key.starts_with(family.as_str()));
-        let by_code = key.strip_prefix("err-").is_some_and(|code| used.contains(code));
-        assert!(by_family || by_code || used.contains(key), "nothing uses the key {key:?}");
+        let by_family = families
+            .iter()
+            .any(|family| key.starts_with(family.as_str()));
+        let by_code = key
+            .strip_prefix("err-")
+            .is_some_and(|code| used.contains(code));
+        assert!(
+            by_family || by_code || used.contains(key),
+            "nothing uses the key {key:?}"
+        );
     }
 }
 

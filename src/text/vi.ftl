@@ -10,7 +10,9 @@ cli-config-ok = Cấu hình { $file } hợp lệ.
 cli-written = Đã ghi vào { $path }.
 cli-dry-run = Đây là lần chạy thử: chưa có gì thay đổi.
 cli-import-summary = { $source }: { $rows } dòng; thêm mới { $created }, cập nhật { $updated }, giữ nguyên { $unchanged }, từ chối { $refused }.
-cli-how-to-resolve = Chọn một giá trị: nqsync conflict resolve MÃ --take N, hoặc ghi giá trị khác: --value "…".
+cli-how-to-resolve =
+    Chọn một giá trị: nqsync conflict resolve MÃ --take N
+    Ghi giá trị khác: nqsync conflict resolve MÃ --value "…"
 cli-rollup-title = TỔNG HỢP KẾT QUẢ THỰC HIỆN NHIỆM VỤ – KỲ { $period }
 cli-coverage = { $units }/{ $units_of } đơn vị đã báo cáo, { $reports }/{ $reports_of } báo cáo đã nhận
 cli-on-time = đúng tiến độ { $on_time }, quá hạn { $late }
@@ -39,8 +41,11 @@ status-backup-none = chưa có bản sao lưu
 err-bad-json = Giá trị không phải JSON đúng: { $reason }. Muốn ghi văn bản thì không bắt đầu bằng dấu ngoặc.
 err-cannot-read = Không đọc được { $path }: { $reason }.
 err-cannot-write = Không ghi được { $path }: { $reason }.
+err-config = Cấu hình không hợp lệ:
+    { $problems }
 err-init-dir = Chưa cho biết thư mục của nút mới; thêm --dir THƯ_MỤC.
 err-interrupted = Đã dừng theo yêu cầu; việc đã giao cho dịch vụ vẫn có thể được hoàn tất.
+err-no-config = Chưa có nút ở đây: không thấy { $file }. Tạo nút bằng nqsync init, hoặc chỉ ra tệp khác bằng --config.
 err-not-a-file = { $path } không phải là tệp.
 err-not-built = Phần này chưa được nối vào chương trình: { $part }.
 err-path = Đường dẫn không dùng được: { $path }.
@@ -152,7 +157,7 @@ label-sum = Cộng
 label-summary = Trích yếu
 label-target = Mục tiêu
 label-task = Nhiệm vụ
-label-token = Mã phiên
+label-token = Mã đăng ký một lần
 label-total = Tổng số
 label-unit = Đơn vị
 label-units = Đơn vị nhận
