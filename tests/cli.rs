@@ -1,8 +1,12 @@
 //! The command line seen from outside, without a node: help, usage, exit codes, and where output goes.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use assert_cmd::Command;
+use serde_json::{Value, json};
 
 /// The program, in a directory without a node and a locale that says English.
 fn nqsync() -> Command {
@@ -117,7 +121,7 @@ fn with_json_every_failure_is_one_json_document_on_standard_error() {
         ("status --json --dir no-such-node", 10, "not_initialised"),
     ] {
         let ran = run(&line.split(' ').collect::<Vec<_>>());
-        let error: serde_json::Value = serde_json::from_str(&ran.err).expect("JSON");
+        let error: Value = serde_json::from_str(&ran.err).expect("JSON");
         assert_eq!(error["error"]["exit"], code, "{line}: {}", ran.err);
         assert_eq!(error["error"]["code"], name, "{line}: {}", ran.err);
         assert_eq!((ran.code, ran.out.as_str()), (code, ""));
@@ -173,6 +177,127 @@ fn completions_and_man_pages_are_written() {
 fn the_schema_needs_no_node() {
     let ran = run(&["config", "schema"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let schema: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    let schema: Value = serde_json::from_str(&ran.out).expect("JSON");
     assert!(schema["properties"]["node"].is_object());
+}
+
+/// A directory with the configuration of a node.
+fn configured() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("room");
+    let config = "[node]\nunit = \"26548\"\nlevel = \"commune\"\ndata_dir = \".\"\n[upstream]\nurl = \"https://127.0.0.1:7457\"\n";
+    std::fs::write(dir.path().join("config.toml"), config).expect("room");
+    dir
+}
+
+/// A node's directory with a service that answers one verb, and what it was asked.
+fn served(answer: Value) -> (tempfile::TempDir, JoinHandle<Value>) {
+    let dir = configured();
+    let listener = UnixListener::bind(dir.path().join("control.sock")).expect("a new socket");
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+        let mut length = 0;
+        let mut line = String::new();
+        while reader.read_line(&mut line).expect("a head") > 2 {
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length");
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("a body");
+        let answer = answer.to_string();
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}",
+            answer.len()
+        )
+        .expect("room");
+        serde_json::from_slice(&body).expect("a JSON request")
+    });
+    (dir, thread)
+}
+
+fn run_in(dir: &tempfile::TempDir, line: &[&str]) -> Ran {
+    run(&[line, &["--dir", dir.path().to_str().expect("text")]].concat())
+}
+
+#[test]
+fn a_verb_carries_who_for_whom_and_its_id_to_the_service() {
+    let (dir, service) =
+        served(json!({ "ok": { "exit": "done", "data": { "id": "x" }, "notes": ["noted"] } }));
+    let line = [
+        "report",
+        "set",
+        "III/12",
+        "--percent",
+        "-1",
+        "--submit",
+        "--for",
+        "PV01",
+        "--request-id",
+        "r7",
+    ];
+    let ran = run_in(&dir, &line);
+    assert_eq!((ran.code, ran.err.as_str()), (0, "noted\n"));
+    let request = service.join().expect("served");
+    assert_eq!(request["request_id"], "r7");
+    assert_eq!(
+        (&request["person"], &request["acting_for"]),
+        (&json!("lan"), &json!("PV01"))
+    );
+    assert_eq!(request["command"]["verb"], "report_set");
+    assert_eq!(request["command"]["fields"]["percent"], "-1");
+    assert_eq!(request["command"]["submit"], true);
+}
+
+#[test]
+fn the_answers_exit_code_is_the_process_and_json_stands_alone_on_standard_output() {
+    let (dir, _service) = served(
+        json!({ "ok": { "exit": "degraded", "data": { "healthy": false }, "notes": ["why"] } }),
+    );
+    let ran = run_in(&dir, &["status", "--json"]);
+    assert_eq!((ran.code, ran.err.as_str()), (4, "why\n"));
+    assert_eq!(
+        serde_json::from_str::<Value>(&ran.out).expect("JSON"),
+        json!({ "healthy": false })
+    );
+}
+
+#[test]
+fn a_refusal_of_the_node_comes_through_with_its_code() {
+    let refusal =
+        json!({ "exit": "person_needed", "code": "open_conflict", "message": "resolve it first" });
+    let (dir, _service) = served(json!({ "failed": refusal }));
+    let ran = run_in(&dir, &["report", "submit", "III/12", "--json"]);
+    assert_eq!((ran.code, ran.out.as_str()), (7, ""));
+    let error: Value = serde_json::from_str(&ran.err).expect("JSON");
+    assert_eq!(error["error"]["code"], "open_conflict");
+}
+
+#[test]
+fn a_sync_without_a_service_says_how_to_start_one() {
+    let dir = configured();
+    let ran = run_in(&dir, &["sync"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("nqsync run"), "{}", ran.err);
+}
+
+#[test]
+fn a_rollup_goes_to_a_workbook_or_to_csv() {
+    let data = json!({ "period": "2026-03", "tasks": { "total": 2, "by_status": { "continuing": 2 } },
+        "rows": [{ "key": "I", "label": "A", "tasks": { "total": 2, "by_status": { "continuing": 2 } } }] });
+    let answer = json!({ "ok": { "exit": "done", "data": data } });
+    let (dir, _service) = served(answer.clone());
+    let ran = run_in(&dir, &["rollup", "show", "--format", "csv"]);
+    assert_eq!(ran.out.lines().count(), 3, "{}", ran.out);
+    let (dir, _service) = served(answer);
+    let file = dir.path().join("r.xlsx");
+    let path = file.to_str().expect("text");
+    let ran = run_in(
+        &dir,
+        &["rollup", "show", "--format", "xlsx", "--output", path],
+    );
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    assert!(std::fs::read(&file).expect("written").starts_with(b"PK"));
 }

@@ -24,14 +24,16 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  nqsync demo                                            three levels on this machine, in a minute
+  nqsync demo                                             three levels on this machine, in a minute
   nqsync init --unit 26548 --level commune --dir /srv/nq  a new node
-  nqsync run --dir /srv/nq                               its service
-  nqsync status --dir /srv/nq                            is all well?
+  nqsync run --dir /srv/nq                                its service
+  nqsync status --dir /srv/nq                             is all well?
   nqsync report set III/12 --status completed --percent 100 --submit
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done in part; 4 degraded; 5 unreachable, try again; 6 refused;
-7 a person must decide; 10 not initialised; 11 locked; 12 authentication; 78 configuration; 130 interrupted.";
+Exit codes:
+  0 done  1 failed  2 wrong usage  3 done in part  4 degraded  5 unreachable, try again
+  6 refused  7 a person must decide  10 not initialised  11 locked  12 authentication
+  78 configuration  130 interrupted";
 
 /// Flags that every verb takes, before or after it.
 #[derive(Args, Clone, Debug)]

@@ -67,7 +67,7 @@ fn history() -> Value {
 fn status_data() -> Value {
     json!({ "node": "0192f3c8-8a1b-7c3d-9e00-000000000001", "unit": { "code": "75", "name": "Tỉnh Đồng Nai" },
         "level": "province", "version": "0.1.0", "data_dir": "/var/lib/nqsync", "running": true, "records": 12345,
-        "upstream": { "url": "https://10.1.2.3:7443", "state": "down", "last_success_at": "2026-11-22T01:00:00Z",
+        "upstream": { "url": "https://10.1.2.3:7457", "state": "down", "last_success_at": "2026-11-22T01:00:00Z",
             "last_attempt_at": "2026-11-22T02:00:00Z", "next_attempt_at": "2026-11-22T02:00:05Z",
             "error": "cannot connect: connection refused", "pending_up": 12, "pending_down": null, "quarantined_up": 1,
             "clock_offset_ms": -1200, "protocol": 1 },

@@ -215,7 +215,7 @@ fn caller(global: Global) -> (Caller, bool) {
         acting_for: global.acting_for,
         request_id: global
             .request_id
-            .unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
+            .unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
     };
     (caller, global.json)
 }

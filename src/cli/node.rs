@@ -20,7 +20,7 @@ pub enum Verb {
     List,
     /// Make a one-time token with which a unit's server enrols here
     #[command(
-        after_help = "Examples:\n  nqsync node token 26548\n  nqsync node token 26548 --expires 2h --url https://10.1.2.3:7443"
+        after_help = "Examples:\n  nqsync node token 26548\n  nqsync node token 26548 --expires 2h --url https://10.1.2.3:7457"
     )]
     Token {
         /// The unit the new node will serve

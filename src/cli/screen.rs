@@ -117,7 +117,7 @@ impl Screen {
         let digits = number.unsigned_abs().to_string();
         let mut shown = String::from(if number < 0 { "-" } else { "" });
         for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at) % 3 == 0 {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
                 shown.push(mark);
             }
             shown.push(digit);

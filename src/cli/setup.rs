@@ -17,7 +17,7 @@ const TOKEN_BYTES: u64 = 64 * 1024;
 /// Make a new node: DIR/config.toml, store and keys
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  nqsync init --unit TW --level ministry --name \"Bộ Công an\" --dir /srv/ministry --listen 0.0.0.0:7443\n  nqsync init --unit 26548 --level commune --dir /srv/commune"
+    after_help = "Examples:\n  nqsync init --unit TW --level ministry --name \"Bộ Công an\" --dir /srv/ministry --listen 0.0.0.0:7457\n  nqsync init --unit 26548 --level commune --dir /srv/commune"
 )]
 pub struct InitArgs {
     /// Code of the unit this node serves
@@ -47,7 +47,7 @@ enum Level {
 /// Enrol this node at its parent with a token made there
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  nqsync enrol --upstream https://10.1.2.3:7443 --token TOKEN --dir /srv/commune\n  nqsync enrol --upstream https://10.1.2.3:7443 --token - < token.txt     not seen by others on this machine"
+    after_help = "Examples:\n  nqsync enrol --upstream https://10.1.2.3:7457 --token TOKEN --dir /srv/commune\n  nqsync enrol --upstream https://10.1.2.3:7457 --token - < token.txt     not seen by others on this machine"
 )]
 pub struct EnrolArgs {
     /// Address of the parent

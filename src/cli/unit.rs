@@ -106,7 +106,7 @@ pub(super) fn list(data: &Value, screen: &Screen) -> String {
             col("label-name", |u, s| s.plain(at(u, "name"))),
             col("label-level", |u, s| s.word("word-level-", at(u, "level"))),
             col("label-parent", |u, s| s.plain(at(u, "parent"))),
-            col("label-served-by", |u, s| served(u, s)),
+            col("label-served-by", served),
             col("label-aliases", |u, s| s.plain(at(u, "aliases"))),
         ],
     )
