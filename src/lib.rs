@@ -1,6 +1,7 @@
 //! nqsync: the reporting levels of a government, agreeing over bad lines.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
@@ -10,4 +11,5 @@ pub mod server;
 pub mod sheet;
 pub mod store;
 pub mod telemetry;
+pub mod text;
 pub mod trust;

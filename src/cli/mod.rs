@@ -1,0 +1,301 @@
+//! The command line: arguments become one [`Request`](api::Request), its answer becomes text or JSON and an exit code.
+//!
+//! Data goes to standard output, messages to standard error. Nothing is decided here that a node decides; nothing is
+//! asked back from the person at the keyboard, every answer has a flag.
+
+mod args;
+mod conflict;
+mod connect;
+mod demo;
+mod directive;
+mod evidence;
+mod import;
+mod indicator;
+mod list;
+mod node;
+mod output;
+pub mod place;
+mod proposal;
+mod quarantine;
+mod report;
+mod rollup;
+mod rollup_file;
+pub mod screen;
+pub mod seams;
+mod setup;
+mod shell;
+mod status;
+mod sync;
+mod task;
+mod unit;
+
+#[cfg(test)]
+mod golden;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches};
+use serde_json::Value;
+
+pub use args::Cli;
+pub use connect::Local;
+pub use sync::Progress;
+
+use crate::api::{self, Command, Exit, Failure, Lang, Outcome};
+use args::{Global, Verb};
+use output::Output;
+use place::Place;
+use screen::Screen;
+
+/// Turns the data of an answer into text for people.
+type View = fn(&Value, &Screen) -> String;
+
+/// A verb for the node, and how its answer is shown.
+struct Job {
+    command: Command,
+    view: View,
+}
+
+fn job(command: Command, view: View) -> Job {
+    Job { command, view }
+}
+
+/// What every verb needs to know about how it was called.
+struct Caller {
+    place: Place,
+    lang: Lang,
+    person: String,
+    acting_for: Option<String>,
+    request_id: String,
+}
+
+/// Runs one command line and returns the exit code of the process.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let parsed = Cli::command()
+        .try_get_matches_from(&args)
+        .and_then(|m| Cli::from_arg_matches(&m));
+    match parsed {
+        Ok(mut cli) => {
+            cli.global.set = overrides(&args);
+            run(cli).code()
+        }
+        Err(error) => refused(&error, args.iter().any(|a| a == "--json")).code(),
+    }
+}
+
+/// Every `--set` in order. clap keeps only those on one side of the verb, and an override that is dropped without a word
+/// would be worse than none; what is no pair was refused by it already.
+fn overrides(args: &[OsString]) -> Vec<(String, String)> {
+    let mut words = args
+        .iter()
+        .filter_map(|a| a.to_str())
+        .take_while(|a| *a != "--");
+    let mut found = Vec::new();
+    while let Some(word) = words.next() {
+        let pair = if word == "--set" {
+            words.next()
+        } else {
+            word.strip_prefix("--set=")
+        };
+        found.extend(pair.and_then(|pair| args::pair(pair).ok()));
+    }
+    found
+}
+
+/// Help and version are answers; anything else is wrong usage.
+fn refused(error: &clap::Error, json: bool) -> Exit {
+    if !error.use_stderr() {
+        // A closed pipe is the reader's choice.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    if json {
+        let message = error.render().to_string();
+        output::print_failure(
+            &failure(Exit::Usage, "usage", message.trim().to_owned()),
+            Lang::En,
+            true,
+        );
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+fn run(cli: Cli) -> Exit {
+    let (caller, json) = caller(cli.global);
+    let out = Output {
+        json,
+        screen: Screen::of_stdout(caller.lang),
+    };
+    match carry_out(cli.verb, &caller, &out) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            output::print_failure(&failure, caller.lang, json);
+            failure.exit
+        }
+    }
+}
+
+fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Init(args) => setup::init(args, caller, out),
+        Verb::Run => seams::run(&caller.place),
+        Verb::Sync(args) => sync::sync(&args, caller, out),
+        Verb::Status => ask(job(Command::Status, status::show), caller, out),
+        Verb::Node(verb) => ask(verb.job(), caller, out),
+        Verb::Enrol(args) => setup::enrol(args, caller, out),
+        Verb::Unit(verb) => ask(verb.job(), caller, out),
+        Verb::Task(verb) => ask(verb.job(), caller, out),
+        Verb::Report(verb) => ask(verb.job(), caller, out),
+        Verb::Evidence(verb) => ask(verb.job(caller.lang)?, caller, out),
+        Verb::Indicator(verb) => ask(verb.job(), caller, out),
+        Verb::Directive(verb) => ask(verb.job(caller.lang)?, caller, out),
+        Verb::Proposal(verb) => ask(verb.job(), caller, out),
+        Verb::Rollup(verb) => rollup::run(verb, caller, out),
+        Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
+        Verb::Quarantine(verb) => ask(verb.job(), caller, out),
+        Verb::Import(args) => import::run(args, caller, out),
+        Verb::Config(verb) => setup::config(verb, caller, out),
+        Verb::Demo(args) => demo::run(args, caller, out),
+        Verb::Completions(args) => shell::completions(args),
+        Verb::Man(args) => shell::man(&args, caller.lang),
+        Verb::ParseWorker => Ok(seams::parse_worker()),
+    }
+}
+
+/// Puts a verb to the node and shows its answer.
+fn ask(job: Job, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
+    let view = job.view;
+    let answer = put(job.command, caller)?;
+    out.answer(&answer, |data| view(data, &out.screen));
+    Ok(answer.exit)
+}
+
+/// Puts a verb to the node.
+fn put(command: Command, caller: &Caller) -> Outcome {
+    let writes = command.writes();
+    let request = api::Request {
+        request_id: caller.request_id.clone(),
+        lang: caller.lang,
+        person: caller.person.clone(),
+        acting_for: caller.acting_for.clone(),
+        command,
+    };
+    connect::Backend::connect(&caller.place, writes)?.execute(request)
+}
+
+fn caller(global: Global) -> (Caller, bool) {
+    let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+    let lang = match global.lang {
+        Some(lang) => lang.into(),
+        None => lang_of(
+            ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .into_iter()
+                .find_map(variable)
+                .as_deref(),
+        ),
+    };
+    let config = global
+        .config
+        .or_else(|| global.dir.map(|dir| dir.join("config.toml")));
+    let person = global
+        .person
+        .or_else(|| variable("USER"))
+        .or_else(|| variable("LOGNAME"));
+    let caller = Caller {
+        place: Place {
+            config,
+            set: global.set,
+            lang,
+        },
+        lang,
+        person: person.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+        acting_for: global.acting_for,
+        request_id: global
+            .request_id
+            .unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+    };
+    (caller, global.json)
+}
+
+/// Vietnamese unless the locale says English, or says nothing about language at all (`C`, `POSIX`).
+fn lang_of(locale: Option<&str>) -> Lang {
+    let name = locale
+        .unwrap_or("vi")
+        .split(['_', '.', '@', '-'])
+        .next()
+        .unwrap_or_default();
+    match name {
+        "en" | "C" | "POSIX" => Lang::En,
+        _ => Lang::Vi,
+    }
+}
+
+fn failure(exit: Exit, code: &str, message: String) -> Failure {
+    Failure {
+        exit,
+        code: code.into(),
+        message,
+        data: Value::Null,
+    }
+}
+
+/// A path that means the same to another process.
+fn absolute(path: &std::path::Path, lang: Lang) -> Result<String, Failure> {
+    let absolute = std::path::absolute(path).ok();
+    let text = absolute.and_then(|path| path.into_os_string().into_string().ok());
+    text.ok_or_else(|| {
+        failure(
+            Exit::Usage,
+            "path",
+            crate::t!(lang, "err-path", path = path.display()),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_override_counts_on_both_sides_of_the_verb() {
+        let words = [
+            "nqsync",
+            "--set",
+            "a.b=1",
+            "run",
+            "--set=c.d= x",
+            "--set",
+            "a.b=2",
+        ];
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let found = overrides(&words.map(OsString::from));
+        assert_eq!(
+            found,
+            [pair("a.b", "1"), pair("c.d", " x"), pair("a.b", "2")]
+        );
+    }
+
+    #[test]
+    fn the_language_follows_the_locale() {
+        for (locale, lang) in [
+            (None, Lang::Vi),
+            (Some("vi_VN.UTF-8"), Lang::Vi),
+            (Some("fr_FR"), Lang::Vi),
+            (Some("en_GB.UTF-8"), Lang::En),
+            (Some("en"), Lang::En),
+            (Some("C"), Lang::En),
+            (Some("C.UTF-8"), Lang::En),
+            (Some("POSIX"), Lang::En),
+        ] {
+            assert_eq!(lang_of(locale), lang, "{locale:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `node`: the nodes below this one.
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::list::{col, listed, num};
+use super::output::written;
+use super::screen::{Screen, at, short_ids};
+use super::{Job, job};
+use crate::api::Command;
+
+/// Verbs of `node`.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the arguments' own comments are their help")]
+pub enum Verb {
+    /// List enrolled nodes with their last contact
+    #[command(
+        after_help = "Example:\n  nqsync node list --json | jq '.items[] | select(.state != \"active\")'"
+    )]
+    List,
+    /// Make a one-time token with which a unit's server enrols here
+    #[command(
+        after_help = "Examples:\n  nqsync node token 26548\n  nqsync node token 26548 --expires 2h --url https://10.1.2.3:7457"
+    )]
+    Token {
+        /// The unit the new node will serve
+        unit: String,
+        /// How long the token may be used, such as 30m, 24h, 7d
+        #[arg(long, default_value = "24h", value_parser = seconds)]
+        expires: u64,
+        /// Address of this node as the new node will reach it [default: from the configuration]
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Show one node
+    #[command(after_help = "Example:\n  nqsync node show 0192f3c8")]
+    Show {
+        /// Its id, the beginning of it, or its unit
+        node: String,
+    },
+    /// Cut a node off; it can neither send nor fetch any more
+    #[command(
+        after_help = "Examples:\n  nqsync node revoke 0192f3c8 --reason \"server stolen\"\n  nqsync node revoke 0192f3c8 --undo --reason \"found again\""
+    )]
+    Revoke {
+        /// Its id, the beginning of it, or its unit
+        node: String,
+        /// Why; kept in the audit
+        #[arg(long)]
+        reason: String,
+        /// Let it in again
+        #[arg(long)]
+        undo: bool,
+    },
+}
+
+impl Verb {
+    pub(super) fn job(self) -> Job {
+        match self {
+            Verb::List => job(Command::NodeList, list),
+            Verb::Token { unit, expires, url } => job(
+                Command::NodeToken {
+                    unit,
+                    expires_s: expires,
+                    url,
+                },
+                token,
+            ),
+            Verb::Show { node } => job(Command::NodeShow { node }, show),
+            Verb::Revoke { node, reason, undo } => {
+                job(Command::NodeRevoke { node, reason, undo }, written)
+            }
+        }
+    }
+}
+
+pub(super) fn list(data: &Value, screen: &Screen) -> String {
+    let refs = short_ids(super::screen::items(data, "items"), "node");
+    listed(
+        data,
+        screen,
+        Some(refs),
+        &[
+            col("label-unit", |n, s| s.plain(at(n, "unit"))),
+            col("label-name", |n, s| s.plain(at(n, "name"))),
+            col("label-state", |n, s| s.word("word-node-", at(n, "state"))),
+            col("label-last-contact", |n, s| {
+                s.time(at(n, "last_contact_at"))
+            }),
+            num("label-pending", |n, s| s.plain(at(n, "pending"))),
+            col("label-version", |n, s| s.plain(at(n, "version"))),
+        ],
+    )
+}
+
+pub(super) fn show(data: &Value, screen: &Screen) -> String {
+    screen.facts(&[
+        ("label-node", screen.plain(at(data, "node"))),
+        ("label-unit", screen.plain(at(data, "unit"))),
+        ("label-name", screen.plain(at(data, "name"))),
+        ("label-state", screen.word("word-node-", at(data, "state"))),
+        ("label-enrolled", screen.time(at(data, "enrolled_at"))),
+        (
+            "label-last-contact",
+            screen.time(at(data, "last_contact_at")),
+        ),
+        ("label-version", screen.plain(at(data, "version"))),
+        ("label-clock", clock(at(data, "clock_offset_ms"), screen)),
+        ("label-pending", screen.plain(at(data, "pending"))),
+        ("label-pin", screen.plain(at(data, "pin"))),
+    ])
+}
+
+/// How far a clock is off, where that is known.
+pub(super) fn clock(offset_ms: &Value, screen: &Screen) -> String {
+    match offset_ms.as_i64() {
+        Some(ms) => format!("{} ms", screen.count(ms)),
+        None => String::new(),
+    }
+}
+
+fn token(data: &Value, screen: &Screen) -> String {
+    // The token stands alone in its line and is never broken, so that it can be copied.
+    let head = screen.facts(&[
+        ("label-unit", screen.plain(at(data, "unit"))),
+        ("label-address", screen.plain(at(data, "url"))),
+        ("label-expires", screen.time(at(data, "expires_at"))),
+    ]);
+    format!(
+        "{head}{}:\n{}\n",
+        screen.label("label-token"),
+        screen.plain(at(data, "token"))
+    )
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || "expected a duration such as 30m, 24h or 7d".to_owned();
+    let (number, factor) = match text.char_indices().last() {
+        Some((end, 's')) => (&text[..end], 1),
+        Some((end, 'm')) => (&text[..end], 60),
+        Some((end, 'h')) => (&text[..end], 3600),
+        Some((end, 'd')) => (&text[..end], 86400),
+        _ => return Err(wrong()),
+    };
+    let seconds = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(factor));
+    seconds.filter(|s| *s > 0).ok_or_else(wrong)
+}

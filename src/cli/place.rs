@@ -1,0 +1,61 @@
+//! Which node is meant: its configuration, and what overrides it.
+
+use std::path::PathBuf;
+
+use super::failure;
+use crate::api::{Exit, Failure, Lang};
+use crate::config::{self, ConfigErrors, Loaded};
+use crate::t;
+
+/// Which node is meant.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// `--config`, or `config.toml` in `--dir`; `None`: by `NQSYNC_CONFIG`, else the usual place.
+    pub config: Option<PathBuf>,
+    /// `--set key=value`, in order.
+    pub set: Vec<(String, String)>,
+    /// Language of messages.
+    pub lang: Lang,
+}
+
+impl Place {
+    /// The configuration file.
+    pub fn file(&self) -> PathBuf {
+        let variable = std::env::var("NQSYNC_CONFIG").ok();
+        config::path(self.config.as_deref(), variable.as_deref())
+    }
+
+    /// Reads and checks the configuration: no file is exit 10, anything wrong in it is exit 78 with every problem.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        // A variable that is no text cannot be one of ours.
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let file = self.file();
+        config::load(&file, std::env::vars_os().filter_map(text), &self.set)
+            .map_err(|e| self.refused(&e))
+    }
+
+    /// The control socket of the node.
+    pub fn socket(&self) -> Result<PathBuf, Failure> {
+        Ok(self.load()?.config.node.socket)
+    }
+
+    fn refused(&self, errors: &ConfigErrors) -> Failure {
+        let (exit, code, message) = if errors.file_missing {
+            let message = t!(self.lang, "err-no-config", file = self.file().display());
+            (Exit::NotInitialised, "not_initialised", message)
+        } else {
+            (
+                Exit::Configuration,
+                "configuration",
+                t!(self.lang, "err-config", problems = errors),
+            )
+        };
+        let data = serde_json::to_value(errors).unwrap_or_default();
+        Failure {
+            data,
+            ..failure(exit, code, message)
+        }
+    }
+}
