@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
 use super::place::Place;
-use super::{failure, seams, sync};
+use super::{failure, sync, wiring};
 use crate::api::{Answer, Exit, Failure, Lang, Outcome, Request};
 use crate::t;
 
@@ -61,7 +61,7 @@ impl Backend {
     pub fn connect(place: &Place, writes: bool) -> Result<Self, Failure> {
         match Service::connect(&place.socket()?, place.lang)? {
             Some(service) => Ok(Backend::Service(service)),
-            None => seams::open_local(place, writes).map(Backend::Local),
+            None => wiring::open_local(place, writes).map(Backend::Local),
         }
     }
 

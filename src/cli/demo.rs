@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::output::{Output, say, written};
 use super::screen::clean;
-use super::{Caller, seams};
+use super::{Caller, wiring};
 use crate::api::{Exit, Failure};
 
 /// Show three levels on this machine: one ministry, two provinces, six communes
@@ -27,11 +27,11 @@ pub struct DemoArgs {
 }
 
 pub(super) fn run(args: DemoArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
-    let demo = seams::Demo {
+    let demo = wiring::Demo {
         keep: args.keep,
         serve: args.serve,
     };
-    let answer = seams::demo(&caller.place, &demo, &mut |step| say(&clean(step)))?;
+    let answer = wiring::demo(&caller.place, &demo, &mut |step| say(&clean(step)))?;
     out.answer(&answer, |data| written(data, &out.screen));
     Ok(answer.exit)
 }

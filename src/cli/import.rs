@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::list::{col, section, tabled};
 use super::screen::{Screen, at, items};
-use super::{Caller, evidence, put, seams, task};
+use super::{Caller, evidence, put, task, wiring};
 use crate::api::{Command, Exit, Failure, ImportKind};
 use crate::t;
 
@@ -61,7 +61,7 @@ pub(super) fn run(args: ImportArgs, caller: &Caller, out: &Output) -> Result<Exi
     let kind = args.kind.into();
     let names = unit_names(caller)?;
     let known = |text: &str| names.contains(&folded(text));
-    let table = seams::read_table(caller.lang, &args.file, kind, args.sheet.as_deref(), &known)?;
+    let table = wiring::read_table(caller.lang, &args.file, kind, args.sheet.as_deref(), &known)?;
     let source = args
         .file
         .file_name()

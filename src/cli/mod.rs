@@ -21,13 +21,13 @@ mod report;
 mod rollup;
 mod rollup_file;
 pub mod screen;
-pub mod seams;
 mod setup;
 mod shell;
 mod status;
 mod sync;
 mod task;
 mod unit;
+pub mod wiring;
 
 #[cfg(test)]
 mod golden;
@@ -141,7 +141,7 @@ fn run(cli: Cli) -> Exit {
 fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
     match verb {
         Verb::Init(args) => setup::init(args, caller, out),
-        Verb::Run => seams::run(&caller.place),
+        Verb::Run => wiring::run(&caller.place),
         Verb::Sync(args) => sync::sync(&args, caller, out),
         Verb::Status => ask(job(Command::Status, status::show), caller, out),
         Verb::Node(verb) => ask(verb.job(), caller, out),
@@ -161,7 +161,15 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Demo(args) => demo::run(args, caller, out),
         Verb::Completions(args) => shell::completions(args),
         Verb::Man(args) => shell::man(&args, caller.lang),
-        Verb::ParseWorker => Ok(seams::parse_worker()),
+        Verb::ParseWorker => Ok(parse_worker()),
+    }
+}
+
+/// The child process that reads a table file for its parent.
+fn parse_worker() -> Exit {
+    match crate::sheet::worker_main() {
+        0 => Exit::Done,
+        _ => Exit::Failed,
     }
 }
 

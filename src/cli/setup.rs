@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::output::{Output, written};
 use super::screen::clean;
-use super::{Caller, failure, seams};
+use super::{Caller, failure, wiring};
 use crate::api::{Answer, Exit, Failure};
 use crate::{config, t};
 
@@ -95,7 +95,7 @@ pub(super) fn init(args: InitArgs, caller: &Caller, out: &Output) -> Result<Exit
         Level::Province => "province",
         Level::Ministry => "ministry",
     };
-    let init = seams::Init {
+    let init = wiring::Init {
         dir: dir.to_owned(),
         unit: args.unit,
         name: args.name,
@@ -103,7 +103,7 @@ pub(super) fn init(args: InitArgs, caller: &Caller, out: &Output) -> Result<Exit
         listen: args.listen,
         upstream: args.upstream,
     };
-    let answer = seams::init(&caller.place, &init)?;
+    let answer = wiring::init(&caller.place, &init)?;
     out.answer(&answer, |data| written(data, &out.screen));
     Ok(answer.exit)
 }
@@ -114,7 +114,7 @@ pub(super) fn enrol(args: EnrolArgs, caller: &Caller, out: &Output) -> Result<Ex
     } else {
         args.token
     };
-    let answer = seams::enrol(&caller.place, &args.upstream, token.trim())?;
+    let answer = wiring::enrol(&caller.place, &args.upstream, token.trim())?;
     out.answer(&answer, |data| written(data, &out.screen));
     Ok(answer.exit)
 }

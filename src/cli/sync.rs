@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::connect::Service;
 use super::output::{Output, say};
 use super::screen::{Screen, at, number};
-use super::{Caller, Job, ask, job, seams};
+use super::{Caller, Job, ask, job, failure};
 use crate::api::{Command, Exit, Failure};
 use crate::t;
 
@@ -44,7 +44,11 @@ pub(super) fn sync(args: &SyncArgs, caller: &Caller, out: &Output) -> Result<Exi
     let service = Service::connect(&caller.place.socket()?, caller.lang)?;
     let outcome = match service {
         Some(service) => service.sync(args.wait, &mut progress),
-        None => seams::sync_local(&caller.place, args.wait, &mut progress),
+        None => Err(failure(
+            Exit::Failed,
+            "service_not_running",
+            t!(caller.lang, "err-service-not-running"),
+        )),
     };
     shown.bar.finish_and_clear();
     let answer = outcome?;

@@ -88,8 +88,11 @@ async fn command(State(control): State<Control>, Json(request): Json<Request>) -
 /// Exchanges now and tells how it goes, line by line.
 async fn sync(State(control): State<Control>, Json(wish): Json<Value>) -> Response {
     let Some(uplink) = control.uplink.clone() else {
-        let done = json!({ "event": "done", "exit": Exit::Failed, "data": {}, "notes": [],
-            "error": "this node has no upstream; enrol it first" });
+        let done = failed(
+            Exit::Failed,
+            "no_upstream",
+            "this node has no upstream; enrol it first",
+        );
         return format!("{done}\n").into_response();
     };
     let (mut sender, body) = Channel::<Bytes, std::convert::Infallible>::new(32);
@@ -149,12 +152,13 @@ fn done_line(
                 "files_down": report.files_down, "agree": synced.agrees,
                 "pending": synced.agrees.is_none() } })
         }
-        Ok(Err(error)) => {
-            json!({ "event": "done", "exit": Exit::Unreachable, "data": {}, "notes": [], "error": error })
-        }
-        Err(_) => json!({ "event": "done", "exit": Exit::Failed, "data": {}, "notes": [],
-            "error": "the service is stopping" }),
+        Ok(Err(error)) => failed(Exit::Unreachable, "unreachable", &error),
+        Err(_) => failed(Exit::Failed, "stopping", "the service is stopping"),
     }
+}
+
+fn failed(exit: Exit, code: &str, message: &str) -> Value {
+    json!({ "event": "failed", "exit": exit, "code": code, "message": message, "data": {} })
 }
 
 async fn send(

@@ -47,7 +47,6 @@ err-init-dir = The new node's directory is not named; add --dir DIR.
 err-interrupted = Interrupted; what was handed to the service may still be carried out.
 err-no-config = There is no node here: { $file } does not exist. Make one with nqsync init, or name another file with --config.
 err-not-a-file = { $path } is not a file.
-err-not-built = This part is not built in yet: { $part }.
 err-path = This path cannot be used: { $path }.
 err-service-lost = The service stopped answering: { $reason }. Running it again with the same --request-id writes nothing twice.
 err-service-not-running = No service is running, so there is nothing to synchronise with; start it with nqsync run.
@@ -295,3 +294,9 @@ word-register-name = name
 word-register-code = code
 word-register-file = file
 word-register-note = note
+
+## What the wiring of the command line says.
+err-not-started = Cannot start: { $reason }.
+err-other-node = { $dir } already holds the node of unit { $unit }; choose another directory.
+err-enrol = Not enrolled: { $reason }.
+note-enrolled = Unit { $unit } is enrolled at { $url }; start it with nqsync run.

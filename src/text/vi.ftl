@@ -47,7 +47,6 @@ err-init-dir = Chưa cho biết thư mục của nút mới; thêm --dir THƯ_M�
 err-interrupted = Đã dừng theo yêu cầu; việc đã giao cho dịch vụ vẫn có thể được hoàn tất.
 err-no-config = Chưa có nút ở đây: không thấy { $file }. Tạo nút bằng nqsync init, hoặc chỉ ra tệp khác bằng --config.
 err-not-a-file = { $path } không phải là tệp.
-err-not-built = Phần này chưa được nối vào chương trình: { $part }.
 err-path = Đường dẫn không dùng được: { $path }.
 err-service-lost = Dịch vụ ngừng trả lời: { $reason }. Chạy lại với cùng --request-id thì không bị ghi hai lần.
 err-service-not-running = Dịch vụ chưa chạy nên không đồng bộ được; hãy khởi động bằng nqsync run.
@@ -295,3 +294,9 @@ word-register-name = tên
 word-register-code = mã
 word-register-file = tệp
 word-register-note = ghi chú
+
+## What the wiring of the command line says.
+err-not-started = Không khởi động được: { $reason }.
+err-other-node = { $dir } đã chứa nút của đơn vị { $unit }; hãy chọn thư mục khác.
+err-enrol = Không ghi danh được: { $reason }.
+note-enrolled = Đơn vị { $unit } đã ghi danh với { $url }; khởi động bằng nqsync run.

@@ -226,10 +226,10 @@ pub fn refuse(lang: Lang, refusal: Refusal) -> Failure {
     }
 }
 
-fn sentence(_lang: Lang, key: &str, args: &[(&'static str, String)]) -> String {
-    let args: Vec<String> = args
+fn sentence(lang: Lang, key: &str, args: &[(&'static str, String)]) -> String {
+    let args: Vec<(&str, &str)> = args
         .iter()
-        .map(|(name, value)| format!("{name}={value}"))
+        .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    format!("{key} {}", args.join(" "))
+    crate::text::text(lang, key, &args)
 }

@@ -1,0 +1,284 @@
+//! Where the command line meets the rest of the program: one function per outside need.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::connect::Local;
+use super::failure;
+use super::place::Place;
+use crate::api::{Exit, Failure, ImportKind, Lang, Outcome, Request};
+use crate::clock::Clock;
+use crate::config::{self, Config, Level};
+use crate::daemon::setup::{self, EnrolError};
+use crate::daemon::{self, DaemonError};
+use crate::node::commands::{execute, refuse};
+use crate::node::{Node, Refusal};
+use crate::sheet::{self, Limits, SheetError};
+use crate::store::{Store, StoreError};
+use crate::{demo, t, telemetry};
+
+/// What `init` is told.
+#[derive(Clone, Debug)]
+pub struct Init {
+    /// The new node's directory.
+    pub dir: PathBuf,
+    /// Code of the unit it serves.
+    pub unit: String,
+    /// Its name, where there is no parent to tell it.
+    pub name: Option<String>,
+    /// `commune`, `province` or `ministry`.
+    pub level: String,
+    /// Address for downstream nodes.
+    pub listen: Option<String>,
+    /// The node above.
+    pub upstream: Option<String>,
+}
+
+/// What `demo` is told.
+#[derive(Clone, Debug)]
+pub struct Demo {
+    /// Directory to keep afterwards.
+    pub keep: Option<PathBuf>,
+    /// Go on running when everything was shown.
+    pub serve: bool,
+}
+
+/// The node in this process, on the store itself.
+struct Here {
+    runtime: Runtime,
+    node: Node,
+}
+
+impl Local for Here {
+    fn execute(&self, request: Request) -> Outcome {
+        self.runtime.block_on(execute(&self.node, request))
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.node.store.close();
+    }
+}
+
+/// The node itself, in this process, while no service runs. Reading takes the lock too: it keeps a service from
+/// starting half-way through.
+pub fn open_local(place: &Place, _writes: bool) -> Result<Box<dyn Local>, Failure> {
+    let config = place.load()?.config;
+    let runtime = runtime(place)?;
+    let store = Store::open(&setup::store_options(&config)).map_err(|e| stored(place, e))?;
+    let node = Node {
+        store,
+        clock: Clock::system(),
+        settings: setup::settings(&config),
+    };
+    let begun = runtime.block_on(daemon::housekeeping::begin(&node));
+    begun.map_err(|e| stored(place, e))?;
+    Ok(Box::new(Here { runtime, node }))
+}
+
+fn runtime(place: &Place) -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| {
+            stored(
+                place,
+                StoreError::Io {
+                    what: "start the runtime".to_owned(),
+                    source: e,
+                },
+            )
+        })
+}
+
+fn stored(place: &Place, error: StoreError) -> Failure {
+    refuse(place.lang, Refusal::from(error))
+}
+
+fn started(place: &Place, error: DaemonError) -> Failure {
+    match error {
+        DaemonError::Store(error) => stored(place, error),
+        other => failure(
+            Exit::Failed,
+            "not_started",
+            t!(place.lang, "err-not-started", reason = other),
+        ),
+    }
+}
+
+/// Makes a new node: configuration, keys, store.
+pub fn init(place: &Place, init: &Init) -> Outcome {
+    let file = init.dir.join("config.toml");
+    let cannot_write = |e: std::io::Error| {
+        let reason = e.to_string();
+        failure(
+            Exit::Failed,
+            "cannot_write",
+            t!(
+                place.lang,
+                "err-cannot-write",
+                path = file.display(),
+                reason = reason
+            ),
+        )
+    };
+    std::fs::create_dir_all(&init.dir).map_err(cannot_write)?;
+    let existed = file.exists();
+    if !existed {
+        std::fs::write(&file, first_config(init)).map_err(cannot_write)?;
+    }
+    let place = Place {
+        config: Some(file.clone()),
+        ..place.clone()
+    };
+    let made = place.load().and_then(|loaded| {
+        same_node(&place, &loaded.config, init)?;
+        let node = setup::init(&loaded.config, &Clock::system(), init.name.as_deref());
+        node.map_err(|e| started(&place, e))
+            .map(|node| (node, loaded.config))
+    });
+    let (node, config) = made.inspect_err(|_| {
+        if !existed {
+            // A configuration that was refused must not stand in the way of the next try.
+            let _ = std::fs::remove_file(&file);
+        }
+    })?;
+    Ok(crate::api::Answer {
+        exit: Exit::Done,
+        data: json!({ "node": node, "unit": config.node.unit, "level": config.node.level.as_str(),
+            "dir": init.dir, "config": file, "created": !existed }),
+        notes: Vec::new(),
+    })
+}
+
+fn same_node(place: &Place, config: &Config, init: &Init) -> Result<(), Failure> {
+    if config.node.unit == init.unit && config.node.level.as_str() == init.level {
+        return Ok(());
+    }
+    Err(failure(
+        Exit::Usage,
+        "other_node",
+        t!(
+            place.lang,
+            "err-other-node",
+            dir = init.dir.display(),
+            unit = config.node.unit
+        ),
+    ))
+}
+
+fn first_config(init: &Init) -> String {
+    let level = match init.level.as_str() {
+        "ministry" => Level::Ministry,
+        "province" => Level::Province,
+        _ => Level::Commune,
+    };
+    let quoted = |text: &str| Value::String(text.to_owned()).to_string();
+    let mut set = vec![
+        ("node.unit", quoted(&init.unit)),
+        ("node.level", quoted(&init.level)),
+        ("node.data_dir", quoted(".")),
+    ];
+    if let Some(address) = &init.listen {
+        set.push(("listen.address", quoted(address)));
+        let host = address
+            .rsplit_once(':')
+            .map_or(address.as_str(), |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if !matches!(host, "0.0.0.0" | "::" | "") {
+            set.push(("listen.names", format!("[{}]", quoted(host))));
+        }
+    }
+    if let Some(url) = &init.upstream {
+        set.push(("upstream.url", quoted(url)));
+    }
+    let set: Vec<(&str, &str)> = set
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
+    config::sample(level, &set)
+}
+
+/// Runs the service until it is told to stop.
+pub fn run(place: &Place) -> Result<Exit, Failure> {
+    let loaded = place.load()?;
+    let filter = std::env::var("NQSYNC_LOG").ok();
+    telemetry::init(&loaded.config.log, filter.as_deref())
+        .map_err(|e| failure(Exit::Configuration, "log", e.to_string()))?;
+    let again = place.clone();
+    let reload: daemon::Reload = Box::new(move || again.load().ok());
+    runtime(place)?
+        .block_on(daemon::run(loaded, Clock::system(), reload))
+        .map(|()| Exit::Done)
+        .map_err(|e| started(place, e))
+}
+
+/// Enrols this node at its parent.
+pub fn enrol(place: &Place, upstream: &str, token: &str) -> Outcome {
+    let config = place.load()?.config;
+    let url = Some(upstream).filter(|url| !url.is_empty());
+    let enrolled = runtime(place)?.block_on(setup::enrol(&config, &Clock::system(), url, token));
+    let (parent, url) = enrolled.map_err(|error| match error {
+        EnrolError::Local(error) => started(place, error),
+        other => {
+            let (exit, code) = match &other {
+                EnrolError::Unreachable { .. } => (Exit::Unreachable, "unreachable"),
+                EnrolError::Impostor { .. } => (Exit::Authentication, "impostor"),
+                EnrolError::Refused(_) => (Exit::Authentication, "token_refused"),
+                _ => (Exit::Usage, "token"),
+            };
+            failure(exit, code, t!(place.lang, "err-enrol", reason = other))
+        }
+    })?;
+    Ok(crate::api::Answer {
+        exit: Exit::Done,
+        data: json!({ "parent": parent, "upstream": url, "unit": config.node.unit }),
+        notes: vec![t!(
+            place.lang,
+            "note-enrolled",
+            unit = config.node.unit,
+            url = url
+        )],
+    })
+}
+
+/// Shows three levels on loopback; `say` gets each step as a line for people.
+pub fn demo(place: &Place, demo: &Demo, say: &mut dyn FnMut(&str)) -> Outcome {
+    demo::run(place.lang, demo.keep.as_deref(), demo.serve, say)
+}
+
+/// A table file as rows with remarks, read by a process of its own under limits. `known` says whether a text names a unit.
+pub fn read_table(
+    lang: Lang,
+    path: &Path,
+    kind: ImportKind,
+    sheet: Option<&str>,
+    known: &dyn Fn(&str) -> bool,
+) -> Result<Value, Failure> {
+    let unreadable = |reason: String| {
+        failure(
+            Exit::Usage,
+            "cannot_read",
+            t!(
+                lang,
+                "err-cannot-read",
+                path = path.display(),
+                reason = reason
+            ),
+        )
+    };
+    let worker = std::env::current_exe().map_err(|e| unreadable(e.to_string()))?;
+    let table = sheet::parse_isolated(&worker, path, sheet, &Limits::default())
+        .map_err(|e: SheetError| unreadable(e.to_string()))?;
+    let read = match kind {
+        ImportKind::Tasks => serde_json::to_value(sheet::read_plan(&table, known)),
+        ImportKind::Reports => serde_json::to_value(sheet::records::read_reports(&table)),
+        ImportKind::Indicators => serde_json::to_value(sheet::records::read_indicators(&table)),
+        ImportKind::Units => serde_json::to_value(sheet::records::read_units(&table)),
+    };
+    read.map_err(|e| unreadable(e.to_string()))
+}
