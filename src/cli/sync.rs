@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::connect::Service;
 use super::output::{Output, say};
 use super::screen::{Screen, at, number};
-use super::{Caller, Job, ask, job, failure};
+use super::{Caller, Job, ask, failure, job};
 use crate::api::{Command, Exit, Failure};
 use crate::t;
 

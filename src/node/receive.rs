@@ -117,6 +117,10 @@ pub fn apply(
         let verdict = match incoming.line {
             Ok(Line::Record(record)) => {
                 let key = record.key();
+                if key.kind != Kind::Unit {
+                    // Units come first in a batch; what follows is judged by the tree they make.
+                    tx.settle_tree()?;
+                }
                 take(tx, link, record, now_ms, sender_ahead_ms)?
                     .map_err(|(code, reason)| BadLine {
                         kind: key.kind.to_string(),
@@ -237,7 +241,14 @@ fn take(
         Some((link, incoming_digest)),
         now_ms,
     )?;
-    quarantine::clear(tx.connection(), link, true, joined.key().id)?;
+    if tx.anything_set_aside()? {
+        quarantine::clear(tx.connection(), link, true, joined.key().id)?;
+        if joined.digest() == incoming_digest {
+            // The peer holds what we hold: whatever it refused of this record before, it has it now.
+            quarantine::clear(tx.connection(), link, false, joined.key().id)?;
+            links::accepted(tx.connection(), link, rec)?;
+        }
+    }
     if changed {
         let written = Stored {
             rec,
@@ -429,5 +440,11 @@ pub fn retry(node: &Node, tx: &mut Tx<'_>, item: &quarantine::Item) -> Result<bo
         .clock_ahead_ms
         .unwrap_or(0);
     let applied = apply(node, tx, item.link, vec![incoming], ahead)?;
-    Ok(applied.set_aside.is_empty() && applied.unreadable == 0)
+    let taken = applied.set_aside.is_empty() && applied.unreadable == 0;
+    if taken && let Some(stored) = tx.load(item.record)? {
+        // The peer still believes it refused; our state going back tells it.
+        links::offer_again(tx.connection(), item.link, stored.rec)?;
+        tx.wake(item.link);
+    }
+    Ok(taken)
 }

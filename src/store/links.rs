@@ -339,6 +339,16 @@ pub fn forget(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The peer holds the present state after all.
+pub fn accepted(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE link_record SET refused = 0 WHERE link = ?1 AND rec = ?2 AND refused = 1",
+        )?
+        .execute(params![link.0, rec.0])?;
+    Ok(())
+}
+
 /// Offers one record to the peer again, for `quarantine retry`.
 pub fn offer_again(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
     connection.execute(

@@ -30,7 +30,9 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
-    /// Units, tasks, directives, and what answers people: decisions, verdicts, proposals, period states.
+    /// Org units: everything else is judged by the tree they make.
+    Units,
+    /// Tasks, directives, and what answers people: decisions, verdicts, proposals, period states.
     Assignments,
     /// Reports, evidence metadata, indicator values, rollups.
     Reports,
@@ -100,6 +102,7 @@ impl Kind {
     /// The lane it travels in.
     pub fn lane(self) -> Lane {
         match self {
+            Kind::Unit => Lane::Units,
             Kind::Report | Kind::Evidence | Kind::Figure | Kind::Rollup | Kind::Arrival => {
                 Lane::Reports
             }
