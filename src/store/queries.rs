@@ -26,7 +26,10 @@ pub fn load_tree(connection: &Connection) -> Result<Tree, StoreError> {
 }
 
 /// The answer given to a request id before, if any.
-pub fn earlier_answer(connection: &Connection, request: &str) -> Result<Option<String>, StoreError> {
+pub fn earlier_answer(
+    connection: &Connection,
+    request: &str,
+) -> Result<Option<String>, StoreError> {
     Ok(connection
         .prepare_cached("SELECT answer FROM request WHERE id = ?1")?
         .query_row([request], |row| row.get(0))

@@ -164,7 +164,11 @@ pub fn between(
         COLUMNS,
         " FROM record WHERE id BETWEEN ?1 AND ?2 AND kind = ?3 ORDER BY id LIMIT ?4",
     ]);
-    select(connection, &sql, params![low.as_bytes(), high.as_bytes(), kind.number(), limit])
+    select(
+        connection,
+        &sql,
+        params![low.as_bytes(), high.as_bytes(), kind.number(), limit],
+    )
 }
 
 /// Records with a mark set.

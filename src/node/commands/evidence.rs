@@ -40,14 +40,20 @@ pub fn get(on: &Reading<'_>, evidence: &str, to: &str) -> Result<Said, Refusal> 
     let file: Option<FileRef> = maybe(&stored.record, "file");
     let id = file.and_then(|file| blobs::parse_hex(&file.sha256));
     let (Some(id), "present") = (id, item["state"].as_str().unwrap_or_default()) else {
-        return Err(Refusal::usage("file-not-here", [("evidence", evidence.to_owned())]));
+        return Err(Refusal::usage(
+            "file-not-here",
+            [("evidence", evidence.to_owned())],
+        ));
     };
     copy_out(&blobs::path(on.node.store.dir(), &id), Path::new(to)).map_err(|error| {
         let code = match error.kind() {
             io::ErrorKind::AlreadyExists => "file-exists",
             _ => "file-unwritable",
         };
-        Refusal::usage(code, [("path", to.to_owned()), ("detail", error.to_string())])
+        Refusal::usage(
+            code,
+            [("path", to.to_owned()), ("detail", error.to_string())],
+        )
     })?;
     let mut data = item;
     data["written_to"] = json!(to);
@@ -74,7 +80,11 @@ pub fn check_add(on: &Reading<'_>, report: &ReportRef) -> Result<(), Refusal> {
 }
 
 /// `evidence add`. The file was taken in before the transaction began.
-pub fn add(on: &mut Writing<'_, '_>, report: &ReportRef, note: Option<&str>) -> Result<Said, Refusal> {
+pub fn add(
+    on: &mut Writing<'_, '_>,
+    report: &ReportRef,
+    note: Option<&str>,
+) -> Result<Said, Refusal> {
     let Some(taken) = on.file else {
         return Err(Refusal::usage("file-refused", [("detail", String::new())]));
     };
@@ -83,13 +93,22 @@ pub fn add(on: &mut Writing<'_, '_>, report: &ReportRef, note: Option<&str>) -> 
     let named = refs::report(&view, report, on.request.acting_for.as_deref())?;
     check_open(&view, &named)?;
     let sha256 = blobs::hex(&taken.id);
-    let known = evidence_of(&view, named.task.record.key().id, named.unit, Some(&named.period.to_string()))?;
-    let twin = known.into_iter().find(|s| {
-        maybe::<FileRef>(&s.record, "file").is_some_and(|file| file.sha256 == sha256)
-    });
+    let known = evidence_of(
+        &view,
+        named.task.record.key().id,
+        named.unit,
+        Some(&named.period.to_string()),
+    )?;
+    let twin = known
+        .into_iter()
+        .find(|s| maybe::<FileRef>(&s.record, "file").is_some_and(|file| file.sha256 == sha256));
     let acting = on.acting_as(named.unit)?;
     blobs::note(on.tx.connection(), &taken.id, taken.size, true, on.now_ms)?;
-    let file = FileRef { name: taken.name.clone(), size: taken.size, sha256 };
+    let file = FileRef {
+        name: taken.name.clone(),
+        size: taken.size,
+        sha256,
+    };
     let mut values = Values::from([("file".to_owned(), json!(file))]);
     if let Some(note) = note {
         values.insert("note".to_owned(), text_value(note));
@@ -108,7 +127,10 @@ pub fn add(on: &mut Writing<'_, '_>, report: &ReportRef, note: Option<&str>) -> 
 fn reviewer(tree: &Tree, named: &Named) -> UnitId {
     let issuer = refs::issuer(&named.task.record);
     if text_of(&named.task.record, "reviewer") == "above" {
-        return tree.get(named.unit).and_then(|info| info.parent).unwrap_or(issuer);
+        return tree
+            .get(named.unit)
+            .and_then(|info| info.parent)
+            .unwrap_or(issuer);
     }
     issuer
 }
@@ -137,7 +159,10 @@ pub fn remove(on: &mut Writing<'_, '_>, evidence: &str, reason: &str) -> Result<
     let tree = on.tx.tree();
     let view = on.view(&tree)?;
     let stored = refs::evidence(&view, evidence)?;
-    let Facts::Evidence { unit, task, period, .. } = stored.record.facts().clone() else {
+    let Facts::Evidence {
+        unit, task, period, ..
+    } = stored.record.facts().clone()
+    else {
         return Err(super::unknown_verb(on.request));
     };
     if stored.record.is_deleted() {
@@ -167,7 +192,13 @@ pub fn judge(
         return Err(Refusal::usage("reason-needed", []));
     }
     let stored = judged(on, report)?;
-    let Facts::Report { unit, issuer, task, period } = stored.record.facts().clone() else {
+    let Facts::Report {
+        unit,
+        issuer,
+        task,
+        period,
+    } = stored.record.facts().clone()
+    else {
         return Err(super::unknown_verb(on.request));
     };
     let submission = version_of(&stored.record)?;
@@ -179,8 +210,15 @@ pub fn judge(
         report: stored.record.key().id,
         submission: submission.hash.clone(),
     };
-    let value = VerdictValue { accepted, reason: reason.to_owned() };
-    let saved = on.begin(&acting, facts, Values::from([("verdict".to_owned(), json!(value))]))?;
+    let value = VerdictValue {
+        accepted,
+        reason: reason.to_owned(),
+    };
+    let saved = on.begin(
+        &acting,
+        facts,
+        Values::from([("verdict".to_owned(), json!(value))]),
+    )?;
     let tree = on.tx.tree();
     let mut item = report_item(&on.view(&tree)?, &stored)?;
     merge(
@@ -214,12 +252,28 @@ fn judged(on: &Writing<'_, '_>, report: &ReportRef) -> Result<Stored, Refusal> {
 fn version_of(report: &Record) -> Result<Submission, Refusal> {
     let versions = report.register("submission");
     if report.conflicts().contains(&"submission") {
-        let args = [("registers", "submission".to_owned()), ("report", report.key().id.to_string())];
-        return Err(Refusal::with(Exit::PersonNeeded, "report-in-conflict", args));
+        let args = [
+            ("registers", "submission".to_owned()),
+            ("report", report.key().id.to_string()),
+        ];
+        return Err(Refusal::with(
+            Exit::PersonNeeded,
+            "report-in-conflict",
+            args,
+        ));
     }
-    let shown = versions.siblings.first().and_then(|write| serde_json::from_value(write.json()).ok());
+    let shown = versions
+        .siblings
+        .first()
+        .and_then(|write| serde_json::from_value(write.json()).ok());
     let args = || {
-        [("unit", String::new()), ("period", report.facts().period().unwrap_or_default().to_owned())]
+        [
+            ("unit", String::new()),
+            (
+                "period",
+                report.facts().period().unwrap_or_default().to_owned(),
+            ),
+        ]
     };
     shown.ok_or_else(|| Refusal::usage("not-submitted", args()))
 }
@@ -233,8 +287,14 @@ fn judge_for(on: &Writing<'_, '_>, unit: UnitId, issuer: UnitId) -> Result<Actin
     let acting = on.acting(served)?;
     if !judges.contains(&acting.unit) {
         let names: Vec<String> = judges.iter().map(|judge| tree.code(*judge)).collect();
-        let args = [("unit", tree.code(acting.unit)), ("reviewers", names.join(", "))];
+        let args = [
+            ("unit", tree.code(acting.unit)),
+            ("reviewers", names.join(", ")),
+        ];
         return Err(Refusal::usage("not-reviewer", args));
     }
     Ok(acting)
 }
+
+#[cfg(test)]
+mod tests;

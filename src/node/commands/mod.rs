@@ -1,6 +1,8 @@
 //! The verbs of the contract. Reading verbs run on one snapshot of the store, writing verbs in one transaction,
 //! together with their audit entry and the answer a retry would get.
 
+#[cfg(test)]
+mod desk;
 pub mod evidence;
 pub mod import;
 pub mod more;
@@ -159,13 +161,21 @@ impl Writing<'_, '_> {
     pub fn acting_as(&self, owner: UnitId) -> Result<Acting, Refusal> {
         let unsaid = self.request.acting_for.is_none() && !self.tx.serves(owner);
         if unsaid && self.tx.tree().is_within(owner, self.tx.unit()?) {
-            return Err(Refusal::usage("needs-for", [("unit", self.tx.tree().code(owner))]));
+            return Err(Refusal::usage(
+                "needs-for",
+                [("unit", self.tx.tree().code(owner))],
+            ));
         }
         self.acting(self.tx.serves(owner).then_some(owner))
     }
 
     /// Begins a record, or adds to the one its natural key names.
-    pub fn begin(&mut self, acting: &Acting, facts: Facts, values: Values) -> Result<Saved, Refusal> {
+    pub fn begin(
+        &mut self,
+        acting: &Acting,
+        facts: Facts,
+        values: Values,
+    ) -> Result<Saved, Refusal> {
         let known = facts.natural_id().map(|id| self.tx.load(id)).transpose()?;
         if let Some(stored) = known.flatten() {
             return self.change(acting, stored, values, None);
@@ -174,7 +184,11 @@ impl Writing<'_, '_> {
         values.retain(|_, value| !value.is_null());
         let written = write::create(self.tx, acting, facts, values, None)?;
         self.follow_up(&written.record, None, written.rec)?;
-        Ok(Saved { stored: self.reload(&written.record)?, created: written.created, changed: true })
+        Ok(Saved {
+            stored: self.reload(&written.record)?,
+            created: written.created,
+            changed: true,
+        })
     }
 
     /// Writes those of the values that differ from what is shown, and those that settle a conflict.
@@ -187,19 +201,33 @@ impl Writing<'_, '_> {
     ) -> Result<Saved, Refusal> {
         let conflicts = stored.record.conflicts();
         values.retain(|name, value| {
-            conflicts.contains(&name.as_str()) || stored.record.shown(name).unwrap_or_default() != *value
+            conflicts.contains(&name.as_str())
+                || stored.record.shown(name).unwrap_or_default() != *value
         });
         if values.is_empty() {
-            return Ok(Saved { stored, created: false, changed: false });
+            return Ok(Saved {
+                stored,
+                created: false,
+                changed: false,
+            });
         }
         let before = stored.record.clone();
         let written = write::update(self.tx, acting, stored, values, token)?;
         self.follow_up(&written.record, Some(&before), written.rec)?;
-        Ok(Saved { stored: self.reload(&written.record)?, created: false, changed: true })
+        Ok(Saved {
+            stored: self.reload(&written.record)?,
+            created: false,
+            changed: true,
+        })
     }
 
     /// What every write leaves behind besides the record: rollup groups to count anew, files to be sent.
-    fn follow_up(&mut self, record: &Record, before: Option<&Record>, rec: crate::store::Rec) -> Result<(), Refusal> {
+    fn follow_up(
+        &mut self,
+        record: &Record,
+        before: Option<&Record>,
+        rec: crate::store::Rec,
+    ) -> Result<(), Refusal> {
         rollups::touched(self.tx, record, before)?;
         files::follow(self.tx, None, rec, record, self.now_ms)?;
         Ok(())
@@ -257,7 +285,9 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
     } else {
         let worker = node.clone();
         node.store
-            .read(move |connection| read(&worker, connection, &request).map(|said| speak(lang, said)))
+            .read(move |connection| {
+                read(&worker, connection, &request).map(|said| speak(lang, said))
+            })
             .await
     };
     result.map_err(|refusal: Refusal| {
@@ -272,7 +302,9 @@ async fn carry_out(node: &Node, request: Request) -> Result<Answer, Refusal> {
         None => None,
     };
     let worker = node.clone();
-    node.store.write(move |tx| write(&worker, tx, &request, file.as_ref())).await
+    node.store
+        .write(move |tx| write(&worker, tx, &request, file.as_ref()))
+        .await
 }
 
 /// The file a verb asks to be taken in.
@@ -286,7 +318,11 @@ fn file_named(command: &Command) -> Option<&str> {
 
 /// Copies the file into the store, outside the writer thread: a large one must not delay anybody's commit. What would
 /// be refused anyway is refused before; a request that was carried out already needs no file.
-async fn take_in(node: &Node, request: &Request, path: String) -> Result<Option<TakenFile>, Refusal> {
+async fn take_in(
+    node: &Node,
+    request: &Request,
+    path: String,
+) -> Result<Option<TakenFile>, Refusal> {
     let (worker, asked) = (node.clone(), request.clone());
     let done: bool = node
         .store
@@ -311,14 +347,25 @@ async fn take_in(node: &Node, request: &Request, path: String) -> Result<Option<
             return Err(Refusal::usage("file-unreadable", args));
         }
         let (id, size) = blobs::take_in(&dir, source, limit)?;
-        let name = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = source
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         Ok(TakenFile { id, size, name })
     });
-    let copied = copied.await.unwrap_or_else(|error| Err(StoreError::Panicked(error.to_string()).into()));
+    let copied = copied
+        .await
+        .unwrap_or_else(|error| Err(StoreError::Panicked(error.to_string()).into()));
     copied.map(Some)
 }
 
-fn write(node: &Node, tx: &mut Tx<'_>, request: &Request, file: Option<&TakenFile>) -> Result<Answer, Refusal> {
+fn write(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    request: &Request,
+    file: Option<&TakenFile>,
+) -> Result<Answer, Refusal> {
     if let Some(earlier) = tx.earlier_answer(&request.request_id)? {
         return serde_json::from_str(&earlier)
             .map_err(|e| Refusal::with(Exit::Failed, "store", [("detail", e.to_string())]));
@@ -363,7 +410,13 @@ fn surroundings<'a>(
     connection: &'a Connection,
     request: &'a Request,
 ) -> Result<Reading<'a>, Refusal> {
-    let missing = || Refusal::with(Exit::NotInitialised, "not-initialised", [("detail", String::new())]);
+    let missing = || {
+        Refusal::with(
+            Exit::NotInitialised,
+            "not-initialised",
+            [("detail", String::new())],
+        )
+    };
     let home = queries::meta(connection, "unit")?.and_then(|text| text.parse().ok());
     let here = queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
     Ok(Reading {
@@ -391,8 +444,13 @@ fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
             evidence::list(on, task.as_deref(), unit.as_deref(), period.as_deref())
         }
         Command::EvidenceGet { evidence, to } => evidence::get(on, evidence, to),
-        Command::Import { kind, source, table, .. } => import::preview(on, *kind, source, table),
-        _ => more::read_verb_b(on),
+        Command::Import {
+            kind,
+            source,
+            table,
+            ..
+        } => import::preview(on, *kind, source, table),
+        _ => more::read_verb(on),
     }
 }
 
@@ -405,20 +463,34 @@ fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         }
         Command::UnitAlias { unit, alias } => units::alias(on, unit, alias),
         Command::TaskAdd { fields } => tasks::add(on, fields),
-        Command::TaskUpdate { task, fields, token } => tasks::update(on, task, fields, token.as_deref()),
+        Command::TaskUpdate {
+            task,
+            fields,
+            token,
+        } => tasks::update(on, task, fields, token.as_deref()),
         Command::TaskWithdraw { task, reason } => tasks::withdraw(on, task, reason),
-        Command::ReportSet { report, fields, token, submit } => {
-            reports::set(on, report, fields, token.as_deref(), *submit)
-        }
+        Command::ReportSet {
+            report,
+            fields,
+            token,
+            submit,
+        } => reports::set(on, report, fields, token.as_deref(), *submit),
         Command::ReportSubmit { report } => reports::submit(on, report),
         Command::ReportWithdraw { report, reason } => reports::withdraw(on, report, reason),
         Command::EvidenceAdd { report, note, .. } => evidence::add(on, report, note.as_deref()),
         Command::EvidenceRemove { evidence, reason } => evidence::remove(on, evidence, reason),
-        Command::EvidenceVerdict { report, accepted, reason } => {
-            evidence::judge(on, report, *accepted, reason.as_deref())
-        }
-        Command::Import { kind, source, table, .. } => import::import(on, *kind, source, table),
-        _ => more::write_verb_b(on),
+        Command::EvidenceVerdict {
+            report,
+            accepted,
+            reason,
+        } => evidence::judge(on, report, *accepted, reason.as_deref()),
+        Command::Import {
+            kind,
+            source,
+            table,
+            ..
+        } => import::import(on, *kind, source, table),
+        _ => more::write_verb(on),
     }
 }
 

@@ -4,11 +4,11 @@ use super::{Reading, Said, Writing, unknown_verb};
 use crate::node::Refusal;
 
 /// Reading verbs.
-pub fn read_verb_b(on: &Reading<'_>) -> Result<Said, Refusal> {
+pub fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
     Err(unknown_verb(on.request))
 }
 
 /// Writing verbs.
-pub fn write_verb_b(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
+pub fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
     Err(unknown_verb(on.request))
 }

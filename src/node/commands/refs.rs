@@ -28,7 +28,9 @@ pub fn task(view: &View<'_>, text: &str) -> Result<Stored, Refusal> {
 /// The evidence of which the id or its beginning was typed.
 pub fn evidence(view: &View<'_>, text: &str) -> Result<Stored, Refusal> {
     let found = by_id(view, Kind::Evidence, text)?;
-    only(found, text, "evidence", |stored| stored.record.key().id.to_string())
+    only(found, text, "evidence", |stored| {
+        stored.record.key().id.to_string()
+    })
 }
 
 fn only(
@@ -40,7 +42,11 @@ fn only(
     match (found.pop(), found.len()) {
         (Some(only), 0) => Ok(only),
         (None, _) => {
-            let code = if kind == "task" { "unknown-task" } else { "unknown-evidence" };
+            let code = if kind == "task" {
+                "unknown-task"
+            } else {
+                "unknown-evidence"
+            };
             Err(Refusal::usage(code, [(kind, text.to_owned())]))
         }
         (Some(last), _) => {
@@ -61,7 +67,10 @@ fn by_id(view: &View<'_>, kind: Kind, text: &str) -> Result<Vec<Stored>, Refusal
     let typed = text.trim().to_ascii_lowercase();
     if let Ok(id) = Uuid::parse_str(&typed) {
         let found = records::load(view.connection, id)?;
-        return Ok(found.into_iter().filter(|s| s.record.key().kind == kind).collect());
+        return Ok(found
+            .into_iter()
+            .filter(|s| s.record.key().kind == kind)
+            .collect());
     }
     let digits: String = typed.chars().filter(|c| *c != '-').collect();
     let is_prefix = digits.len() >= MIN_PREFIX && digits.len() < 32;
@@ -69,11 +78,21 @@ fn by_id(view: &View<'_>, kind: Kind, text: &str) -> Result<Vec<Stored>, Refusal
         return Ok(Vec::new());
     }
     let bound = |fill: char| {
-        let padded: String = digits.chars().chain(std::iter::repeat(fill)).take(32).collect();
+        let padded: String = digits
+            .chars()
+            .chain(std::iter::repeat(fill))
+            .take(32)
+            .collect();
         Uuid::parse_str(&padded).unwrap_or_default()
     };
     let limit = MAX_NAMED as u32 + 1;
-    Ok(records::between(view.connection, kind, bound('0'), bound('f'), limit)?)
+    Ok(records::between(
+        view.connection,
+        kind,
+        bound('0'),
+        bound('f'),
+        limit,
+    )?)
 }
 
 /// Tasks whose group and number were typed. One that was withdrawn counts only when no other is meant.
@@ -108,7 +127,12 @@ pub fn title(record: &Record) -> String {
     let (title, subtask) = (text_of(record, "title"), text_of(record, "subtask"));
     let text = if subtask.is_empty() { title } else { subtask };
     let group = group_of(record);
-    format!("{}/{} {}", group.code, text_of(record, "number"), text.chars().take(60).collect::<String>())
+    format!(
+        "{}/{} {}",
+        group.code,
+        text_of(record, "number"),
+        text.chars().take(60).collect::<String>()
+    )
 }
 
 /// The period that was typed, else the current month.
@@ -155,14 +179,23 @@ pub fn issuer(task: &Record) -> UnitId {
 }
 
 /// Finds the report. Without a unit: the one acted for if it is assigned, else the only assigned one served here.
-pub fn report(view: &View<'_>, named: &ReportRef, acting_for: Option<&str>) -> Result<Named, Refusal> {
+pub fn report(
+    view: &View<'_>,
+    named: &ReportRef,
+    acting_for: Option<&str>,
+) -> Result<Named, Refusal> {
     let task = self::task(view, &named.task)?;
     let unit = match named.unit.as_deref().or(acting_for) {
         Some(text) => resolve(view.tree, text, view.home)?,
         None => own_unit(view, &task.record),
     };
     let period = self::period(view, named.period.as_deref())?;
-    let mut found = Named { task, unit, period, report: None };
+    let mut found = Named {
+        task,
+        unit,
+        period,
+        report: None,
+    };
     if let Some(id) = found.facts().natural_id() {
         found.report = records::load(view.connection, id)?;
     }

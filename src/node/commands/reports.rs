@@ -46,17 +46,27 @@ pub fn about_tasks(
     period: Option<&str>,
 ) -> Result<Vec<Stored>, Refusal> {
     let view = on.view();
-    let unit = unit.map(|text| resolve(&on.tree, text, on.home)).transpose()?;
-    let period = period.map(|text| refs::period(&view, Some(text)).map(|p| p.to_string())).transpose()?;
+    let unit = unit
+        .map(|text| resolve(&on.tree, text, on.home))
+        .transpose()?;
+    let period = period
+        .map(|text| refs::period(&view, Some(text)).map(|p| p.to_string()))
+        .transpose()?;
     let mut found = match task {
-        Some(text) => records::about(on.connection, kind, refs::task(&view, text)?.record.key().id)?,
+        Some(text) => records::about(
+            on.connection,
+            kind,
+            refs::task(&view, text)?.record.key().id,
+        )?,
         None => records::of_kind(on.connection, kind)?,
     };
     found.retain(|stored| {
         let facts = stored.record.facts();
         !stored.record.is_deleted()
             && unit.is_none_or(|unit| facts.owner().is_some_and(|o| on.tree.is_within(o, unit)))
-            && period.as_deref().is_none_or(|period| facts.period() == Some(period))
+            && period
+                .as_deref()
+                .is_none_or(|period| facts.period() == Some(period))
     });
     found.sort_by_cached_key(|stored| {
         let facts = stored.record.facts();
@@ -128,13 +138,12 @@ pub fn check_open(view: &View<'_>, named: &Named) -> Result<(), Refusal> {
 
 /// Whether the task is, or ever was, given to the unit.
 fn was_assigned(view: &View<'_>, task: &Stored, unit: UnitId) -> Result<bool, Refusal> {
-    if scope::assigned(&task.record).contains(&unit) {
-        return Ok(true);
-    }
+    // Replaced writes are in the history, or still in an edit of which another write is present.
     let history = records::history(view.connection, task.rec)?;
-    let mut writes = history.iter().flat_map(|edit| edit.writes());
-    Ok(writes.any(|write| {
-        scope::ASSIGNED.contains(&write.register.as_ref()) && scope::units_in(&write.json()).contains(&unit)
+    let edits = task.record.edits().iter().chain(&history);
+    Ok(edits.flat_map(|edit| edit.writes()).any(|write| {
+        scope::ASSIGNED.contains(&write.register.as_ref())
+            && scope::units_in(&write.json()).contains(&unit)
     }))
 }
 
@@ -147,7 +156,9 @@ fn is_locked(view: &View<'_>, unit: UnitId, period: &str) -> Result<bool, Refusa
             period: period.to_owned(),
             stage: PeriodStage::Review,
         };
-        let Some(id) = facts.natural_id() else { continue };
+        let Some(id) = facts.natural_id() else {
+            continue;
+        };
         let state = records::load(view.connection, id)?.and_then(|s| s.record.shown("state"));
         if state.is_some_and(|state| state["state"] == "locked") {
             return Ok(true);
@@ -165,13 +176,21 @@ pub fn set(
     submit: bool,
 ) -> Result<Said, Refusal> {
     let (named, acting) = begin(on, report)?;
-    let (values, notes) = values_of(fields, named.report.as_ref().map(|s| &s.record), NumberStyle::Vietnamese)?;
+    let (values, notes) = values_of(
+        fields,
+        named.report.as_ref().map(|s| &s.record),
+        NumberStyle::Vietnamese,
+    )?;
     if values.is_empty() && !submit {
         return Err(Refusal::usage("nothing-given", []));
     }
     let token = token(typed_token)?;
     let stored = write(on, &acting, named, values, token.as_ref())?;
-    let mut said = if submit { submit_now(on, &acting, stored)? } else { answer(on, &stored)? };
+    let mut said = if submit {
+        submit_now(on, &acting, stored)?
+    } else {
+        answer(on, &stored)?
+    };
     said.notes.splice(0..0, notes);
     Ok(said)
 }
@@ -206,7 +225,11 @@ pub fn write(
         let figures: Figures = typed(&stored.record, "figures");
         match excess(&figures) {
             Some(found) => {
-                let text = sentence(on.request.lang, "remark-numerator-above-denominator", &[("found", found)]);
+                let text = sentence(
+                    on.request.lang,
+                    "remark-numerator-above-denominator",
+                    &[("found", found)],
+                );
                 records::remark(on.tx.connection(), stored.rec, NUMERATOR_ABOVE, &text)?;
             }
             None => records::clear_remark(on.tx.connection(), stored.rec, NUMERATOR_ABOVE)?,
@@ -263,13 +286,22 @@ pub fn values_of(
         values.insert("progress".to_owned(), json!(progress));
     }
     if fields.value.is_some() || fields.numerator.is_some() || fields.denominator.is_some() {
-        let shown: Figures = now.map(|record| typed(record, "figures")).unwrap_or_default();
-        values.insert("figures".to_owned(), figures_value(&figures_of(fields, shown, style)?));
+        let shown: Figures = now
+            .map(|record| typed(record, "figures"))
+            .unwrap_or_default();
+        values.insert(
+            "figures".to_owned(),
+            figures_value(&figures_of(fields, shown, style)?),
+        );
     }
     Ok((values, notes))
 }
 
-fn progress_of(fields: &ReportFields, shown: Option<Progress>, notes: &mut Notes) -> Result<Progress, Refusal> {
+fn progress_of(
+    fields: &ReportFields,
+    shown: Option<Progress>,
+    notes: &mut Notes,
+) -> Result<Progress, Refusal> {
     let percent = match fields.percent.as_deref() {
         Some(text) => percent_of(text)?,
         None => shown.as_ref().and_then(|p| p.percent.clone()),
@@ -281,7 +313,10 @@ fn progress_of(fields: &ReportFields, shown: Option<Progress>, notes: &mut Notes
     let unfinished = percent.as_deref().is_some_and(|p| p != "100");
     if status == Status::Completed && fields.percent.is_none() && unfinished {
         notes.push(("note-completed-percent", vec![]));
-        return Ok(Progress { status, percent: Some("100".to_owned()) });
+        return Ok(Progress {
+            status,
+            percent: Some("100".to_owned()),
+        });
     }
     Ok(Progress { status, percent })
 }
@@ -302,14 +337,19 @@ pub fn status_of(text: &str) -> Result<Status, Refusal> {
 }
 
 fn percent_of(text: &str) -> Result<Option<String>, Refusal> {
-    let Some(number) = number_of("percent", text, NumberStyle::Plain)? else { return Ok(None) };
+    let Some(number) = number_of("percent", text, NumberStyle::Plain)? else {
+        return Ok(None);
+    };
     let range = |number: &str| -> Option<bool> {
         let value: Decimal = number.parse().ok()?;
         let (low, high) = (Decimal::from(0), Decimal::from(100));
         Some(value.checked_cmp(low)?.is_ge() && value.checked_cmp(high)?.is_le())
     };
     if range(&number) != Some(true) {
-        return Err(Refusal::usage("percent-range", [("percent", text.to_owned())]));
+        return Err(Refusal::usage(
+            "percent-range",
+            [("percent", text.to_owned())],
+        ));
     }
     Ok(Some(number))
 }
@@ -320,12 +360,19 @@ fn number_of(field: &str, text: &str, style: NumberStyle) -> Result<Option<Strin
     }
     let number = parse_number_as(text, style);
     number.map(Some).map_err(|_| {
-        Refusal::usage("not-a-number", [("field", field.to_owned()), ("text", text.to_owned())])
+        Refusal::usage(
+            "not-a-number",
+            [("field", field.to_owned()), ("text", text.to_owned())],
+        )
     })
 }
 
 /// Figures as typed; a whole of zero is refused, a part above the whole is only remarked.
-fn figures_of(fields: &ReportFields, mut figures: Figures, style: NumberStyle) -> Result<Figures, Refusal> {
+fn figures_of(
+    fields: &ReportFields,
+    mut figures: Figures,
+    style: NumberStyle,
+) -> Result<Figures, Refusal> {
     let parts = [
         ("value", &fields.value, &mut figures.value),
         ("numerator", &fields.numerator, &mut figures.numerator),
@@ -338,9 +385,14 @@ fn figures_of(fields: &ReportFields, mut figures: Figures, style: NumberStyle) -
     }
     if let Some(text) = &figures.denominator {
         let whole: Option<Decimal> = text.parse().ok();
-        let above_zero = whole.and_then(|d| d.checked_cmp(Decimal::from(0))).is_some_and(|o| o.is_gt());
+        let above_zero = whole
+            .and_then(|d| d.checked_cmp(Decimal::from(0)))
+            .is_some_and(|o| o.is_gt());
         if !above_zero {
-            return Err(Refusal::usage("bad-denominator", [("denominator", text.clone())]));
+            return Err(Refusal::usage(
+                "bad-denominator",
+                [("denominator", text.clone())],
+            ));
         }
     }
     Ok(figures)
@@ -348,7 +400,11 @@ fn figures_of(fields: &ReportFields, mut figures: Figures, style: NumberStyle) -
 
 /// The `figures` register's value; null when there are none.
 pub fn figures_value(figures: &Figures) -> Value {
-    if *figures == Figures::default() { Value::Null } else { json!(figures) }
+    if *figures == Figures::default() {
+        Value::Null
+    } else {
+        json!(figures)
+    }
 }
 
 /// `report submit`.
@@ -362,13 +418,23 @@ pub fn submit(on: &mut Writing<'_, '_>, report: &ReportRef) -> Result<Said, Refu
 
 fn submit_now(on: &mut Writing<'_, '_>, acting: &Acting, stored: Stored) -> Result<Said, Refusal> {
     let record = &stored.record;
-    let Facts::Report { unit, task, period, .. } = record.facts() else {
+    let Facts::Report {
+        unit, task, period, ..
+    } = record.facts()
+    else {
         return Err(super::unknown_verb(on.request));
     };
     let conflicts = record.conflicts();
     if !conflicts.is_empty() {
-        let args = [("registers", conflicts.join(", ")), ("report", record.key().id.to_string())];
-        return Err(Refusal::with(Exit::PersonNeeded, "report-in-conflict", args));
+        let args = [
+            ("registers", conflicts.join(", ")),
+            ("report", record.key().id.to_string()),
+        ];
+        return Err(Refusal::with(
+            Exit::PersonNeeded,
+            "report-in-conflict",
+            args,
+        ));
     }
     let Some(progress) = maybe::<Progress>(record, "progress") else {
         return Err(Refusal::usage("report-without-status", []));
@@ -376,7 +442,10 @@ fn submit_now(on: &mut Writing<'_, '_>, acting: &Acting, stored: Stored) -> Resu
     let tree = on.tx.tree();
     let view = on.view(&tree)?;
     if progress.status == Status::Completed && evidence_of(&view, *task, *unit, None)?.is_empty() {
-        return Err(Refusal::usage("completed-without-evidence", [("unit", tree.code(*unit))]));
+        return Err(Refusal::usage(
+            "completed-without-evidence",
+            [("unit", tree.code(*unit))],
+        ));
     }
     let version = Submission {
         hash: String::new(),
@@ -389,7 +458,10 @@ fn submit_now(on: &mut Writing<'_, '_>, acting: &Acting, stored: Stored) -> Resu
     if last.is_some_and(|last| is_same(&last, &version)) {
         return Ok(answer(on, &stored)?.note("note-already-submitted", []));
     }
-    let version = Submission { hash: hash_of(record.key().id, &version), ..version };
+    let version = Submission {
+        hash: hash_of(record.key().id, &version),
+        ..version
+    };
     let values = Values::from([
         ("submission".to_owned(), json!(version)),
         ("withdrawn_reason".to_owned(), Value::Null),
@@ -412,11 +484,18 @@ fn hash_of(report: Uuid, version: &Submission) -> String {
         "evidence": version.evidence,
     });
     let full = Sha256::digest(content.to_string().as_bytes());
-    full[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    full[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// `report withdraw`.
-pub fn withdraw(on: &mut Writing<'_, '_>, report: &ReportRef, reason: &str) -> Result<Said, Refusal> {
+pub fn withdraw(
+    on: &mut Writing<'_, '_>,
+    report: &ReportRef,
+    reason: &str,
+) -> Result<Said, Refusal> {
     let reason = reason.trim();
     if reason.is_empty() {
         return Err(Refusal::usage("reason-needed", []));
@@ -426,7 +505,10 @@ pub fn withdraw(on: &mut Writing<'_, '_>, report: &ReportRef, reason: &str) -> R
         return Err(no_report(&on.tx.tree(), &named));
     };
     if stored.record.shown("submission").is_none() {
-        let args = [("unit", on.tx.tree().code(named.unit)), ("period", named.period.to_string())];
+        let args = [
+            ("unit", on.tx.tree().code(named.unit)),
+            ("period", named.period.to_string()),
+        ];
         return Err(Refusal::usage("not-submitted", args));
     }
     let values = Values::from([
@@ -436,3 +518,6 @@ pub fn withdraw(on: &mut Writing<'_, '_>, report: &ReportRef, reason: &str) -> R
     let saved = on.change(&acting, stored, values, None)?;
     answer(on, &saved.stored)
 }
+
+#[cfg(test)]
+mod tests;

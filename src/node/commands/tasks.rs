@@ -18,12 +18,21 @@ use crate::store::{Stored, records};
 
 /// `task list`.
 pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
-    let Command::TaskList { unit, group, issuer, unresolved, period } = &on.request.command else {
+    let Command::TaskList {
+        unit,
+        group,
+        issuer,
+        unresolved,
+        period,
+    } = &on.request.command
+    else {
         return Err(super::unknown_verb(on.request));
     };
     let view = on.view();
     let named = |text: &Option<String>| -> Result<Option<UnitId>, Refusal> {
-        text.as_deref().map(|text| resolve(&on.tree, text, on.home)).transpose()
+        text.as_deref()
+            .map(|text| resolve(&on.tree, text, on.home))
+            .transpose()
     };
     let (unit, issuer) = (named(unit)?, named(issuer)?);
     let span = match period {
@@ -33,11 +42,17 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
     let mut tasks = records::of_kind(on.connection, Kind::Task)?;
     tasks.retain(|stored| {
         let record = &stored.record;
-        let under = |unit| scope::assigned(record).iter().any(|u| on.tree.is_within(*u, unit));
+        let under = |unit| {
+            scope::assigned(record)
+                .iter()
+                .any(|u| on.tree.is_within(*u, unit))
+        };
         !record.is_deleted()
             && unit.is_none_or(under)
             && issuer.is_none_or(|issuer| refs::issuer(record) == issuer)
-            && group.as_deref().is_none_or(|group| is_in_group(record, group))
+            && group
+                .as_deref()
+                .is_none_or(|group| is_in_group(record, group))
             && (!*unresolved || has_unresolved(record))
     });
     tasks.sort_by_cached_key(|stored| order(&stored.record));
@@ -69,7 +84,12 @@ fn order(record: &Record) -> (UnitId, Numbered, Numbered, uuid::Uuid) {
         Some(number) => Numbered(number.to_string()),
         None => Numbered(section),
     };
-    (refs::issuer(record), section, Numbered(text_of(record, "number")), record.key().id)
+    (
+        refs::issuer(record),
+        section,
+        Numbered(text_of(record, "number")),
+        record.key().id,
+    )
 }
 
 /// A text ordered by the numbers in it.
@@ -79,13 +99,17 @@ struct Numbered(String);
 impl Numbered {
     fn key(&self) -> Vec<(u64, &str)> {
         let parts = self.0.split(['.', '-', '/', ' ']);
-        parts.map(|part| part.parse().map_or((u64::MAX, part), |number| (number, ""))).collect()
+        parts
+            .map(|part| part.parse().map_or((u64::MAX, part), |number| (number, "")))
+            .collect()
     }
 }
 
 impl Ord for Numbered {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key()).then_with(|| self.0.cmp(&other.0))
+        self.key()
+            .cmp(&other.key())
+            .then_with(|| self.0.cmp(&other.0))
     }
 }
 
@@ -109,7 +133,14 @@ pub fn add(on: &mut Writing<'_, '_>, fields: &TaskFields) -> Result<Said, Refusa
         return Err(Refusal::usage("task-needs-title", []));
     }
     let twins = twins(on, acting.unit, &values)?;
-    let saved = on.begin(&acting, Facts::Task { issuer: acting.unit, parent }, values)?;
+    let saved = on.begin(
+        &acting,
+        Facts::Task {
+            issuer: acting.unit,
+            parent,
+        },
+        values,
+    )?;
     let mut said = answer(on, &saved.stored)?;
     if twins > 0 {
         let record = &saved.stored.record;
@@ -121,11 +152,16 @@ pub fn add(on: &mut Writing<'_, '_>, fields: &TaskFields) -> Result<Said, Refusa
 
 /// How many live tasks of the issuer carry the same number in the same group. They stay separate tasks.
 fn twins(on: &Writing<'_, '_>, issuer: UnitId, values: &Values) -> Result<usize, Refusal> {
-    let number = values.get("number").and_then(Value::as_str).unwrap_or_default();
+    let number = values
+        .get("number")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if number.is_empty() {
         return Ok(0);
     }
-    let code = values.get("group").map(|group| fold(group["code"].as_str().unwrap_or_default()));
+    let code = values
+        .get("group")
+        .map(|group| fold(group["code"].as_str().unwrap_or_default()));
     let tasks = records::of_kind(on.tx.connection(), Kind::Task)?;
     let same = tasks.iter().filter(|stored| {
         let record = &stored.record;
@@ -161,7 +197,11 @@ pub fn update(
     let token = token(typed_token)?;
     let saved = on.change(&acting, stored, values, token.as_ref())?;
     let said = answer(on, &saved.stored)?;
-    Ok(if saved.changed { said } else { said.note("note-unchanged", []) })
+    Ok(if saved.changed {
+        said
+    } else {
+        said.note("note-unchanged", [])
+    })
 }
 
 fn not_issuer(tree: &Tree, issuer: UnitId, unit: UnitId) -> Refusal {
@@ -228,7 +268,12 @@ fn task_answer(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
 }
 
 /// The registers that the typed fields fill. An empty text empties its register.
-fn values_of(tree: &Tree, issuer: UnitId, fields: &TaskFields, now: Option<&Record>) -> Result<Values, Refusal> {
+fn values_of(
+    tree: &Tree,
+    issuer: UnitId,
+    fields: &TaskFields,
+    now: Option<&Record>,
+) -> Result<Values, Refusal> {
     let mut values = Values::new();
     let texts = [
         ("number", &fields.number),
@@ -247,14 +292,24 @@ fn values_of(tree: &Tree, issuer: UnitId, fields: &TaskFields, now: Option<&Reco
     }
     if fields.group.is_some() || fields.group_title.is_some() {
         let shown = now.map(group_of).unwrap_or_default();
-        let part = |typed: &Option<String>, shown: String| typed.as_deref().map_or(shown, |t| nfc(t.trim()));
-        let group =
-            Group { code: part(&fields.group, shown.code), title: part(&fields.group_title, shown.title) };
+        let part = |typed: &Option<String>, shown: String| {
+            typed.as_deref().map_or(shown, |t| nfc(t.trim()))
+        };
+        let group = Group {
+            code: part(&fields.group, shown.code),
+            title: part(&fields.group_title, shown.title),
+        };
         values.insert("group".to_owned(), group_value(&group));
     }
-    for (register, typed) in [("lead", &fields.lead), ("coordinating", &fields.coordinating)] {
+    for (register, typed) in [
+        ("lead", &fields.lead),
+        ("coordinating", &fields.coordinating),
+    ] {
         if let Some(names) = typed {
-            values.insert(register.to_owned(), assigned_value(&assign(tree, issuer, &names.join("; "), names)));
+            values.insert(
+                register.to_owned(),
+                assigned_value(&assign(tree, issuer, &names.join("; "), names)),
+            );
         }
     }
     if let Some(text) = &fields.deadline {
@@ -263,7 +318,10 @@ fn values_of(tree: &Tree, issuer: UnitId, fields: &TaskFields, now: Option<&Reco
     if let Some(reviewer) = &fields.reviewer {
         let known = ["issuer", "above"].contains(&reviewer.as_str());
         if !known {
-            return Err(Refusal::usage("bad-reviewer", [("reviewer", reviewer.clone())]));
+            return Err(Refusal::usage(
+                "bad-reviewer",
+                [("reviewer", reviewer.clone())],
+            ));
         }
         values.insert("reviewer".to_owned(), json!(reviewer));
     }
@@ -286,18 +344,33 @@ pub fn text_value(text: &str) -> Value {
 
 /// The `group` register's value; null for an empty group.
 pub fn group_value(group: &Group) -> Value {
-    if group.code.is_empty() && group.title.is_empty() { Value::Null } else { json!(group) }
+    if group.code.is_empty() && group.title.is_empty() {
+        Value::Null
+    } else {
+        json!(group)
+    }
 }
 
 /// An assigning register's value; null when nobody is named.
 pub fn assigned_value(assigned: &Assigned) -> Value {
-    if assigned.units.is_empty() && assigned.unresolved.is_empty() { Value::Null } else { json!(assigned) }
+    if assigned.units.is_empty() && assigned.unresolved.is_empty() {
+        Value::Null
+    } else {
+        json!(assigned)
+    }
 }
 
 /// The units that names mean. What no unit, or more than one, is called stays a name.
 pub fn assign(tree: &Tree, near: UnitId, text: &str, names: &[String]) -> Assigned {
-    let mut assigned = Assigned { text: nfc(text.trim()), ..Assigned::default() };
-    for name in names.iter().map(|name| nfc(name.trim())).filter(|name| !name.is_empty()) {
+    let mut assigned = Assigned {
+        text: nfc(text.trim()),
+        ..Assigned::default()
+    };
+    for name in names
+        .iter()
+        .map(|name| nfc(name.trim()))
+        .filter(|name| !name.is_empty())
+    {
         match tree.resolve(&name, Some(near)) {
             Ok(unit) if assigned.units.contains(&unit.id) => {}
             Ok(unit) => assigned.units.push(unit.id),
@@ -320,3 +393,6 @@ fn deadline_value(text: &str) -> Result<Value, Refusal> {
     }
     Ok(json!({ "text": nfc(&deadline.text), "kind": deadline.kind, "due": deadline.due }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,12 @@ pub fn list(on: &Reading<'_>, under: Option<&str>) -> Result<Said, Refusal> {
     };
     units.sort_by_cached_key(|unit| on.tree.path(*unit));
     let view = on.view();
-    Ok(Said::done(listed(units.into_iter().map(|unit| unit_item(&view, unit)).collect())))
+    Ok(Said::done(listed(
+        units
+            .into_iter()
+            .map(|unit| unit_item(&view, unit))
+            .collect(),
+    )))
 }
 
 /// `unit show`.
@@ -33,7 +38,12 @@ pub fn show(on: &Reading<'_>, unit: &str) -> Result<Said, Refusal> {
     if let Some(stored) = records::load(on.connection, unit.0)? {
         item["token"] = json!(stored.record.token().to_string());
     }
-    let children: Vec<String> = on.tree.children(unit).iter().map(|c| on.tree.code(*c)).collect();
+    let children: Vec<String> = on
+        .tree
+        .children(unit)
+        .iter()
+        .map(|c| on.tree.code(*c))
+        .collect();
     item["children"] = json!(children);
     Ok(Said::done(item))
 }
@@ -54,8 +64,15 @@ pub struct NewUnit {
 impl NewUnit {
     /// The registers of its record.
     pub fn values(&self, parent: UnitId) -> Values {
-        let since = [ParentSince { from: None, unit: Some(parent) }];
-        let aliases = if self.aliases.is_empty() { Value::Null } else { json!(self.aliases) };
+        let since = [ParentSince {
+            from: None,
+            unit: Some(parent),
+        }];
+        let aliases = if self.aliases.is_empty() {
+            Value::Null
+        } else {
+            json!(self.aliases)
+        };
         Values::from([
             ("code".to_owned(), json!(self.code)),
             ("name".to_owned(), json!(self.name)),
@@ -68,7 +85,14 @@ impl NewUnit {
 
 /// `unit add`.
 pub fn add(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
-    let Command::UnitAdd { code, name, level, parent, aliases } = &on.request.command else {
+    let Command::UnitAdd {
+        code,
+        name,
+        level,
+        parent,
+        aliases,
+    } = &on.request.command
+    else {
         return Err(super::unknown_verb(on.request));
     };
     let (tree, home) = (on.tx.tree(), on.tx.unit()?);
@@ -77,20 +101,28 @@ pub fn add(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         None => home,
     };
     if !on.tx.serves(parent) {
-        return Err(Refusal::usage("unit-elsewhere", [("unit", tree.code(parent))]));
+        return Err(Refusal::usage(
+            "unit-elsewhere",
+            [("unit", tree.code(parent))],
+        ));
     }
-    let above = tree.get(parent).map_or(OrgLevel::Ministry, |info| info.level);
+    let above = tree
+        .get(parent)
+        .map_or(OrgLevel::Ministry, |info| info.level);
     let level = match level.as_deref() {
-        Some(text) => {
-            parse_level(text).ok_or_else(|| Refusal::usage("bad-level", [("level", text.to_owned())]))?
-        }
+        Some(text) => parse_level(text)
+            .ok_or_else(|| Refusal::usage("bad-level", [("level", text.to_owned())]))?,
         None => below(above),
     };
     let unit = NewUnit {
         code: checked_code(code)?,
         name: checked_name(name)?,
         level,
-        aliases: aliases.iter().map(|a| squeeze(a)).filter(|a| !a.is_empty()).collect(),
+        aliases: aliases
+            .iter()
+            .map(|a| squeeze(a))
+            .filter(|a| !a.is_empty())
+            .collect(),
     };
     check_level(level, above)?;
     check_free(&tree, &unit.code, level, parent, None)?;
@@ -117,7 +149,13 @@ pub fn rename(
     if let Some(code) = code {
         let code = checked_code(code)?;
         if let Some(info) = tree.get(id) {
-            check_free(&tree, &code, info.level, info.parent.unwrap_or(id), Some(id))?;
+            check_free(
+                &tree,
+                &code,
+                info.level,
+                info.parent.unwrap_or(id),
+                Some(id),
+            )?;
         }
         values.insert("code".to_owned(), json!(code));
     }
@@ -145,7 +183,11 @@ pub fn alias(on: &mut Writing<'_, '_>, unit: &str, alias: &str) -> Result<Said, 
     if !aliases.iter().any(|known| folded(known) == folded(&alias)) {
         aliases.push(alias);
     }
-    let saved = save(on, stored, Values::from([("aliases".to_owned(), json!(aliases))]))?;
+    let saved = save(
+        on,
+        stored,
+        Values::from([("aliases".to_owned(), json!(aliases))]),
+    )?;
     on.tx.settle_tree()?;
     let linked = link(on)?;
     answer(on, &saved, linked)
@@ -184,7 +226,12 @@ pub fn link(on: &mut Writing<'_, '_>) -> Result<usize, Refusal> {
     let tree = on.tx.tree();
     let mut linked = 0;
     for stored in records::of_kind(on.tx.connection(), Kind::Task)? {
-        let Some(issuer) = stored.record.facts().owner().filter(|issuer| on.tx.serves(*issuer)) else {
+        let Some(issuer) = stored
+            .record
+            .facts()
+            .owner()
+            .filter(|issuer| on.tx.serves(*issuer))
+        else {
             continue;
         };
         let mut values = Values::new();
@@ -249,8 +296,14 @@ pub fn parse_level(text: &str) -> Option<OrgLevel> {
     ];
     let folded = fold(text);
     let bare = folded.strip_prefix("cap ").unwrap_or(&folded);
-    let begins = |word: &str| bare.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    WORDS.iter().find(|(word, _)| begins(word)).map(|(_, level)| *level)
+    let begins = |word: &str| {
+        bare.strip_prefix(word)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    WORDS
+        .iter()
+        .find(|(word, _)| begins(word))
+        .map(|(_, level)| *level)
 }
 
 /// The level that usually stands below another.
@@ -286,7 +339,10 @@ pub fn check_level(level: OrgLevel, above: OrgLevel) -> Result<(), Refusal> {
         return Ok(());
     }
     let word = |level: OrgLevel| json!(level).as_str().unwrap_or_default().to_owned();
-    Err(Refusal::usage("level-order", [("level", word(level)), ("parent", word(above))]))
+    Err(Refusal::usage(
+        "level-order",
+        [("level", word(level)), ("parent", word(above))],
+    ))
 }
 
 /// Codes are unique; only departments of different units may share one (every commune has its own office).
@@ -298,14 +354,21 @@ pub fn check_free(
     own: Option<UnitId>,
 ) -> Result<(), Refusal> {
     let wanted = folded(code);
-    let taken = tree.iter().filter(|info| Some(info.id) != own && folded(&info.code) == wanted).find(|info| {
-        let both = level == OrgLevel::Department && info.level == OrgLevel::Department;
-        !both || info.parent == Some(parent)
-    });
+    let taken = tree
+        .iter()
+        .filter(|info| Some(info.id) != own && folded(&info.code) == wanted)
+        .find(|info| {
+            let both = level == OrgLevel::Department && info.level == OrgLevel::Department;
+            !both || info.parent == Some(parent)
+        });
     match taken {
         None => Ok(()),
         Some(info) => {
-            let args = [("code", code.to_owned()), ("unit", info.name.clone()), ("path", tree.path(info.id))];
+            let args = [
+                ("code", code.to_owned()),
+                ("unit", info.name.clone()),
+                ("path", tree.path(info.id)),
+            ];
             Err(Refusal::usage("duplicate-code", args))
         }
     }
@@ -322,11 +385,21 @@ fn check_alias(tree: &Tree, alias: &str, own: Option<UnitId>) -> Result<(), Refu
     };
     match other {
         None => Ok(()),
-        Some(unit) => Err(Refusal::usage("alias-taken", [("alias", alias.to_owned()), ("unit", unit)])),
+        Some(unit) => Err(Refusal::usage(
+            "alias-taken",
+            [("alias", alias.to_owned()), ("unit", unit)],
+        )),
     }
 }
 
 fn squeeze(text: &str) -> String {
     use unicode_normalization::UnicodeNormalization;
-    text.nfc().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+    text.nfc()
+        .collect::<String>()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
+
+#[cfg(test)]
+mod tests;

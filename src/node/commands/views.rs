@@ -90,7 +90,9 @@ pub fn listed(items: Vec<Value>) -> Value {
 
 /// A unit.
 pub fn unit_item(view: &View<'_>, unit: UnitId) -> Value {
-    let Some(info) = view.tree.get(unit) else { return json!({ "id": unit }) };
+    let Some(info) = view.tree.get(unit) else {
+        return json!({ "id": unit });
+    };
     json!({
         "id": info.id,
         "code": info.code,
@@ -113,9 +115,11 @@ pub fn derived_status(
 ) -> Result<BTreeMap<UnitId, Standing>, Refusal> {
     let (mut reports, mut verdicts, mut arrivals) = (Vec::new(), Vec::new(), Vec::new());
     for stored in records::about(view.connection, Kind::Report, task.id)? {
-        let Some(report) = rollup::read_report(&stored.record, span_of) else { continue };
+        let Some(report) = rollup::read_report(&stored.record, span_of) else {
+            continue;
+        };
         for verdict in records::about(view.connection, Kind::Verdict, report.id)? {
-            verdicts.extend(rollup::read_verdict(&verdict.record));
+            verdicts.extend(rollup::read_verdict(&verdict.record, view.tree));
         }
         for arrival in records::about(view.connection, Kind::Arrival, report.id)? {
             arrivals.extend(rollup::read_arrival(&arrival.record));
@@ -131,7 +135,9 @@ pub fn derived_status(
         arrivals: &arrivals,
     };
     let all = rollup::derive_all(&input).into_iter();
-    Ok(all.map(|((_, unit), (standing, _))| (unit, standing)).collect())
+    Ok(all
+        .map(|((_, unit), (standing, _))| (unit, standing))
+        .collect())
 }
 
 /// A period by its canonical text.
@@ -141,12 +147,20 @@ pub fn span_of(text: &str) -> Option<PeriodSpan> {
 
 /// First and last day of a period.
 pub fn span(period: &Period) -> PeriodSpan {
-    PeriodSpan { name: period.to_string(), start: period.start(), end: period.end() }
+    PeriodSpan {
+        name: period.to_string(),
+        start: period.start(),
+        end: period.end(),
+    }
 }
 
 /// Everything submitted so far, whatever its period.
 pub fn up_to_now(view: &View<'_>) -> PeriodSpan {
-    PeriodSpan { name: String::new(), start: view.today(), end: Date::MAX }
+    PeriodSpan {
+        name: String::new(),
+        start: view.today(),
+        end: Date::MAX,
+    }
 }
 
 /// The parts of the *6 rõ* that a task leaves open: person, work, time, responsibility, product, authority.
@@ -162,12 +176,22 @@ pub fn missing(record: &Record) -> Vec<&'static str> {
         ("product", empty("deliverable")),
         ("authority", empty("authority")),
     ];
-    parts.into_iter().filter(|(_, open)| *open).map(|(part, _)| part).collect()
+    parts
+        .into_iter()
+        .filter(|(_, open)| *open)
+        .map(|(part, _)| part)
+        .collect()
 }
 
 /// A task's state: of several leads the least advanced decides.
-fn task_status(view: &View<'_>, record: &Record, period: &PeriodSpan) -> Result<&'static str, Refusal> {
-    let Some(task) = rollup::read_task(record) else { return Ok("") };
+fn task_status(
+    view: &View<'_>,
+    record: &Record,
+    period: &PeriodSpan,
+) -> Result<&'static str, Refusal> {
+    let Some(task) = rollup::read_task(record) else {
+        return Ok("");
+    };
     if !task.is_live() {
         return Ok("withdrawn");
     }
@@ -175,14 +199,24 @@ fn task_status(view: &View<'_>, record: &Record, period: &PeriodSpan) -> Result<
         return Ok(UNRESOLVED_LEAD);
     }
     let standings = derived_status(view, &task, period)?;
-    let leads = task.lead.units.iter().filter_map(|unit| standings.get(unit));
-    Ok(leads.map(|s| s.derived).min().unwrap_or(Derived::NotReported).as_str())
+    let leads = task
+        .lead
+        .units
+        .iter()
+        .filter_map(|unit| standings.get(unit));
+    Ok(leads
+        .map(|s| s.derived)
+        .min()
+        .unwrap_or(Derived::NotReported)
+        .as_str())
 }
 
 /// A task in a list.
 pub fn task_item(view: &View<'_>, stored: &Stored, period: &PeriodSpan) -> Result<Value, Refusal> {
     let record = &stored.record;
-    let Facts::Task { issuer, parent } = record.facts() else { return Ok(Value::Null) };
+    let Facts::Task { issuer, parent } = record.facts() else {
+        return Ok(Value::Null);
+    };
     let group = group_of(record);
     let lead: Assigned = typed(record, "lead");
     let coordinating: Assigned = typed(record, "coordinating");
@@ -243,7 +277,12 @@ pub fn task_shown(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
 }
 
 fn proposal_line(view: &View<'_>, stored: &Stored) -> Option<Value> {
-    let Facts::Proposal { proposer, register, .. } = stored.record.facts() else { return None };
+    let Facts::Proposal {
+        proposer, register, ..
+    } = stored.record.facts()
+    else {
+        return None;
+    };
     let wish: Wish = maybe(&stored.record, "wish")?;
     Some(json!({
         "id": stored.record.key().id,
@@ -287,7 +326,9 @@ pub fn receipt(view: &View<'_>, stored: &Stored, issuer: UnitId) -> Result<&'sta
         return Ok("reached_issuer");
     }
     for link in links::rows(view.connection)? {
-        if link.role == Role::Upstream && links::accepted_by_peer(view.connection, link.link, stored.rec)? {
+        if link.role == Role::Upstream
+            && links::accepted_by_peer(view.connection, link.link, stored.rec)?
+        {
             return Ok("accepted_upstream");
         }
     }
@@ -313,7 +354,9 @@ pub fn evidence_of(
 
 /// SHA-256 of evidence files, sorted, each once.
 pub fn hashes(evidence: &[Stored]) -> Vec<String> {
-    let files = evidence.iter().filter_map(|s| maybe::<FileRef>(&s.record, "file"));
+    let files = evidence
+        .iter()
+        .filter_map(|s| maybe::<FileRef>(&s.record, "file"));
     let mut hashes: Vec<String> = files.map(|file| file.sha256).collect();
     hashes.sort_unstable();
     hashes.dedup();
@@ -325,14 +368,24 @@ pub const SUBMITTED: [&str; 4] = ["figures", "result", "difficulties", "next_ste
 
 /// A report's live values as a submission would carry them.
 pub fn values_now(record: &Record) -> serde_json::Map<String, Value> {
-    let values = SUBMITTED.iter().filter_map(|name| Some(((*name).to_owned(), record.shown(name)?)));
+    let values = SUBMITTED
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), record.shown(name)?)));
     values.collect()
 }
 
 /// A report in a list.
 pub fn report_item(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
     let record = &stored.record;
-    let Facts::Report { unit, issuer, task, period } = record.facts() else { return Ok(Value::Null) };
+    let Facts::Report {
+        unit,
+        issuer,
+        task,
+        period,
+    } = record.facts()
+    else {
+        return Ok(Value::Null);
+    };
     let task_record = records::load(view.connection, *task)?.map(|s| s.record);
     let standing = report_standing(view, record, task_record.as_ref(), *unit)?;
     let progress: Option<Progress> = maybe(record, "progress");
@@ -344,9 +397,9 @@ pub fn report_item(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
             || version.values != values_now(record)
             || version.evidence != evidence
     });
-    let late = standing
-        .as_ref()
-        .is_some_and(|s| s.overdue || matches!(s.derived, Derived::CompletedLate | Derived::InProgressLate));
+    let late = standing.as_ref().is_some_and(|s| {
+        s.overdue || matches!(s.derived, Derived::CompletedLate | Derived::InProgressLate)
+    });
     Ok(json!({
         "id": record.key().id,
         "task": task,
@@ -377,11 +430,20 @@ fn report_standing(
     task: Option<&Record>,
     unit: UnitId,
 ) -> Result<Option<Standing>, Refusal> {
-    let Some(ReportFacts { task: id, period, submission: Some(_), .. }) = rollup::read_report(record, span_of) else {
+    let Some(ReportFacts {
+        task: id,
+        period,
+        submission: Some(_),
+        ..
+    }) = rollup::read_report(record, span_of)
+    else {
         return Ok(None);
     };
     let known = task.and_then(rollup::read_task);
-    let alone = Assigned { units: vec![unit], ..Assigned::default() };
+    let alone = Assigned {
+        units: vec![unit],
+        ..Assigned::default()
+    };
     // Also a unit that is no longer assigned, or whose task was withdrawn, sees what its own report says.
     let task = TaskFacts {
         id,
@@ -438,9 +500,20 @@ pub fn report_shown(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> 
 }
 
 fn verdict_line(view: &View<'_>, record: &Record, shown: Option<&str>) -> Option<Value> {
-    let Facts::Verdict { reviewer, submission, .. } = record.facts() else { return None };
+    let Facts::Verdict {
+        reviewer,
+        submission,
+        ..
+    } = record.facts()
+    else {
+        return None;
+    };
     let verdict: VerdictValue = maybe(record, "verdict")?;
-    let at = record.register("verdict").edits.first().map(|edit| edit.stamp.millis());
+    let at = record
+        .register("verdict")
+        .edits
+        .first()
+        .map(|edit| edit.stamp.millis());
     Some(json!({
         "id": record.key().id,
         "unit": view.tree.code(*reviewer),
@@ -455,15 +528,34 @@ fn verdict_line(view: &View<'_>, record: &Record, shown: Option<&str>) -> Option
 /// One piece of evidence.
 pub fn evidence_item(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
     let record = &stored.record;
-    let Facts::Evidence { unit, task, period, reviewer, issuer } = record.facts() else { return Ok(Value::Null) };
+    let Facts::Evidence {
+        unit,
+        task,
+        period,
+        reviewer,
+        issuer,
+    } = record.facts()
+    else {
+        return Ok(Value::Null);
+    };
     let file: Option<FileRef> = maybe(record, "file");
-    let id = file.as_ref().and_then(|file| blobs::parse_hex(&file.sha256));
-    let state = match id.map(|id| blobs::state(view.connection, &id)).transpose()?.flatten() {
+    let id = file
+        .as_ref()
+        .and_then(|file| blobs::parse_hex(&file.sha256));
+    let state = match id
+        .map(|id| blobs::state(view.connection, &id))
+        .transpose()?
+        .flatten()
+    {
         Some((_, true)) => "present",
         Some((_, false)) => "pending",
         None => "elsewhere",
     };
-    let added_at = record.register("file").edits.first().map(|edit| edit.stamp.millis());
+    let added_at = record
+        .register("file")
+        .edits
+        .first()
+        .map(|edit| edit.stamp.millis());
     Ok(json!({
         "id": record.key().id,
         "name": file.as_ref().map(|f| f.name.as_str()),
@@ -492,7 +584,11 @@ pub fn history(view: &View<'_>, stored: &Stored) -> Result<Vec<Value>, Refusal> 
     let mut lines = Vec::new();
     for edit in &edits {
         for write in edit.writes() {
-            let present = stored.record.register(&write.register).dots().contains(&write.dot);
+            let present = stored
+                .record
+                .register(&write.register)
+                .dots()
+                .contains(&write.dot);
             lines.push(json!({
                 "register": write.register,
                 "value": named_units(view, write.json()),

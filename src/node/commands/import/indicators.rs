@@ -1,8 +1,6 @@
 //! Rows of a table of indicators: definitions by the acting unit, and its own figures.
 
-use nqsync_core::model::values::{
-    Aggregation, Figures, IndicatorDefinition, OverTime, Target,
-};
+use nqsync_core::model::values::{Aggregation, Figures, IndicatorDefinition, OverTime, Target};
 use nqsync_core::model::{Facts, Kind, UnitId, folded};
 use serde_json::json;
 use uuid::Uuid;
@@ -52,7 +50,11 @@ pub(super) fn plan(
             "group": row.group,
             "action": step.action(),
         });
-        plan.rows.push(Row { item, step, memory: None });
+        plan.rows.push(Row {
+            item,
+            step,
+            memory: None,
+        });
     }
     Ok(plan)
 }
@@ -64,14 +66,22 @@ fn plan_row(
     row: &IndicatorRow,
 ) -> Result<Planned, Refusal> {
     let known = held.iter().find(|stored| is_same(stored, row)).cloned();
-    let definer = known.as_ref().and_then(|s| s.record.facts().owner()).unwrap_or(acting);
+    let definer = known
+        .as_ref()
+        .and_then(|s| s.record.facts().owner())
+        .unwrap_or(acting);
     let definition = match &known {
         // Somebody else's indicator is not redefined by whoever reports on it.
         Some(_) if definer != acting => Values::new(),
         Some(stored) => differing(stored, &Values::new(), definition(row, Some(stored))),
         None => definition(row, None),
     };
-    let mut planned = Planned { known, definer, definition, figure: None };
+    let mut planned = Planned {
+        known,
+        definer,
+        definition,
+        figure: None,
+    };
     let figures = figures_of(row);
     if figures != Figures::default() {
         let period = match row.period {
@@ -101,16 +111,28 @@ fn figure(
             values = differing(&held, &Values::new(), values);
         }
     }
-    Ok((!values.is_empty()).then_some(Figure { unit, period, known, values }))
+    Ok((!values.is_empty()).then_some(Figure {
+        unit,
+        period,
+        known,
+        values,
+    }))
 }
 
 fn facts_of(unit: UnitId, definer: UnitId, indicator: Uuid, period: &str) -> Facts {
-    Facts::Figure { unit, definer, indicator, period: period.to_owned() }
+    Facts::Figure {
+        unit,
+        definer,
+        indicator,
+        period: period.to_owned(),
+    }
 }
 
 /// By code where both have one, else by name.
 fn is_same(stored: &Stored, row: &IndicatorRow) -> bool {
-    let Some(known) = maybe::<IndicatorDefinition>(&stored.record, "definition") else { return false };
+    let Some(known) = maybe::<IndicatorDefinition>(&stored.record, "definition") else {
+        return false;
+    };
     if known.code.is_empty() || row.code.is_empty() {
         return folded(&known.name) == folded(&row.name);
     }
@@ -123,25 +145,52 @@ fn definition(row: &IndicatorRow, known: Option<&Stored>) -> Values {
         code: row.code.clone(),
         name: row.name.clone(),
         measure: row.unit.clone(),
-        over_time: if row.kind == "discrete" { OverTime::Discrete } else { OverTime::Cumulative },
-        aggregation: if is_ratio { Aggregation::RatioOfSums } else { Aggregation::Sum },
+        over_time: if row.kind == "discrete" {
+            OverTime::Discrete
+        } else {
+            OverTime::Cumulative
+        },
+        aggregation: if is_ratio {
+            Aggregation::RatioOfSums
+        } else {
+            Aggregation::Sum
+        },
     };
     let shown = known.and_then(|stored| maybe::<IndicatorDefinition>(&stored.record, "definition"));
     let definition = match shown {
         // A table of figures says nothing about how an indicator adds up.
         Some(shown) => IndicatorDefinition {
-            over_time: if row.kind.is_empty() { shown.over_time } else { drafted.over_time },
+            over_time: if row.kind.is_empty() {
+                shown.over_time
+            } else {
+                drafted.over_time
+            },
             aggregation: shown.aggregation,
-            measure: if row.unit.is_empty() { shown.measure } else { drafted.measure },
-            code: if row.code.is_empty() { shown.code } else { drafted.code },
+            measure: if row.unit.is_empty() {
+                shown.measure
+            } else {
+                drafted.measure
+            },
+            code: if row.code.is_empty() {
+                shown.code
+            } else {
+                drafted.code
+            },
             name: drafted.name,
         },
         None => drafted,
     };
     let mut values = Values::from([("definition".to_owned(), json!(definition))]);
     if let Some(value) = &row.target {
-        let comparator = if row.comparator.is_empty() { ">=" } else { &row.comparator };
-        let target = Target { comparator: comparator.to_owned(), value: value.clone() };
+        let comparator = if row.comparator.is_empty() {
+            ">="
+        } else {
+            &row.comparator
+        };
+        let target = Target {
+            comparator: comparator.to_owned(),
+            value: value.clone(),
+        };
         values.insert("target".to_owned(), json!(target));
     }
     values
@@ -150,7 +199,11 @@ fn definition(row: &IndicatorRow, known: Option<&Stored>) -> Values {
 fn figures_of(row: &IndicatorRow) -> Figures {
     let is_ratio = row.denominator.is_some();
     Figures {
-        value: if is_ratio { row.stated_percent.clone() } else { row.stated_percent.clone().or(row.numerator.clone()) },
+        value: if is_ratio {
+            row.stated_percent.clone()
+        } else {
+            row.stated_percent.clone().or(row.numerator.clone())
+        },
         numerator: row.numerator.clone().filter(|_| is_ratio),
         denominator: row.denominator.clone(),
     }
@@ -159,7 +212,11 @@ fn figures_of(row: &IndicatorRow) -> Figures {
 impl Planned {
     pub(super) fn action(&self) -> &'static str {
         let new_figure = self.figure.as_ref().is_some_and(|figure| !figure.known);
-        if self.known.is_none() || (new_figure && self.definition.is_empty()) { "created" } else { "updated" }
+        if self.known.is_none() || (new_figure && self.definition.is_empty()) {
+            "created"
+        } else {
+            "updated"
+        }
     }
 
     /// Writes definition and figure; answers the indicator's id.
@@ -167,13 +224,24 @@ impl Planned {
         let id = match &self.known {
             Some(stored) => {
                 if !self.definition.is_empty() {
-                    on.change(&as_owner(acting, self.definer), stored.clone(), self.definition.clone(), None)?;
+                    on.change(
+                        &as_owner(acting, self.definer),
+                        stored.clone(),
+                        self.definition.clone(),
+                        None,
+                    )?;
                 }
                 stored.record.key().id
             }
             None => {
-                let facts = Facts::Indicator { definer: acting.unit };
-                on.begin(acting, facts, self.definition.clone())?.stored.record.key().id
+                let facts = Facts::Indicator {
+                    definer: acting.unit,
+                };
+                on.begin(acting, facts, self.definition.clone())?
+                    .stored
+                    .record
+                    .key()
+                    .id
             }
         };
         if let Some(figure) = &self.figure {

@@ -88,9 +88,13 @@ impl Plan {
         let mut plan = Plan::default();
         for remark in remarks {
             let code = json!(remark.code);
-            let key = format!("remark-{}", code.as_str().unwrap_or_default().replace('_', "-"));
+            let key = format!(
+                "remark-{}",
+                code.as_str().unwrap_or_default().replace('_', "-")
+            );
             let message = sentence(view.lang, &key, &[("found", remark.found.clone())]);
-            plan.refused += usize::from(remark.severity == Severity::Refused && remark.row.is_some());
+            plan.refused +=
+                usize::from(remark.severity == Severity::Refused && remark.row.is_some());
             plan.remarks.push(json!({
                 "row": remark.row,
                 "column": remark.column,
@@ -118,7 +122,9 @@ impl Plan {
 
     /// Remarks something about a row that is taken.
     fn note(&mut self, view: &View<'_>, row: u32, column: &str, code: &str, found: &str) {
-        let known = |r: &Value| r["row"] == json!(row) && r["code"] == json!(code) && r["found"] == json!(found);
+        let known = |r: &Value| {
+            r["row"] == json!(row) && r["code"] == json!(code) && r["found"] == json!(found)
+        };
         if self.remarks.iter().any(known) {
             return;
         }
@@ -134,7 +140,8 @@ impl Plan {
     }
 
     fn answer(mut self, kind: ImportKind, source: &str, dry_run: bool) -> Said {
-        self.remarks.sort_by_key(|remark| remark["row"].as_u64().unwrap_or_default());
+        self.remarks
+            .sort_by_key(|remark| remark["row"].as_u64().unwrap_or_default());
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for row in &self.rows {
             *counts.entry(row.step.action()).or_default() += 1;
@@ -232,7 +239,12 @@ fn apply(
             }
             Step::Update(stored, values) => {
                 let owner = stored.record.facts().owner().unwrap_or(acting.unit);
-                let saved = on.change(&as_owner(acting, owner), (**stored).clone(), values.clone(), None)?;
+                let saved = on.change(
+                    &as_owner(acting, owner),
+                    (**stored).clone(),
+                    values.clone(),
+                    None,
+                )?;
                 Some(saved.stored.record.key().id)
             }
             Step::Report(named, values) => {
@@ -243,7 +255,12 @@ fn apply(
                     period: named.period,
                     report: named.report.clone(),
                 };
-                Some(super::reports::write(on, &acting, named, values.clone(), None)?.record.key().id)
+                Some(
+                    super::reports::write(on, &acting, named, values.clone(), None)?
+                        .record
+                        .key()
+                        .id,
+                )
             }
             Step::Unit(above, values) => {
                 let parent = match above {
@@ -258,7 +275,11 @@ fn apply(
                 }
                 let mut values = values.clone();
                 values.insert("parent".to_owned(), json!([{ "unit": parent }]));
-                let saved = on.begin(&as_owner(acting, parent), Facts::Unit { owner: parent }, values)?;
+                let saved = on.begin(
+                    &as_owner(acting, parent),
+                    Facts::Unit { owner: parent },
+                    values,
+                )?;
                 let id = saved.stored.record.key().id;
                 unsettled.push(UnitId(id));
                 units[at] = Some(UnitId(id));
@@ -277,7 +298,10 @@ fn apply(
 
 /// The same person, for the owner of a record whose planning made sure that it is served here or was asked for.
 fn as_owner(acting: &Acting, owner: UnitId) -> Acting {
-    Acting { unit: owner, ..acting.clone() }
+    Acting {
+        unit: owner,
+        ..acting.clone()
+    }
 }
 
 /// Those of the new values that the file changed and that are not shown already.
@@ -291,3 +315,6 @@ fn differing(stored: &Stored, before: &Values, after: Values) -> Values {
     });
     values
 }
+
+#[cfg(test)]
+mod tests;

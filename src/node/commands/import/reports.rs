@@ -44,7 +44,10 @@ fn plan_row(view: &View<'_>, acting: UnitId, asked: bool, row: &ReportRow) -> Re
         return Err(Refusal::usage("not-owner", args));
     }
     if !asked && !view.serves(unit) {
-        return Err(Refusal::usage("needs-for", [("unit", view.tree.code(unit))]));
+        return Err(Refusal::usage(
+            "needs-for",
+            [("unit", view.tree.code(unit))],
+        ));
     }
     let named = named(view, row, unit)?;
     check_open(view, &named)?;
@@ -62,7 +65,11 @@ fn plan_row(view: &View<'_>, acting: UnitId, asked: bool, row: &ReportRow) -> Re
         "period": period,
         "action": step.action(),
     });
-    Ok(Row { item, step, memory: None })
+    Ok(Row {
+        item,
+        step,
+        memory: None,
+    })
 }
 
 fn named(view: &View<'_>, row: &ReportRow, unit: UnitId) -> Result<Named, Refusal> {
@@ -70,7 +77,12 @@ fn named(view: &View<'_>, row: &ReportRow, unit: UnitId) -> Result<Named, Refusa
         Some(period) => period,
         None => refs::period(view, None)?,
     };
-    let mut named = Named { task: task_of(view, row, unit)?, unit, period, report: None };
+    let mut named = Named {
+        task: task_of(view, row, unit)?,
+        unit,
+        period,
+        report: None,
+    };
     if let Some(id) = named.facts().natural_id() {
         named.report = records::load(view.connection, id)?;
     }

@@ -28,7 +28,10 @@ pub(super) fn plan(
             plan.refuse(view, row.row, &row.title, &refusal);
             continue;
         }
-        let content = PlanRow { row: 0, ..row.clone() };
+        let content = PlanRow {
+            row: 0,
+            ..row.clone()
+        };
         let content = serde_json::to_vec(&content).unwrap_or_default();
         let after = values_of(view, issuer, row);
         remark_names(view, &mut plan, row, &after);
@@ -36,20 +39,37 @@ pub(super) fn plan(
             None => {
                 let mut values = after;
                 values.retain(|_, value| !value.is_null());
-                Step::Create(Box::new(Facts::Task { issuer, parent: None }), values)
+                Step::Create(
+                    Box::new(Facts::Task {
+                        issuer,
+                        parent: None,
+                    }),
+                    values,
+                )
             }
             Some((stored, _)) if stored.record.facts().owner() != Some(issuer) => {
-                let owner = stored.record.facts().owner().map(|unit| view.tree.code(unit));
+                let owner = stored
+                    .record
+                    .facts()
+                    .owner()
+                    .map(|unit| view.tree.code(unit));
                 let args = [
                     ("kind", "task".to_owned()),
                     ("owner", owner.unwrap_or_default()),
                     ("unit", view.tree.code(issuer)),
                 ];
-                plan.refuse(view, row.row, &row.title, &Refusal::usage("not-owner", args));
+                plan.refuse(
+                    view,
+                    row.row,
+                    &row.title,
+                    &Refusal::usage("not-owner", args),
+                );
                 continue;
             }
             Some((stored, before)) => {
-                let before = before.map(|old| values_of(view, issuer, &old)).unwrap_or_default();
+                let before = before
+                    .map(|old| values_of(view, issuer, &old))
+                    .unwrap_or_default();
                 let values = differing(&stored, &before, after);
                 match values.is_empty() {
                     true => Step::Keep(Some(stored.record.key().id)),
@@ -58,7 +78,11 @@ pub(super) fn plan(
             }
         };
         let item = item_of(view, issuer, row, step.action());
-        plan.rows.push(Row { item, step, memory: Some((row.row_key.clone(), content)) });
+        plan.rows.push(Row {
+            item,
+            step,
+            memory: Some((row.row_key.clone(), content)),
+        });
     }
     Ok(plan)
 }
@@ -77,9 +101,17 @@ fn known(
 }
 
 fn values_of(view: &View<'_>, issuer: UnitId, row: &PlanRow) -> Values {
-    let group = Group { code: row.group_code.clone(), title: row.group_title.clone() };
+    let group = Group {
+        code: row.group_code.clone(),
+        title: row.group_title.clone(),
+    };
     let lead = assign(view.tree, issuer, &row.lead_text, &row.lead_names);
-    let coordinating = assign(view.tree, issuer, &row.coordinating_text, &row.coordinating_names);
+    let coordinating = assign(
+        view.tree,
+        issuer,
+        &row.coordinating_text,
+        &row.coordinating_names,
+    );
     let deadline = match row.deadline.text.trim() {
         "" => Value::Null,
         text => json!({ "text": text, "kind": row.deadline.kind, "due": row.deadline.due }),
@@ -94,8 +126,10 @@ fn values_of(view: &View<'_>, issuer: UnitId, row: &PlanRow) -> Values {
         ("person", &row.person),
         ("authority", &row.authority),
     ];
-    let mut values: Values =
-        texts.into_iter().map(|(name, text)| (name.to_owned(), text_value(text))).collect();
+    let mut values: Values = texts
+        .into_iter()
+        .map(|(name, text)| (name.to_owned(), text_value(text)))
+        .collect();
     values.insert("group".to_owned(), group_value(&group));
     values.insert("lead".to_owned(), assigned_value(&lead));
     values.insert("coordinating".to_owned(), assigned_value(&coordinating));
@@ -105,8 +139,14 @@ fn values_of(view: &View<'_>, issuer: UnitId, row: &PlanRow) -> Values {
 
 /// Names that no known unit carries: the row is taken with its text, to be linked later by an alias.
 fn remark_names(view: &View<'_>, plan: &mut Plan, row: &PlanRow, values: &Values) {
-    for (register, code) in [("lead", "unknown_lead"), ("coordinating", "unknown_coordinating")] {
-        let names = values[register]["unresolved"].as_array().cloned().unwrap_or_default();
+    for (register, code) in [
+        ("lead", "unknown_lead"),
+        ("coordinating", "unknown_coordinating"),
+    ] {
+        let names = values[register]["unresolved"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         for name in names.iter().filter_map(Value::as_str) {
             plan.note(view, row.row, register, code, name);
         }
@@ -115,7 +155,11 @@ fn remark_names(view: &View<'_>, plan: &mut Plan, row: &PlanRow, values: &Values
 
 fn item_of(view: &View<'_>, issuer: UnitId, row: &PlanRow, action: &str) -> Value {
     let lead = assign(view.tree, issuer, &row.lead_text, &row.lead_names);
-    let codes: Vec<String> = lead.units.iter().map(|unit| view.tree.code(*unit)).collect();
+    let codes: Vec<String> = lead
+        .units
+        .iter()
+        .map(|unit| view.tree.code(*unit))
+        .collect();
     json!({
         "row": row.row,
         "number": row.number,

@@ -28,8 +28,12 @@ pub(super) fn plan(
     table: Records<UnitRow>,
 ) -> Result<Plan, Refusal> {
     let mut plan = Plan::begin(view, &table.remarks);
-    let codes: HashMap<String, usize> =
-        table.rows.iter().enumerate().map(|(at, row)| (folded(&row.code), at)).collect();
+    let codes: HashMap<String, usize> = table
+        .rows
+        .iter()
+        .enumerate()
+        .map(|(at, row)| (folded(&row.code), at))
+        .collect();
     let mut placed: HashMap<usize, Placed> = HashMap::new();
     let mut waiting: Vec<usize> = (0..table.rows.len()).collect();
     loop {
@@ -39,7 +43,10 @@ pub(super) fn plan(
         let before = waiting.len();
         for at in waiting {
             let row = &table.rows[at];
-            let parent = match codes.get(&folded(&row.parent)).filter(|p| !row.parent.is_empty() && **p != at) {
+            let parent = match codes
+                .get(&folded(&row.parent))
+                .filter(|p| !row.parent.is_empty() && **p != at)
+            {
                 Some(parent) => match ready.get(parent) {
                     Some(parent) => Ok(*parent),
                     None => {
@@ -52,7 +59,13 @@ pub(super) fn plan(
             match parent.and_then(|parent| place(view, source, row, parent)) {
                 Ok((row, found)) => {
                     let index = plan.rows.len();
-                    placed.insert(at, found.unwrap_or(Placed { above: Above::Row(index), level: level_in(&row) }));
+                    placed.insert(
+                        at,
+                        found.unwrap_or(Placed {
+                            above: Above::Row(index),
+                            level: level_in(&row),
+                        }),
+                    );
                     plan.rows.push(row);
                 }
                 Err(refusal) => plan.refuse(view, row.row, &row.code, &refusal),
@@ -81,8 +94,14 @@ fn parent_of(view: &View<'_>, acting: UnitId, row: &UnitRow) -> Result<Placed, R
         "" => acting,
         text => resolve(view.tree, text, acting)?,
     };
-    let level = view.tree.get(unit).map_or(OrgLevel::Department, |info| info.level);
-    Ok(Placed { above: Above::Known(unit), level })
+    let level = view
+        .tree
+        .get(unit)
+        .map_or(OrgLevel::Department, |info| info.level);
+    Ok(Placed {
+        above: Above::Known(unit),
+        level,
+    })
 }
 
 /// What becomes of a row. Answers also where it is in the tree, when it is there already.
@@ -95,19 +114,35 @@ fn place(
     let code = checked_code(&row.code)?;
     let level = match row.level.as_str() {
         "" => None,
-        text => Some(parse_level(text).ok_or_else(|| Refusal::usage("bad-level", [("level", text.to_owned())]))?),
+        text => Some(
+            parse_level(text)
+                .ok_or_else(|| Refusal::usage("bad-level", [("level", text.to_owned())]))?,
+        ),
     };
     if let Some(info) = known(view, row, &code, parent, level) {
         let step = update(view, row, info)?;
         let item = item_of(row, info.level, step.action());
-        let found = Placed { above: Above::Known(info.id), level: info.level };
-        return Ok((Row { item, step, memory: None }, Some(found)));
+        let found = Placed {
+            above: Above::Known(info.id),
+            level: info.level,
+        };
+        return Ok((
+            Row {
+                item,
+                step,
+                memory: None,
+            },
+            Some(found),
+        ));
     }
     let level = level.unwrap_or_else(|| below(parent.level));
     check_level(level, parent.level)?;
     if let Above::Known(unit) = parent.above {
         if !view.serves(unit) {
-            return Err(Refusal::usage("unit-elsewhere", [("unit", view.tree.code(unit))]));
+            return Err(Refusal::usage(
+                "unit-elsewhere",
+                [("unit", view.tree.code(unit))],
+            ));
         }
         check_free(view.tree, &code, level, unit, None)?;
     } else {
@@ -128,7 +163,14 @@ fn place(
     }
     let item = item_of(row, level, "created");
     let memory = Some((code, source.as_bytes().to_vec()));
-    Ok((Row { item, step: Step::Unit(parent.above, values), memory }, None))
+    Ok((
+        Row {
+            item,
+            step: Step::Unit(parent.above, values),
+            memory,
+        },
+        None,
+    ))
 }
 
 /// The unit that the row means, when it is known: by its code, and for a department by the unit above as well.
@@ -158,15 +200,24 @@ fn known<'v>(
 /// Name and further aliases of a known unit, where this node writes it.
 fn update(view: &View<'_>, row: &UnitRow, info: &UnitInfo) -> Result<Step, Refusal> {
     let keep = Ok(Step::Keep(Some(info.id.0)));
-    let Some(stored) = records::load(view.connection, info.id.0)? else { return keep };
+    let Some(stored) = records::load(view.connection, info.id.0)? else {
+        return keep;
+    };
     let mut values = Values::new();
     if row.name != info.name {
         values.insert("name".to_owned(), json!(row.name));
     }
     let mut aliases = info.aliases.clone();
-    for alias in row.aliases.iter().chain(Some(&row.short_name).filter(|name| !name.is_empty())) {
+    for alias in row
+        .aliases
+        .iter()
+        .chain(Some(&row.short_name).filter(|name| !name.is_empty()))
+    {
         let carried = aliases.iter().chain([&info.name, &row.name]);
-        if !carried.into_iter().any(|known| folded(known) == folded(alias)) {
+        if !carried
+            .into_iter()
+            .any(|known| folded(known) == folded(alias))
+        {
             aliases.push(alias.clone());
         }
     }
@@ -177,7 +228,10 @@ fn update(view: &View<'_>, row: &UnitRow, info: &UnitInfo) -> Result<Step, Refus
         return keep;
     }
     if !view.serves(info.owner) {
-        return Err(Refusal::usage("unit-elsewhere", [("unit", view.tree.code(info.owner))]));
+        return Err(Refusal::usage(
+            "unit-elsewhere",
+            [("unit", view.tree.code(info.owner))],
+        ));
     }
     Ok(Step::Update(Box::new(stored), values))
 }
