@@ -227,7 +227,7 @@ pub fn write(
             Some(found) => {
                 let text = sentence(
                     on.request.lang,
-                    "remark-numerator-above-denominator",
+                    "word-remark-numerator-above-denominator",
                     &[("found", found)],
                 );
                 records::remark(on.tx.connection(), stored.rec, NUMERATOR_ABOVE, &text)?;
@@ -244,7 +244,10 @@ fn answer(on: &Writing<'_, '_>, stored: &Stored) -> Result<Said, Refusal> {
     item["token"] = json!(stored.record.token().to_string());
     let mut said = Said::done(item);
     if let Some(found) = excess(&typed(&stored.record, "figures")) {
-        said = said.note("remark-numerator-above-denominator", [("found", found)]);
+        said = said.note(
+            "word-remark-numerator-above-denominator",
+            [("found", found)],
+        );
     }
     let conflicts = stored.record.conflicts();
     if !conflicts.is_empty() {

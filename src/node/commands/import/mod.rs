@@ -88,11 +88,7 @@ impl Plan {
         let mut plan = Plan::default();
         for remark in remarks {
             let code = json!(remark.code);
-            let key = format!(
-                "remark-{}",
-                code.as_str().unwrap_or_default().replace('_', "-")
-            );
-            let message = sentence(view.lang, &key, &[("found", remark.found.clone())]);
+            let message = remarked(view, code.as_str().unwrap_or_default(), &remark.found);
             plan.refused +=
                 usize::from(remark.severity == Severity::Refused && remark.row.is_some());
             plan.remarks.push(json!({
@@ -128,14 +124,13 @@ impl Plan {
         if self.remarks.iter().any(known) {
             return;
         }
-        let key = format!("remark-{}", code.replace('_', "-"));
         self.remarks.push(json!({
             "row": row,
             "column": column,
             "code": code,
             "severity": Severity::Missing,
             "found": found,
-            "message": sentence(view.lang, &key, &[("found", found.to_owned())]),
+            "message": remarked(view, code, found),
         }));
     }
 
@@ -167,6 +162,12 @@ impl Plan {
         said.exit = exit;
         said
     }
+}
+
+/// What a remark says to people.
+fn remarked(view: &View<'_>, code: &str, found: &str) -> String {
+    let key = ["word-remark-", &code.replace('_', "-")].concat();
+    sentence(view.lang, &key, &[("found", found.to_owned())])
 }
 
 /// `import --dry-run`.
