@@ -25,6 +25,17 @@ pub fn load_tree(connection: &Connection) -> Result<Tree, StoreError> {
     })))
 }
 
+/// The answer given to a request id before, if any.
+pub fn earlier_answer(
+    connection: &Connection,
+    request: &str,
+) -> Result<Option<String>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT answer FROM request WHERE id = ?1")?
+        .query_row([request], |row| row.get(0))
+        .optional()?)
+}
+
 /// The latest incarnation of this store.
 pub fn last_incarnation(connection: &Connection) -> Result<Option<Incarnation>, StoreError> {
     Ok(chain(connection, 1)?.into_iter().next())

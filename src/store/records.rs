@@ -151,6 +151,26 @@ pub fn about(connection: &Connection, kind: Kind, about: Uuid) -> Result<Vec<Sto
     select(connection, &sql, params![kind.number(), about.as_bytes()])
 }
 
+/// The records of a kind whose ids lie between two, at most `limit`: for the beginning of an id that was typed.
+pub fn between(
+    connection: &Connection,
+    kind: Kind,
+    low: Uuid,
+    high: Uuid,
+    limit: u32,
+) -> Result<Vec<Stored>, StoreError> {
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE id BETWEEN ?1 AND ?2 AND kind = ?3 ORDER BY id LIMIT ?4",
+    ]);
+    select(
+        connection,
+        &sql,
+        params![low.as_bytes(), high.as_bytes(), kind.number(), limit],
+    )
+}
+
 /// Records with a mark set.
 pub fn flagged(connection: &Connection, mark: i64) -> Result<Vec<Stored>, StoreError> {
     let sql = const_format(&[
@@ -265,6 +285,20 @@ pub fn remark(connection: &Connection, rec: Rec, code: &str, text: &str) -> Resu
         .execute(params![rec.0, code, text])?;
     connection
         .prepare_cached("UPDATE record SET flags = flags | ?2 WHERE rec = ?1")?
+        .execute(params![rec.0, Flags::REMARK])?;
+    Ok(())
+}
+
+/// Takes a remark away again, once its reason is gone.
+pub fn clear_remark(connection: &Connection, rec: Rec, code: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM remark WHERE rec = ?1 AND code = ?2")?
+        .execute(params![rec.0, code])?;
+    connection
+        .prepare_cached(
+            "UPDATE record SET flags = flags & ~?2
+             WHERE rec = ?1 AND NOT EXISTS (SELECT 1 FROM remark WHERE remark.rec = ?1)",
+        )?
         .execute(params![rec.0, Flags::REMARK])?;
     Ok(())
 }

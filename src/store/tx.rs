@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
 use nqsync_core::sync::scope::{self, LinkScope};
 use nqsync_core::sync::{Digest, Edit, Incarnation, Record};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::engine::panic_text;
@@ -442,11 +442,7 @@ impl<'a> Tx<'a> {
 
     /// The answer given to a request id before, if any.
     pub fn earlier_answer(&self, request: &str) -> Result<Option<String>, StoreError> {
-        Ok(self
-            .connection
-            .prepare_cached("SELECT answer FROM request WHERE id = ?1")?
-            .query_row([request], |row| row.get(0))
-            .optional()?)
+        queries::earlier_answer(self.connection, request)
     }
 
     /// Keeps the answer to a request id; answers older than `KEEP_MS` go.

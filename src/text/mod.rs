@@ -15,8 +15,8 @@ use crate::api::Lang;
 #[cfg(test)]
 mod tests;
 
-const VI: &str = include_str!("vi.ftl");
-const EN: &str = include_str!("en.ftl");
+const VI: &str = concat!(include_str!("vi.ftl"), "\n", include_str!("node.vi.ftl"));
+const EN: &str = concat!(include_str!("en.ftl"), "\n", include_str!("node.en.ftl"));
 
 type Bundle = FluentBundle<FluentResource>;
 

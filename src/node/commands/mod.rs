@@ -1,14 +1,34 @@
 //! The verbs of the contract. Reading verbs run on one snapshot of the store, writing verbs in one transaction,
 //! together with their audit entry and the answer a retry would get.
 
-use nqsync_core::model::{Tree, UnitId};
+#[cfg(test)]
+mod desk;
+pub mod evidence;
+pub mod import;
+pub mod more;
+pub mod refs;
+pub mod reports;
+pub mod tasks;
+pub mod units;
+pub mod views;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nqsync_core::model::{Facts, NodeId, Tree, UnitId};
+use nqsync_core::sync::{Record, Token};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::write::Acting;
-use super::{Node, Refusal};
+use self::views::View;
+use super::write::{self, Acting};
+use super::{Node, Refusal, files, rollups};
 use crate::api::{Answer, Command, Exit, Failure, Lang, Outcome, Request};
-use crate::store::{Tx, audit, queries};
+use crate::store::blobs::{self, BlobId};
+use crate::store::{StoreError, Stored, Tx, audit, queries};
+
+/// Values by register.
+pub type Values = BTreeMap<String, Value>;
 
 /// A sentence for people: catalogue key and arguments.
 pub type Note = (&'static str, Vec<(&'static str, String)>);
@@ -55,6 +75,8 @@ pub struct Reading<'a> {
     pub tree: Tree,
     /// The unit this node was set up for.
     pub home: UnitId,
+    /// This node.
+    pub here: NodeId,
     /// Now.
     pub now_ms: i64,
     /// What was asked.
@@ -71,9 +93,152 @@ pub struct Writing<'a, 't> {
     pub now_ms: i64,
     /// What was asked.
     pub request: &'a Request,
+    /// The file the verb names, copied into the store before the transaction began.
+    pub file: Option<&'a TakenFile>,
+}
+
+/// A file of this machine whose bytes are in the store already. No record names it yet.
+#[derive(Clone, Debug)]
+pub struct TakenFile {
+    /// SHA-256 of the bytes.
+    pub id: BlobId,
+    /// Length in bytes.
+    pub size: u64,
+    /// The last part of its path: data to show, never a path again.
+    pub name: String,
+}
+
+/// A record after a verb wrote into it.
+#[derive(Debug)]
+pub struct Saved {
+    /// Its present state.
+    pub stored: Stored,
+    /// Whether it is a new record.
+    pub created: bool,
+    /// Whether anything was written: values equal to those shown are not.
+    pub changed: bool,
+}
+
+impl Reading<'_> {
+    /// What listings need.
+    pub fn view(&self) -> View<'_> {
+        View {
+            connection: self.connection,
+            tree: &self.tree,
+            home: self.home,
+            here: self.here,
+            zone: &self.node.settings.zone,
+            now_ms: self.now_ms,
+            lang: self.request.lang,
+        }
+    }
+
+    /// The unit named with `--for`, else the unit this node was set up for.
+    pub fn asking(&self) -> Result<UnitId, Refusal> {
+        match &self.request.acting_for {
+            Some(text) => resolve(&self.tree, text, self.home),
+            None => Ok(self.home),
+        }
+    }
 }
 
 impl Writing<'_, '_> {
+    /// What listings need, on the state this transaction has reached. `tree` is [`Tx::tree`].
+    pub fn view<'v>(&'v self, tree: &'v Tree) -> Result<View<'v>, Refusal> {
+        Ok(View {
+            connection: self.tx.connection(),
+            tree,
+            home: self.tx.unit()?,
+            here: self.tx.node()?,
+            zone: &self.node.settings.zone,
+            now_ms: self.now_ms,
+            lang: self.request.lang,
+        })
+    }
+
+    /// For whom a record of `owner` is written: `--for` when given; the owner when this node itself serves it. Writing
+    /// for a unit that another node serves has to be said.
+    pub fn acting_as(&self, owner: UnitId) -> Result<Acting, Refusal> {
+        let unsaid = self.request.acting_for.is_none() && !self.tx.serves(owner);
+        if unsaid && self.tx.tree().is_within(owner, self.tx.unit()?) {
+            return Err(Refusal::usage(
+                "needs-for",
+                [("unit", self.tx.tree().code(owner))],
+            ));
+        }
+        self.acting(self.tx.serves(owner).then_some(owner))
+    }
+
+    /// Begins a record, or adds to the one its natural key names.
+    pub fn begin(
+        &mut self,
+        acting: &Acting,
+        facts: Facts,
+        values: Values,
+    ) -> Result<Saved, Refusal> {
+        let known = facts.natural_id().map(|id| self.tx.load(id)).transpose()?;
+        if let Some(stored) = known.flatten() {
+            return self.change(acting, stored, values, None);
+        }
+        let mut values = values;
+        values.retain(|_, value| !value.is_null());
+        let written = write::create(self.tx, acting, facts, values, None)?;
+        self.follow_up(&written.record, None, written.rec)?;
+        Ok(Saved {
+            stored: self.reload(&written.record)?,
+            created: written.created,
+            changed: true,
+        })
+    }
+
+    /// Writes those of the values that differ from what is shown, and those that settle a conflict.
+    pub fn change(
+        &mut self,
+        acting: &Acting,
+        stored: Stored,
+        mut values: Values,
+        token: Option<&Token>,
+    ) -> Result<Saved, Refusal> {
+        let conflicts = stored.record.conflicts();
+        values.retain(|name, value| {
+            conflicts.contains(&name.as_str())
+                || stored.record.shown(name).unwrap_or_default() != *value
+        });
+        if values.is_empty() {
+            return Ok(Saved {
+                stored,
+                created: false,
+                changed: false,
+            });
+        }
+        let before = stored.record.clone();
+        let written = write::update(self.tx, acting, stored, values, token)?;
+        self.follow_up(&written.record, Some(&before), written.rec)?;
+        Ok(Saved {
+            stored: self.reload(&written.record)?,
+            created: false,
+            changed: true,
+        })
+    }
+
+    /// What every write leaves behind besides the record: rollup groups to count anew, files to be sent.
+    fn follow_up(
+        &mut self,
+        record: &Record,
+        before: Option<&Record>,
+        rec: crate::store::Rec,
+    ) -> Result<(), Refusal> {
+        rollups::touched(self.tx, record, before)?;
+        files::follow(self.tx, None, rec, record, self.now_ms)?;
+        Ok(())
+    }
+
+    fn reload(&self, record: &Record) -> Result<Stored, Refusal> {
+        let id = record.key().id;
+        let found = self.tx.load(id)?;
+        found.ok_or_else(|| StoreError::Damaged(format!("record {id} is gone")).into())
+    }
+
     /// The unit named with `--for`, else `default`, else the unit this node was set up for.
     pub fn acting(&self, default: Option<UnitId>) -> Result<Acting, Refusal> {
         let home = self.tx.unit()?;
@@ -102,16 +267,24 @@ pub fn resolve(tree: &Tree, text: &str, near: UnitId) -> Result<UnitId, Refusal>
     }
 }
 
+/// The token that a form or `show` gave out.
+pub fn token(text: Option<&str>) -> Result<Option<Token>, Refusal> {
+    text.map(str::parse)
+        .transpose()
+        .map_err(|error: nqsync_core::sync::context::ContextError| {
+            Refusal::usage("bad-token", [("detail", error.to_string())])
+        })
+}
+
 /// Carries a verb out.
 pub async fn execute(node: &Node, request: Request) -> Outcome {
     let lang = request.lang;
-    let (worker, request_id) = (node.clone(), request.request_id.clone());
+    let request_id = request.request_id.clone();
     let result = if request.command.writes() {
-        let store = node.store.clone();
-        store.write(move |tx| write(&worker, tx, &request)).await
+        carry_out(node, request).await
     } else {
-        let store = node.store.clone();
-        store
+        let worker = node.clone();
+        node.store
             .read(move |connection| {
                 read(&worker, connection, &request).map(|said| speak(lang, said))
             })
@@ -123,7 +296,76 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
     })
 }
 
-fn write(node: &Node, tx: &mut Tx<'_>, request: &Request) -> Result<Answer, Refusal> {
+async fn carry_out(node: &Node, request: Request) -> Result<Answer, Refusal> {
+    let file = match file_named(&request.command) {
+        Some(path) => take_in(node, &request, path.to_owned()).await?,
+        None => None,
+    };
+    let worker = node.clone();
+    node.store
+        .write(move |tx| write(&worker, tx, &request, file.as_ref()))
+        .await
+}
+
+/// The file a verb asks to be taken in.
+fn file_named(command: &Command) -> Option<&str> {
+    match command {
+        Command::EvidenceAdd { path, .. } => Some(path),
+        Command::DirectiveAdd { file, .. } => file.as_deref(),
+        _ => None,
+    }
+}
+
+/// Copies the file into the store, outside the writer thread: a large one must not delay anybody's commit. What would
+/// be refused anyway is refused before; a request that was carried out already needs no file.
+async fn take_in(
+    node: &Node,
+    request: &Request,
+    path: String,
+) -> Result<Option<TakenFile>, Refusal> {
+    let (worker, asked) = (node.clone(), request.clone());
+    let done: bool = node
+        .store
+        .read(move |connection| {
+            if queries::earlier_answer(connection, &asked.request_id)?.is_some() {
+                return Ok::<_, Refusal>(true);
+            }
+            if let Command::EvidenceAdd { report, .. } = &asked.command {
+                evidence::check_add(&surroundings(&worker, connection, &asked)?, report)?;
+            }
+            Ok(false)
+        })
+        .await?;
+    if done {
+        return Ok(None);
+    }
+    let (dir, limit) = (node.store.dir().to_owned(), node.settings.max_blob_bytes);
+    let copied = tokio::task::spawn_blocking(move || {
+        let source = Path::new(&path);
+        if let Err(error) = std::fs::metadata(source) {
+            let args = [("path", path.clone()), ("detail", error.to_string())];
+            return Err(Refusal::usage("file-unreadable", args));
+        }
+        let (id, size) = blobs::take_in(&dir, source, limit)?;
+        let name = source
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(TakenFile { id, size, name })
+    });
+    let copied = copied
+        .await
+        .unwrap_or_else(|error| Err(StoreError::Panicked(error.to_string()).into()));
+    copied.map(Some)
+}
+
+fn write(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    request: &Request,
+    file: Option<&TakenFile>,
+) -> Result<Answer, Refusal> {
     if let Some(earlier) = tx.earlier_answer(&request.request_id)? {
         return serde_json::from_str(&earlier)
             .map_err(|e| Refusal::with(Exit::Failed, "store", [("detail", e.to_string())]));
@@ -134,6 +376,7 @@ fn write(node: &Node, tx: &mut Tx<'_>, request: &Request) -> Result<Answer, Refu
         tx,
         now_ms,
         request,
+        file,
     })?;
     let answer = speak(request.lang, said);
     let verb = serde_json::to_value(&request.command).ok();
@@ -159,40 +402,100 @@ fn write(node: &Node, tx: &mut Tx<'_>, request: &Request) -> Result<Answer, Refu
 }
 
 fn read(node: &Node, connection: &Connection, request: &Request) -> Result<Said, Refusal> {
-    let tree = queries::load_tree(connection)?;
-    let home = queries::meta(connection, "unit")?.and_then(|text| text.parse().ok());
-    let home = home.ok_or_else(|| {
+    read_verb(&surroundings(node, connection, request)?)
+}
+
+fn surroundings<'a>(
+    node: &'a Node,
+    connection: &'a Connection,
+    request: &'a Request,
+) -> Result<Reading<'a>, Refusal> {
+    let missing = || {
         Refusal::with(
             Exit::NotInitialised,
             "not-initialised",
             [("detail", String::new())],
         )
-    })?;
-    let now_ms = node.clock.now_ms();
-    read_verb(&Reading {
+    };
+    let home = queries::meta(connection, "unit")?.and_then(|text| text.parse().ok());
+    let here = queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
+    Ok(Reading {
         node,
         connection,
-        tree,
-        home,
-        now_ms,
+        tree: queries::load_tree(connection)?,
+        home: home.ok_or_else(missing)?,
+        here: here.ok_or_else(missing)?,
+        now_ms: node.clock.now_ms(),
         request,
     })
 }
 
 fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
     match &on.request.command {
-        _ => Err(unknown_verb(on.request)),
+        Command::UnitList { under } => units::list(on, under.as_deref()),
+        Command::UnitShow { unit } => units::show(on, unit),
+        Command::TaskList { .. } => tasks::list(on),
+        Command::TaskShow { task } => tasks::show(on, task),
+        Command::ReportList { task, unit, period } => {
+            reports::list(on, task.as_deref(), unit.as_deref(), period.as_deref())
+        }
+        Command::ReportShow { report } => reports::show(on, report),
+        Command::EvidenceList { task, unit, period } => {
+            evidence::list(on, task.as_deref(), unit.as_deref(), period.as_deref())
+        }
+        Command::EvidenceGet { evidence, to } => evidence::get(on, evidence, to),
+        Command::Import {
+            kind,
+            source,
+            table,
+            ..
+        } => import::preview(on, *kind, source, table),
+        _ => more::read_verb(on),
     }
 }
 
 fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
-    match &on.request.command {
-        _ => Err(unknown_verb(on.request)),
+    let request = on.request;
+    match &request.command {
+        Command::UnitAdd { .. } => units::add(on),
+        Command::UnitRename { unit, code, name } => {
+            units::rename(on, unit, code.as_deref(), name.as_deref())
+        }
+        Command::UnitAlias { unit, alias } => units::alias(on, unit, alias),
+        Command::TaskAdd { fields } => tasks::add(on, fields),
+        Command::TaskUpdate {
+            task,
+            fields,
+            token,
+        } => tasks::update(on, task, fields, token.as_deref()),
+        Command::TaskWithdraw { task, reason } => tasks::withdraw(on, task, reason),
+        Command::ReportSet {
+            report,
+            fields,
+            token,
+            submit,
+        } => reports::set(on, report, fields, token.as_deref(), *submit),
+        Command::ReportSubmit { report } => reports::submit(on, report),
+        Command::ReportWithdraw { report, reason } => reports::withdraw(on, report, reason),
+        Command::EvidenceAdd { report, note, .. } => evidence::add(on, report, note.as_deref()),
+        Command::EvidenceRemove { evidence, reason } => evidence::remove(on, evidence, reason),
+        Command::EvidenceVerdict {
+            report,
+            accepted,
+            reason,
+        } => evidence::judge(on, report, *accepted, reason.as_deref()),
+        Command::Import {
+            kind,
+            source,
+            table,
+            ..
+        } => import::import(on, *kind, source, table),
+        _ => more::write_verb(on),
     }
 }
 
 /// A verb that this build does not answer in this way.
-fn unknown_verb(request: &Request) -> Refusal {
+pub(crate) fn unknown_verb(request: &Request) -> Refusal {
     let verb = format!("{:?}", std::mem::discriminant::<Command>(&request.command));
     Refusal::with(Exit::Failed, "unknown-verb", [("verb", verb)])
 }
@@ -226,7 +529,7 @@ pub fn refuse(lang: Lang, refusal: Refusal) -> Failure {
     }
 }
 
-fn sentence(lang: Lang, key: &str, args: &[(&'static str, String)]) -> String {
+pub(crate) fn sentence(lang: Lang, key: &str, args: &[(&'static str, String)]) -> String {
     let args: Vec<(&str, &str)> = args
         .iter()
         .map(|(name, value)| (*name, value.as_str()))

@@ -1,0 +1,212 @@
+//! What people type to name a task, a piece of evidence or a period.
+
+use nqsync_core::calendar::{Period, PeriodKind, fold};
+use nqsync_core::model::{Facts, Kind, UnitId};
+use nqsync_core::sync::{Record, scope};
+use uuid::Uuid;
+
+use super::resolve;
+use super::views::{View, group_of, text_of};
+use crate::api::ReportRef;
+use crate::node::Refusal;
+use crate::store::records::{self, Stored};
+
+/// Fewest characters of an id that name a record.
+const MIN_PREFIX: usize = 4;
+/// Candidates named in a refusal.
+const MAX_NAMED: usize = 10;
+
+/// The task of which the id, its beginning, or `GROUP/NUMBER` was typed.
+pub fn task(view: &View<'_>, text: &str) -> Result<Stored, Refusal> {
+    let mut found = by_id(view, Kind::Task, text)?;
+    if found.is_empty() && text.contains('/') {
+        found = by_number(view, text)?;
+    }
+    only(found, text, "task", |stored| title(&stored.record))
+}
+
+/// The evidence of which the id or its beginning was typed.
+pub fn evidence(view: &View<'_>, text: &str) -> Result<Stored, Refusal> {
+    let found = by_id(view, Kind::Evidence, text)?;
+    only(found, text, "evidence", |stored| {
+        stored.record.key().id.to_string()
+    })
+}
+
+fn only(
+    mut found: Vec<Stored>,
+    text: &str,
+    kind: &'static str,
+    name: impl Fn(&Stored) -> String,
+) -> Result<Stored, Refusal> {
+    match (found.pop(), found.len()) {
+        (Some(only), 0) => Ok(only),
+        (None, _) => {
+            let code = if kind == "task" {
+                "unknown-task"
+            } else {
+                "unknown-evidence"
+            };
+            Err(Refusal::usage(code, [(kind, text.to_owned())]))
+        }
+        (Some(last), _) => {
+            found.push(last);
+            let named = found.iter().take(MAX_NAMED);
+            let named = named.map(|s| format!("{} ({})", s.record.key().id, name(s)));
+            let args = [
+                ("ref", text.to_owned()),
+                ("count", found.len().to_string()),
+                ("candidates", named.collect::<Vec<_>>().join("; ")),
+            ];
+            Err(Refusal::usage("ambiguous-ref", args))
+        }
+    }
+}
+
+fn by_id(view: &View<'_>, kind: Kind, text: &str) -> Result<Vec<Stored>, Refusal> {
+    let typed = text.trim().to_ascii_lowercase();
+    if let Ok(id) = Uuid::parse_str(&typed) {
+        let found = records::load(view.connection, id)?;
+        return Ok(found
+            .into_iter()
+            .filter(|s| s.record.key().kind == kind)
+            .collect());
+    }
+    let digits: String = typed.chars().filter(|c| *c != '-').collect();
+    let is_prefix = digits.len() >= MIN_PREFIX && digits.len() < 32;
+    if !is_prefix || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(Vec::new());
+    }
+    let bound = |fill: char| {
+        let padded: String = digits
+            .chars()
+            .chain(std::iter::repeat(fill))
+            .take(32)
+            .collect();
+        Uuid::parse_str(&padded).unwrap_or_default()
+    };
+    let limit = MAX_NAMED as u32 + 1;
+    Ok(records::between(
+        view.connection,
+        kind,
+        bound('0'),
+        bound('f'),
+        limit,
+    )?)
+}
+
+/// Tasks whose group and number were typed. One that was withdrawn counts only when no other is meant.
+fn by_number(view: &View<'_>, text: &str) -> Result<Vec<Stored>, Refusal> {
+    let wanted = fold(text);
+    let mut found = records::of_kind(view.connection, Kind::Task)?;
+    found.retain(|stored| {
+        let group = group_of(&stored.record);
+        let number = text_of(&stored.record, "number");
+        !number.is_empty() && fold(&format!("{}/{number}", group.code)) == wanted
+    });
+    if found.iter().any(|s| s.record.shown("withdrawn").is_none()) {
+        found.retain(|s| s.record.shown("withdrawn").is_none());
+    }
+    Ok(found)
+}
+
+/// The tasks assigned to a unit that carry a number, in whatever group: how reports in tables name them.
+pub fn tasks_numbered(view: &View<'_>, number: &str, unit: UnitId) -> Result<Vec<Stored>, Refusal> {
+    let wanted = fold(number);
+    let mut found = records::of_kind(view.connection, Kind::Task)?;
+    found.retain(|stored| {
+        fold(&text_of(&stored.record, "number")) == wanted
+            && stored.record.shown("withdrawn").is_none()
+            && scope::assigned(&stored.record).contains(&unit)
+    });
+    Ok(found)
+}
+
+/// A task in a few words, for sentences.
+pub fn title(record: &Record) -> String {
+    let (title, subtask) = (text_of(record, "title"), text_of(record, "subtask"));
+    let text = if subtask.is_empty() { title } else { subtask };
+    let group = group_of(record);
+    format!(
+        "{}/{} {}",
+        group.code,
+        text_of(record, "number"),
+        text.chars().take(60).collect::<String>()
+    )
+}
+
+/// The period that was typed, else the current month.
+pub fn period(view: &View<'_>, text: Option<&str>) -> Result<Period, Refusal> {
+    match text {
+        None => Ok(Period::containing(PeriodKind::Month, view.today())),
+        Some(text) => text
+            .parse()
+            .map_err(|_| Refusal::usage("bad-period", [("period", text.to_owned())])),
+    }
+}
+
+/// A report as named, whether or not it exists yet.
+pub struct Named {
+    /// The task.
+    pub task: Stored,
+    /// Who reports.
+    pub unit: UnitId,
+    /// For when.
+    pub period: Period,
+    /// The report, when it was begun.
+    pub report: Option<Stored>,
+}
+
+impl Named {
+    /// The facts of the report.
+    pub fn facts(&self) -> Facts {
+        Facts::Report {
+            unit: self.unit,
+            issuer: issuer(&self.task.record),
+            task: self.task.record.key().id,
+            period: self.period.to_string(),
+        }
+    }
+}
+
+/// Who gave a task.
+pub fn issuer(task: &Record) -> UnitId {
+    match task.facts() {
+        Facts::Task { issuer, .. } => *issuer,
+        // Only tasks are asked; the facts of a record follow its kind.
+        _ => UnitId(task.key().id),
+    }
+}
+
+/// Finds the report. Without a unit: the one acted for if it is assigned, else the only assigned one served here.
+pub fn report(
+    view: &View<'_>,
+    named: &ReportRef,
+    acting_for: Option<&str>,
+) -> Result<Named, Refusal> {
+    let task = self::task(view, &named.task)?;
+    let unit = match named.unit.as_deref().or(acting_for) {
+        Some(text) => resolve(view.tree, text, view.home)?,
+        None => own_unit(view, &task.record),
+    };
+    let period = self::period(view, named.period.as_deref())?;
+    let mut found = Named {
+        task,
+        unit,
+        period,
+        report: None,
+    };
+    if let Some(id) = found.facts().natural_id() {
+        found.report = records::load(view.connection, id)?;
+    }
+    Ok(found)
+}
+
+fn own_unit(view: &View<'_>, task: &Record) -> UnitId {
+    let assigned = scope::assigned(task);
+    let mut here = assigned.iter().filter(|unit| view.serves(**unit));
+    match (assigned.contains(&view.home), here.next(), here.next()) {
+        (false, Some(only), None) => *only,
+        _ => view.home,
+    }
+}

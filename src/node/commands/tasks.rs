@@ -1,0 +1,398 @@
+//! Tasks: written by their issuer, and by nobody else.
+
+use std::cmp::Ordering;
+
+use nqsync_core::calendar::{DeadlineKind, DeadlineRemark, fold, parse_deadline, roman};
+use nqsync_core::model::values::{Assigned, Group};
+use nqsync_core::model::{Facts, Kind, Tree, UnitId};
+use nqsync_core::sync::{Record, scope};
+use serde_json::{Value, json};
+
+use super::views::{
+    View, group_of, listed, maybe, missing, span, task_item, task_shown, text_of, up_to_now,
+};
+use super::{Reading, Said, Values, Writing, refs, resolve, token};
+use crate::api::{Command, TaskFields};
+use crate::node::Refusal;
+use crate::store::{Stored, records};
+
+/// `task list`.
+pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
+    let Command::TaskList {
+        unit,
+        group,
+        issuer,
+        unresolved,
+        period,
+    } = &on.request.command
+    else {
+        return Err(super::unknown_verb(on.request));
+    };
+    let view = on.view();
+    let named = |text: &Option<String>| -> Result<Option<UnitId>, Refusal> {
+        text.as_deref()
+            .map(|text| resolve(&on.tree, text, on.home))
+            .transpose()
+    };
+    let (unit, issuer) = (named(unit)?, named(issuer)?);
+    let span = match period {
+        Some(text) => span(&refs::period(&view, Some(text))?),
+        None => up_to_now(&view),
+    };
+    let mut tasks = records::of_kind(on.connection, Kind::Task)?;
+    tasks.retain(|stored| {
+        let record = &stored.record;
+        let under = |unit| {
+            scope::assigned(record)
+                .iter()
+                .any(|u| on.tree.is_within(*u, unit))
+        };
+        !record.is_deleted()
+            && unit.is_none_or(under)
+            && issuer.is_none_or(|issuer| refs::issuer(record) == issuer)
+            && group
+                .as_deref()
+                .is_none_or(|group| is_in_group(record, group))
+            && (!*unresolved || has_unresolved(record))
+    });
+    tasks.sort_by_cached_key(|stored| order(&stored.record));
+    let items = tasks.iter().map(|stored| task_item(&view, stored, &span));
+    Ok(Said::done(listed(items.collect::<Result<_, _>>()?)))
+}
+
+/// `task show`.
+pub fn show(on: &Reading<'_>, task: &str) -> Result<Said, Refusal> {
+    let view = on.view();
+    let stored = refs::task(&view, task)?;
+    Ok(Said::done(task_shown(&view, &stored)?))
+}
+
+fn is_in_group(record: &Record, text: &str) -> bool {
+    let (group, wanted) = (group_of(record), fold(text));
+    fold(&group.code) == wanted || fold(&group.title) == wanted
+}
+
+fn has_unresolved(record: &Record) -> bool {
+    let lead: Option<Assigned> = maybe(record, "lead");
+    lead.is_none_or(|lead| lead.units.is_empty() || !lead.unresolved.is_empty())
+}
+
+/// Tasks in the order of a plan: issuer, section (`II` before `IX`), number (`2.9` before `2.10`), birth.
+fn order(record: &Record) -> (UnitId, Numbered, Numbered, uuid::Uuid) {
+    let section = group_of(record).code;
+    let section = match roman(&section) {
+        Some(number) => Numbered(number.to_string()),
+        None => Numbered(section),
+    };
+    (
+        refs::issuer(record),
+        section,
+        Numbered(text_of(record, "number")),
+        record.key().id,
+    )
+}
+
+/// A text ordered by the numbers in it.
+#[derive(PartialEq, Eq)]
+struct Numbered(String);
+
+impl Numbered {
+    fn key(&self) -> Vec<(u64, &str)> {
+        let parts = self.0.split(['.', '-', '/', ' ']);
+        parts
+            .map(|part| part.parse().map_or((u64::MAX, part), |number| (number, "")))
+            .collect()
+    }
+}
+
+impl Ord for Numbered {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key()
+            .cmp(&other.key())
+            .then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for Numbered {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// `task add`.
+pub fn add(on: &mut Writing<'_, '_>, fields: &TaskFields) -> Result<Said, Refusal> {
+    let acting = on.acting(None)?;
+    let tree = on.tx.tree();
+    let parent = match &fields.parent {
+        Some(text) => Some(refs::task(&on.view(&tree)?, text)?.record.key().id),
+        None => None,
+    };
+    let values = values_of(&tree, acting.unit, fields, None)?;
+    let text = |name: &str| values.get(name).and_then(Value::as_str).unwrap_or_default();
+    if text("title").is_empty() && text("subtask").is_empty() {
+        return Err(Refusal::usage("task-needs-title", []));
+    }
+    let twins = twins(on, acting.unit, &values)?;
+    let saved = on.begin(
+        &acting,
+        Facts::Task {
+            issuer: acting.unit,
+            parent,
+        },
+        values,
+    )?;
+    let mut said = answer(on, &saved.stored)?;
+    if twins > 0 {
+        let record = &saved.stored.record;
+        let number = format!("{}/{}", group_of(record).code, text_of(record, "number"));
+        said = said.note("note-shared-number", [("number", number)]);
+    }
+    Ok(said)
+}
+
+/// How many live tasks of the issuer carry the same number in the same group. They stay separate tasks.
+fn twins(on: &Writing<'_, '_>, issuer: UnitId, values: &Values) -> Result<usize, Refusal> {
+    let number = values
+        .get("number")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if number.is_empty() {
+        return Ok(0);
+    }
+    let code = values
+        .get("group")
+        .map(|group| fold(group["code"].as_str().unwrap_or_default()));
+    let tasks = records::of_kind(on.tx.connection(), Kind::Task)?;
+    let same = tasks.iter().filter(|stored| {
+        let record = &stored.record;
+        refs::issuer(record) == issuer
+            && record.shown("withdrawn").is_none()
+            && fold(&text_of(record, "number")) == fold(number)
+            && fold(&group_of(record).code) == code.clone().unwrap_or_default()
+    });
+    Ok(same.count())
+}
+
+/// `task update`.
+pub fn update(
+    on: &mut Writing<'_, '_>,
+    task: &str,
+    fields: &TaskFields,
+    typed_token: Option<&str>,
+) -> Result<Said, Refusal> {
+    let tree = on.tx.tree();
+    let stored = refs::task(&on.view(&tree)?, task)?;
+    if fields.parent.is_some() {
+        return Err(Refusal::usage("parent-fixed", []));
+    }
+    let issuer = refs::issuer(&stored.record);
+    let acting = on.acting_as(issuer)?;
+    let values = values_of(&tree, issuer, fields, Some(&stored.record))?;
+    if values.is_empty() {
+        return Err(Refusal::usage("nothing-given", []));
+    }
+    if acting.unit != issuer {
+        return Err(not_issuer(&tree, issuer, acting.unit));
+    }
+    let token = token(typed_token)?;
+    let saved = on.change(&acting, stored, values, token.as_ref())?;
+    let said = answer(on, &saved.stored)?;
+    Ok(if saved.changed {
+        said
+    } else {
+        said.note("note-unchanged", [])
+    })
+}
+
+fn not_issuer(tree: &Tree, issuer: UnitId, unit: UnitId) -> Refusal {
+    let args = [
+        ("kind", "task".to_owned()),
+        ("owner", tree.code(issuer)),
+        ("unit", tree.code(unit)),
+    ];
+    Refusal::usage("not-owner", args)
+}
+
+/// `task withdraw`.
+pub fn withdraw(on: &mut Writing<'_, '_>, task: &str, reason: &str) -> Result<Said, Refusal> {
+    let tree = on.tx.tree();
+    let stored = refs::task(&on.view(&tree)?, task)?;
+    let reason = reason.trim();
+    if reason.is_empty() {
+        return Err(Refusal::usage("reason-needed", []));
+    }
+    let issuer = refs::issuer(&stored.record);
+    let acting = on.acting_as(issuer)?;
+    if acting.unit != issuer {
+        return Err(not_issuer(&tree, issuer, acting.unit));
+    }
+    let values = Values::from([("withdrawn".to_owned(), json!({ "reason": reason }))]);
+    let saved = on.change(&acting, stored, values, None)?;
+    answer(on, &saved.stored)
+}
+
+fn answer(on: &Writing<'_, '_>, stored: &Stored) -> Result<Said, Refusal> {
+    let tree = on.tx.tree();
+    let view = on.view(&tree)?;
+    let mut said = Said::done(task_answer(&view, stored)?);
+    let unresolved: Vec<String> = ["lead", "coordinating"]
+        .iter()
+        .filter_map(|register| maybe::<Assigned>(&stored.record, register))
+        .flat_map(|assigned| assigned.unresolved)
+        .collect();
+    if !unresolved.is_empty() {
+        said = said.note("note-lead-unresolved", [("names", unresolved.join("; "))]);
+    }
+    let deadline = stored.record.shown("deadline").unwrap_or_default();
+    if deadline["kind"] == json!(DeadlineKind::Unread) {
+        let text = deadline["text"].as_str().unwrap_or_default().to_owned();
+        said = said.note("note-deadline-unread", [("text", text)]);
+    }
+    let open = missing(&stored.record);
+    if !open.is_empty() {
+        said = said.note("note-missing-clear", [("parts", open.join(", "))]);
+    }
+    let conflicts = stored.record.conflicts();
+    if !conflicts.is_empty() {
+        said = said.note("note-conflict", [("registers", conflicts.join(", "))]);
+    }
+    Ok(said)
+}
+
+/// What a write answers about a task.
+fn task_answer(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
+    let mut item = task_item(view, stored, &up_to_now(view))?;
+    item["token"] = json!(stored.record.token().to_string());
+    item["conflicts"] = json!(stored.record.conflicts());
+    Ok(item)
+}
+
+/// The registers that the typed fields fill. An empty text empties its register.
+fn values_of(
+    tree: &Tree,
+    issuer: UnitId,
+    fields: &TaskFields,
+    now: Option<&Record>,
+) -> Result<Values, Refusal> {
+    let mut values = Values::new();
+    let texts = [
+        ("number", &fields.number),
+        ("title", &fields.title),
+        ("subtask", &fields.subtask),
+        ("deliverable", &fields.deliverable),
+        ("kpi", &fields.kpi),
+        ("programme", &fields.programme),
+        ("person", &fields.responsible),
+        ("authority", &fields.authority),
+    ];
+    for (register, typed) in texts {
+        if let Some(text) = typed {
+            values.insert(register.to_owned(), text_value(text));
+        }
+    }
+    if fields.group.is_some() || fields.group_title.is_some() {
+        let shown = now.map(group_of).unwrap_or_default();
+        let part = |typed: &Option<String>, shown: String| {
+            typed.as_deref().map_or(shown, |t| nfc(t.trim()))
+        };
+        let group = Group {
+            code: part(&fields.group, shown.code),
+            title: part(&fields.group_title, shown.title),
+        };
+        values.insert("group".to_owned(), group_value(&group));
+    }
+    for (register, typed) in [
+        ("lead", &fields.lead),
+        ("coordinating", &fields.coordinating),
+    ] {
+        if let Some(names) = typed {
+            values.insert(
+                register.to_owned(),
+                assigned_value(&assign(tree, issuer, &names.join("; "), names)),
+            );
+        }
+    }
+    if let Some(text) = &fields.deadline {
+        values.insert("deadline".to_owned(), deadline_value(text)?);
+    }
+    if let Some(reviewer) = &fields.reviewer {
+        let known = ["issuer", "above"].contains(&reviewer.as_str());
+        if !known {
+            return Err(Refusal::usage(
+                "bad-reviewer",
+                [("reviewer", reviewer.clone())],
+            ));
+        }
+        values.insert("reviewer".to_owned(), json!(reviewer));
+    }
+    Ok(values)
+}
+
+/// Composed accents, so that equal texts have equal bytes.
+fn nfc(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    text.nfc().collect()
+}
+
+/// A text register's value; null for an empty text.
+pub fn text_value(text: &str) -> Value {
+    match text.trim() {
+        "" => Value::Null,
+        text => Value::String(nfc(text)),
+    }
+}
+
+/// The `group` register's value; null for an empty group.
+pub fn group_value(group: &Group) -> Value {
+    if group.code.is_empty() && group.title.is_empty() {
+        Value::Null
+    } else {
+        json!(group)
+    }
+}
+
+/// An assigning register's value; null when nobody is named.
+pub fn assigned_value(assigned: &Assigned) -> Value {
+    if assigned.units.is_empty() && assigned.unresolved.is_empty() {
+        Value::Null
+    } else {
+        json!(assigned)
+    }
+}
+
+/// The units that names mean. What no unit, or more than one, is called stays a name.
+pub fn assign(tree: &Tree, near: UnitId, text: &str, names: &[String]) -> Assigned {
+    let mut assigned = Assigned {
+        text: nfc(text.trim()),
+        ..Assigned::default()
+    };
+    for name in names
+        .iter()
+        .map(|name| nfc(name.trim()))
+        .filter(|name| !name.is_empty())
+    {
+        match tree.resolve(&name, Some(near)) {
+            Ok(unit) if assigned.units.contains(&unit.id) => {}
+            Ok(unit) => assigned.units.push(unit.id),
+            Err(_) if assigned.unresolved.contains(&name) => {}
+            Err(_) => assigned.unresolved.push(name),
+        }
+    }
+    assigned
+}
+
+/// The `deadline` register's value. A day that does not exist is refused where a person types it; words that are not
+/// understood are kept as words.
+fn deadline_value(text: &str) -> Result<Value, Refusal> {
+    if text.trim().is_empty() {
+        return Ok(Value::Null);
+    }
+    let deadline = parse_deadline(text.trim());
+    if deadline.remark == Some(DeadlineRemark::NoSuchDate) {
+        return Err(Refusal::usage("no-such-date", [("text", text.to_owned())]));
+    }
+    Ok(json!({ "text": nfc(&deadline.text), "kind": deadline.kind, "due": deadline.due }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,626 @@
+//! Records as the answers show them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use nqsync_core::calendar::{Deadline, Period};
+use nqsync_core::model::values::{
+    Assigned, Figures, FileRef, Group, Progress, Submission, VerdictValue, Wish,
+};
+use nqsync_core::model::{Facts, Kind, NodeId, Tree, UnitId};
+use nqsync_core::rollup::{
+    self, Derived, GroupInput, PeriodSpan, ReportFacts, Standing, TaskFacts, UNRESOLVED_LEAD,
+};
+use nqsync_core::sync::{Edit, Record, scope};
+use rusqlite::Connection;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::api::Lang;
+use crate::clock::date_of;
+use crate::node::Refusal;
+use crate::store::{Role, Stored, blobs, links, records};
+
+/// What listings need: a snapshot, or the state a transaction has reached.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The store.
+    pub connection: &'a Connection,
+    /// The unit tree.
+    pub tree: &'a Tree,
+    /// The unit this node was set up for.
+    pub home: UnitId,
+    /// This node.
+    pub here: NodeId,
+    /// Zone of periods and deadlines.
+    pub zone: &'a TimeZone,
+    /// Now.
+    pub now_ms: i64,
+    /// Language of sentences.
+    pub lang: Lang,
+}
+
+impl View<'_> {
+    /// Today, in the zone of periods and deadlines.
+    pub fn today(&self) -> Date {
+        date_of(self.now_ms, self.zone)
+    }
+
+    /// Whether this node itself serves the unit.
+    pub fn serves(&self, unit: UnitId) -> bool {
+        self.tree.server_of(unit) == Some(self.here)
+    }
+
+    fn codes(&self, units: &[UnitId]) -> Vec<String> {
+        units.iter().map(|unit| self.tree.code(*unit)).collect()
+    }
+}
+
+/// An instant as RFC 3339; null for one no calendar holds.
+pub fn time(ms: i64) -> Value {
+    jiff::Timestamp::from_millisecond(ms).map_or(Value::Null, |at| Value::String(at.to_string()))
+}
+
+/// A register's shown value in its type; the default when there is none or it does not fit.
+pub fn typed<T: DeserializeOwned + Default>(record: &Record, register: &str) -> T {
+    maybe(record, register).unwrap_or_default()
+}
+
+/// A register's shown value in its type.
+pub fn maybe<T: DeserializeOwned>(record: &Record, register: &str) -> Option<T> {
+    serde_json::from_value(record.shown(register)?).ok()
+}
+
+/// A text register; empty when there is none.
+pub fn text_of(record: &Record, register: &str) -> String {
+    typed(record, register)
+}
+
+/// A task's group.
+pub fn group_of(record: &Record) -> Group {
+    typed(record, "group")
+}
+
+/// A list answer.
+pub fn listed(items: Vec<Value>) -> Value {
+    json!({ "total": items.len(), "items": items })
+}
+
+/// A unit.
+pub fn unit_item(view: &View<'_>, unit: UnitId) -> Value {
+    let Some(info) = view.tree.get(unit) else {
+        return json!({ "id": unit });
+    };
+    json!({
+        "id": info.id,
+        "code": info.code,
+        "name": info.name,
+        "level": info.level,
+        "parent": info.parent.map(|parent| view.tree.code(parent)),
+        "path": view.tree.path(unit),
+        "served_by": view.tree.server_of(unit),
+        "served_here": view.serves(unit),
+        "aliases": info.aliases,
+    })
+}
+
+/// Where the assigned units, and the units that report, stand with a task at the end of a period: the only place where
+/// listings derive a status.
+pub fn derived_status(
+    view: &View<'_>,
+    task: &TaskFacts,
+    period: &PeriodSpan,
+) -> Result<BTreeMap<UnitId, Standing>, Refusal> {
+    let (mut reports, mut verdicts, mut arrivals) = (Vec::new(), Vec::new(), Vec::new());
+    for stored in records::about(view.connection, Kind::Report, task.id)? {
+        let Some(report) = rollup::read_report(&stored.record, span_of) else {
+            continue;
+        };
+        for verdict in records::about(view.connection, Kind::Verdict, report.id)? {
+            verdicts.extend(rollup::read_verdict(&verdict.record, view.tree));
+        }
+        for arrival in records::about(view.connection, Kind::Arrival, report.id)? {
+            arrivals.extend(rollup::read_arrival(&arrival.record));
+        }
+        reports.push(report);
+    }
+    let input = GroupInput {
+        period,
+        evaluated_on: view.today(),
+        tasks: std::slice::from_ref(task),
+        reports: &reports,
+        verdicts: &verdicts,
+        arrivals: &arrivals,
+    };
+    let all = rollup::derive_all(&input).into_iter();
+    Ok(all
+        .map(|((_, unit), (standing, _))| (unit, standing))
+        .collect())
+}
+
+/// A period by its canonical text.
+pub fn span_of(text: &str) -> Option<PeriodSpan> {
+    text.parse().ok().map(|period: Period| span(&period))
+}
+
+/// First and last day of a period.
+pub fn span(period: &Period) -> PeriodSpan {
+    PeriodSpan {
+        name: period.to_string(),
+        start: period.start(),
+        end: period.end(),
+    }
+}
+
+/// Everything submitted so far, whatever its period.
+pub fn up_to_now(view: &View<'_>) -> PeriodSpan {
+    PeriodSpan {
+        name: String::new(),
+        start: view.today(),
+        end: Date::MAX,
+    }
+}
+
+/// The parts of the *6 rõ* that a task leaves open: person, work, time, responsibility, product, authority.
+pub fn missing(record: &Record) -> Vec<&'static str> {
+    let empty = |register: &str| text_of(record, register).trim().is_empty();
+    let lead: Assigned = typed(record, "lead");
+    let deadline: Option<Deadline> = maybe(record, "deadline");
+    let parts = [
+        ("person", empty("person")),
+        ("work", empty("title") && empty("subtask")),
+        ("time", deadline.is_none_or(|d| d.text.trim().is_empty())),
+        ("responsibility", lead.units.is_empty()),
+        ("product", empty("deliverable")),
+        ("authority", empty("authority")),
+    ];
+    parts
+        .into_iter()
+        .filter(|(_, open)| *open)
+        .map(|(part, _)| part)
+        .collect()
+}
+
+/// A task's state: of several leads the least advanced decides.
+fn task_status(
+    view: &View<'_>,
+    record: &Record,
+    period: &PeriodSpan,
+) -> Result<&'static str, Refusal> {
+    let Some(task) = rollup::read_task(record) else {
+        return Ok("");
+    };
+    if !task.is_live() {
+        return Ok("withdrawn");
+    }
+    if !task.has_resolved_lead() {
+        return Ok(UNRESOLVED_LEAD);
+    }
+    let standings = derived_status(view, &task, period)?;
+    let leads = task
+        .lead
+        .units
+        .iter()
+        .filter_map(|unit| standings.get(unit));
+    Ok(leads
+        .map(|s| s.derived)
+        .min()
+        .unwrap_or(Derived::NotReported)
+        .as_str())
+}
+
+/// A task in a list.
+pub fn task_item(view: &View<'_>, stored: &Stored, period: &PeriodSpan) -> Result<Value, Refusal> {
+    let record = &stored.record;
+    let Facts::Task { issuer, parent } = record.facts() else {
+        return Ok(Value::Null);
+    };
+    let group = group_of(record);
+    let lead: Assigned = typed(record, "lead");
+    let coordinating: Assigned = typed(record, "coordinating");
+    let withdrawn = record.shown("withdrawn");
+    Ok(json!({
+        "id": record.key().id,
+        "parent": parent,
+        "group": group.code,
+        "group_title": group.title,
+        "number": text_of(record, "number"),
+        "title": text_of(record, "title"),
+        "subtask": text_of(record, "subtask"),
+        "lead": view.codes(&lead.units),
+        "lead_unresolved": lead.unresolved,
+        "coordinating": view.codes(&coordinating.units),
+        "coordinating_unresolved": coordinating.unresolved,
+        "deadline": deadline_of(record),
+        "issuer": view.tree.code(*issuer),
+        "status": task_status(view, record, period)?,
+        "missing": missing(record),
+        "withdrawn": withdrawn.is_some(),
+        "withdrawn_reason": withdrawn.map(|w| w["reason"].clone()),
+    }))
+}
+
+fn deadline_of(record: &Record) -> Value {
+    let deadline = record.shown("deadline").unwrap_or_default();
+    json!({ "text": deadline["text"], "kind": deadline["kind"], "due": deadline["due"] })
+}
+
+/// A task with everything about it.
+pub fn task_shown(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
+    let record = &stored.record;
+    let id = record.key().id;
+    let mut item = task_item(view, stored, &up_to_now(view))?;
+    let mut reports = Vec::new();
+    for report in records::about(view.connection, Kind::Report, id)? {
+        reports.push(report_item(view, &report)?);
+    }
+    let proposals = records::about(view.connection, Kind::Proposal, id)?;
+    let more = json!({
+        "deliverable": text_of(record, "deliverable"),
+        "kpi": text_of(record, "kpi"),
+        "programme": text_of(record, "programme"),
+        "responsible": text_of(record, "person"),
+        "authority": text_of(record, "authority"),
+        "reviewer": maybe::<String>(record, "reviewer").unwrap_or_else(|| "issuer".to_owned()),
+        "reports": reports,
+        "receipts": task_receipts(view, stored)?,
+        "history": history(view, stored)?,
+        "token": record.token().to_string(),
+        "conflicts": record.conflicts(),
+        "proposals": proposals.iter().filter_map(|p| proposal_line(view, p)).collect::<Vec<_>>(),
+        "remark": remark(view, stored)?,
+    });
+    merge(&mut item, more);
+    Ok(item)
+}
+
+fn proposal_line(view: &View<'_>, stored: &Stored) -> Option<Value> {
+    let Facts::Proposal {
+        proposer, register, ..
+    } = stored.record.facts()
+    else {
+        return None;
+    };
+    let wish: Wish = maybe(&stored.record, "wish")?;
+    Some(json!({
+        "id": stored.record.key().id,
+        "unit": view.tree.code(*proposer),
+        "field": register,
+        "value": wish.value,
+        "reason": wish.reason,
+        "open": wish.open,
+    }))
+}
+
+/// How far a task got towards each unit it is given to.
+fn task_receipts(view: &View<'_>, stored: &Stored) -> Result<Vec<Value>, Refusal> {
+    let reached = links::receipts(view.connection, stored.rec)?;
+    let extent = stored.record.extent();
+    let mut shown = Vec::new();
+    for unit in scope::assigned(&stored.record) {
+        let server = view.tree.server_of(unit);
+        let arrived = reached
+            .iter()
+            .find(|(by, held, _)| view.tree.server_of(*by) == server && held.covers(&extent));
+        let (stage, at) = match arrived {
+            _ if view.serves(unit) => ("reached_unit", Value::Null),
+            Some((_, _, at)) => ("reached_unit", time(*at)),
+            None => ("stored", Value::Null),
+        };
+        shown.push(json!({ "unit": view.tree.code(unit), "stage": stage, "at": at }));
+    }
+    Ok(shown)
+}
+
+/// How far a record got towards the unit that issued what it answers.
+pub fn receipt(view: &View<'_>, stored: &Stored, issuer: UnitId) -> Result<&'static str, Refusal> {
+    let server = view.tree.server_of(issuer);
+    let extent = stored.record.extent();
+    let reached = view.serves(issuer)
+        || links::receipts(view.connection, stored.rec)?
+            .iter()
+            .any(|(unit, held, _)| view.tree.server_of(*unit) == server && held.covers(&extent));
+    if reached {
+        return Ok("reached_issuer");
+    }
+    for link in links::rows(view.connection)? {
+        if link.role == Role::Upstream
+            && links::accepted_by_peer(view.connection, link.link, stored.rec)?
+        {
+            return Ok("accepted_upstream");
+        }
+    }
+    Ok("stored")
+}
+
+/// The live evidence of a unit on a task, of one period or of all.
+pub fn evidence_of(
+    view: &View<'_>,
+    task: Uuid,
+    unit: UnitId,
+    period: Option<&str>,
+) -> Result<Vec<Stored>, Refusal> {
+    let mut found = records::about(view.connection, Kind::Evidence, task)?;
+    found.retain(|stored| {
+        let facts = stored.record.facts();
+        facts.owner() == Some(unit)
+            && period.is_none_or(|period| facts.period() == Some(period))
+            && !stored.record.is_deleted()
+    });
+    Ok(found)
+}
+
+/// SHA-256 of evidence files, sorted, each once.
+pub fn hashes(evidence: &[Stored]) -> Vec<String> {
+    let files = evidence
+        .iter()
+        .filter_map(|s| maybe::<FileRef>(&s.record, "file"));
+    let mut hashes: Vec<String> = files.map(|file| file.sha256).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
+}
+
+/// A report's registers that a submission carries besides its progress.
+pub const SUBMITTED: [&str; 4] = ["figures", "result", "difficulties", "next_steps"];
+
+/// A report's live values as a submission would carry them.
+pub fn values_now(record: &Record) -> serde_json::Map<String, Value> {
+    let values = SUBMITTED
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), record.shown(name)?)));
+    values.collect()
+}
+
+/// A report in a list.
+pub fn report_item(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
+    let record = &stored.record;
+    let Facts::Report {
+        unit,
+        issuer,
+        task,
+        period,
+    } = record.facts()
+    else {
+        return Ok(Value::Null);
+    };
+    let task_record = records::load(view.connection, *task)?.map(|s| s.record);
+    let standing = report_standing(view, record, task_record.as_ref(), *unit)?;
+    let progress: Option<Progress> = maybe(record, "progress");
+    let figures: Figures = typed(record, "figures");
+    let submission: Option<Submission> = maybe(record, "submission");
+    let evidence = hashes(&evidence_of(view, *task, *unit, Some(period))?);
+    let draft_changed = submission.as_ref().is_some_and(|version| {
+        Some(&version.progress) != progress.as_ref()
+            || version.values != values_now(record)
+            || version.evidence != evidence
+    });
+    let late = standing.as_ref().is_some_and(|s| {
+        s.overdue || matches!(s.derived, Derived::CompletedLate | Derived::InProgressLate)
+    });
+    Ok(json!({
+        "id": record.key().id,
+        "task": task,
+        "task_title": task_record.as_ref().map(super::refs::title),
+        "unit": view.tree.code(*unit),
+        "period": period,
+        "status": standing.map_or(Derived::NotReported, |s| s.derived).as_str(),
+        "stated_status": progress.as_ref().map(|p| p.status),
+        "percent": progress.and_then(|p| p.percent),
+        "value": figures.value,
+        "numerator": figures.numerator,
+        "denominator": figures.denominator,
+        "submitted": submission.is_some(),
+        "submitted_at": submission.map(|s| time(s.submitted_at)),
+        "late": late,
+        "draft_changed": draft_changed,
+        "evidence": evidence.len(),
+        "conflicts": record.conflicts(),
+        "receipt": receipt(view, stored, *issuer)?,
+        "remark": remark(view, stored)?,
+    }))
+}
+
+/// Where a report's unit stands by this report; `None` while it is not submitted.
+fn report_standing(
+    view: &View<'_>,
+    record: &Record,
+    task: Option<&Record>,
+    unit: UnitId,
+) -> Result<Option<Standing>, Refusal> {
+    let Some(ReportFacts {
+        task: id,
+        period,
+        submission: Some(_),
+        ..
+    }) = rollup::read_report(record, span_of)
+    else {
+        return Ok(None);
+    };
+    let known = task.and_then(rollup::read_task);
+    let alone = Assigned {
+        units: vec![unit],
+        ..Assigned::default()
+    };
+    // Also a unit that is no longer assigned, or whose task was withdrawn, sees what its own report says.
+    let task = TaskFacts {
+        id,
+        issuer: known.as_ref().map_or(unit, |t| t.issuer),
+        parent: None,
+        group: String::new(),
+        lead: alone,
+        coordinating: Assigned::default(),
+        due: known.as_ref().and_then(|t| t.due),
+        deadline_kind: known.map(|t| t.deadline_kind).unwrap_or_default(),
+        withdrawn: false,
+        deleted: false,
+    };
+    Ok(derived_status(view, &task, &period)?.remove(&unit))
+}
+
+/// A report with everything about it.
+pub fn report_shown(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
+    let record = &stored.record;
+    let mut item = report_item(view, stored)?;
+    let submission: Option<Submission> = maybe(record, "submission");
+    let hash = submission.as_ref().map(|s| s.hash.clone());
+    let mut verdicts = Vec::new();
+    for verdict in records::about(view.connection, Kind::Verdict, record.key().id)? {
+        verdicts.extend(verdict_line(view, &verdict.record, hash.as_deref()));
+    }
+    let arrivals = records::about(view.connection, Kind::Arrival, record.key().id)?;
+    let arrival = arrivals
+        .iter()
+        .filter_map(|stored| rollup::read_arrival(&stored.record))
+        .find(|arrival| Some(&arrival.submission) == hash.as_ref());
+    let more = json!({
+        "result": text_of(record, "result"),
+        "difficulties": text_of(record, "difficulties"),
+        "next_steps": text_of(record, "next_steps"),
+        "submission": submission.map(|s| json!({
+            "hash": s.hash,
+            "submitted_at": time(s.submitted_at),
+            "progress": s.progress,
+            "values": s.values,
+            "evidence": s.evidence,
+        })),
+        "withdrawn_reason": maybe::<String>(record, "withdrawn_reason"),
+        "verdicts": verdicts,
+        "arrival": arrival.map(|a| json!({
+            "received_at": time(a.at),
+            "sender_ahead_ms": a.sender_ahead_ms,
+        })),
+        "history": history(view, stored)?,
+        "token": record.token().to_string(),
+    });
+    merge(&mut item, more);
+    Ok(item)
+}
+
+fn verdict_line(view: &View<'_>, record: &Record, shown: Option<&str>) -> Option<Value> {
+    let Facts::Verdict {
+        reviewer,
+        submission,
+        ..
+    } = record.facts()
+    else {
+        return None;
+    };
+    let verdict: VerdictValue = maybe(record, "verdict")?;
+    let at = record
+        .register("verdict")
+        .edits
+        .first()
+        .map(|edit| edit.stamp.millis());
+    Some(json!({
+        "id": record.key().id,
+        "unit": view.tree.code(*reviewer),
+        "accepted": verdict.accepted,
+        "reason": verdict.reason,
+        "at": at.map(time),
+        "submission": submission,
+        "current": shown == Some(submission),
+    }))
+}
+
+/// One piece of evidence.
+pub fn evidence_item(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
+    let record = &stored.record;
+    let Facts::Evidence {
+        unit,
+        task,
+        period,
+        reviewer,
+        issuer,
+    } = record.facts()
+    else {
+        return Ok(Value::Null);
+    };
+    let file: Option<FileRef> = maybe(record, "file");
+    let id = file
+        .as_ref()
+        .and_then(|file| blobs::parse_hex(&file.sha256));
+    let state = match id
+        .map(|id| blobs::state(view.connection, &id))
+        .transpose()?
+        .flatten()
+    {
+        Some((_, true)) => "present",
+        Some((_, false)) => "pending",
+        None => "elsewhere",
+    };
+    let added_at = record
+        .register("file")
+        .edits
+        .first()
+        .map(|edit| edit.stamp.millis());
+    Ok(json!({
+        "id": record.key().id,
+        "name": file.as_ref().map(|f| f.name.as_str()),
+        "size": file.as_ref().map(|f| f.size),
+        "sha256": file.as_ref().map(|f| f.sha256.as_str()),
+        "unit": view.tree.code(*unit),
+        "task": task,
+        "period": period,
+        "reviewer": view.tree.code(*reviewer),
+        "state": state,
+        "added_at": added_at.map(time),
+        "note": text_of(record, "note"),
+        "removed": record.is_deleted(),
+        "receipt": receipt(view, stored, *issuer)?,
+        "token": record.token().to_string(),
+    }))
+}
+
+/// Every value every register had, the latest first.
+pub fn history(view: &View<'_>, stored: &Stored) -> Result<Vec<Value>, Refusal> {
+    let mut edits: Vec<Edit> = records::history(view.connection, stored.rec)?;
+    edits.extend(stored.record.edits().iter().cloned());
+    let mut known = HashSet::new();
+    edits.retain(|edit| known.insert(*edit.hash()));
+    edits.sort_by_key(|edit| std::cmp::Reverse(edit.stamp));
+    let mut lines = Vec::new();
+    for edit in &edits {
+        for write in edit.writes() {
+            let present = stored
+                .record
+                .register(&write.register)
+                .dots()
+                .contains(&write.dot);
+            lines.push(json!({
+                "register": write.register,
+                "value": named_units(view, write.json()),
+                "by": edit.by,
+                "unit": view.tree.code(edit.unit),
+                "at": time(edit.stamp.millis()),
+                "current": present,
+            }));
+        }
+    }
+    Ok(lines)
+}
+
+/// An assigning register's value with codes in place of ids.
+fn named_units(view: &View<'_>, mut value: Value) -> Value {
+    let units = scope::units_in(&value);
+    if !units.is_empty() {
+        value["units"] = json!(view.codes(&units));
+    }
+    value
+}
+
+/// What was remarked on a record that was kept all the same.
+fn remark(view: &View<'_>, stored: &Stored) -> Result<Option<String>, Refusal> {
+    let remarks = records::remarks(view.connection, stored.rec)?;
+    let texts: Vec<String> = remarks.into_iter().map(|(_, text)| text).collect();
+    Ok((!texts.is_empty()).then(|| texts.join("; ")))
+}
+
+/// Adds the fields of one object to another.
+pub fn merge(item: &mut Value, more: Value) {
+    if let (Some(item), Value::Object(more)) = (item.as_object_mut(), more) {
+        item.extend(more);
+    }
+}

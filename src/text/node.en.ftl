@@ -1,0 +1,127 @@
+### Sentences of the node's verbs: refusals, notes, remarks on files.
+
+
+## err: refusals of the node
+
+err-not-initialised = There is no node here yet: { $detail }. Create one with nqsync init, then enrol it upstream with nqsync enrol.
+err-store-locked = Another process holds the store: { $detail }.
+err-disk-full = The disk is full; nothing was changed: { $detail }. Free some space and try again.
+err-store = The store failed; nothing was changed: { $detail }. Run nqsync status to see its state.
+err-unwritable = These values cannot be written: { $detail }.
+err-unknown-verb = This nqsync does not carry out { $verb } in this way; use the same version for command and service.
+err-unknown-unit = No unit is called "{ $unit }"; see nqsync unit list.
+err-ambiguous-unit = "{ $unit }" can mean { $paths }; write one of these.
+err-not-our-unit = This node serves neither { $unit } nor a unit above it, so it cannot write for it.
+err-not-owner = This { $kind } belongs to { $owner } and { $unit } may not change it; propose the change with nqsync proposal make.
+err-needs-for = { $unit } is served by another node; to write on its behalf, add --for { $unit }.
+err-bad-token = The token cannot be read: { $detail }. Get it again with show.
+err-nothing-given = No value was given; nothing was changed.
+err-reason-needed = This needs a reason; add --reason.
+err-unit-elsewhere = { $unit } is served by another node; units below it are added and changed there.
+err-duplicate-code = Code { $code } already belongs to { $unit } ({ $path }); choose another.
+err-bad-code = "{ $code }" cannot be a code; a code is one word without / and of at most 64 characters.
+err-empty-name = The unit's name is empty.
+err-bad-level = There is no level "{ $level }"; levels are ministry, province, commune, department.
+err-level-order = A unit of level { $level } cannot belong to one of level { $parent }.
+err-alias-taken = "{ $alias }" already means { $unit }; for a second unit it would be ambiguous.
+err-parent-refused = The row of the unit above, { $parent }, was refused or forms a circle, so this row cannot be taken either.
+err-unknown-task = No task is "{ $task }"; write its id, at least 4 characters of it, or GROUP/NUMBER; see nqsync task list.
+err-ambiguous-ref = "{ $ref }" names { $count } records: { $candidates }. Write a longer part of the id.
+err-task-needs-title = A task needs a text: --title or --subtask.
+err-parent-fixed = The parent of a task is chosen when it is added and cannot be changed.
+err-bad-reviewer = The reviewer is issuer or above (the unit above the executor), not "{ $reviewer }".
+err-no-such-date = The deadline "{ $text }" has a day that does not exist; write for example 28/02/2026, Tháng 3/2026, Quý II/2026.
+err-bad-period = The period "{ $period }" cannot be read; write 2026-W12, 2026-03, 2026-Q1, 2026-H1, 2026-9M or 2026.
+err-unknown-report = There is no report of { $unit } for { $period } on task { $task }; see nqsync report list.
+err-not-assigned = Task { $task } was never given to { $unit }, so it cannot be reported on (period { $period }).
+err-task-withdrawn = Task { $task } was withdrawn, so { $unit } cannot report on it any more (period { $period }).
+err-period-closed = Period { $period } of { $unit } is closed; task { $task } takes no more values. Ask the unit above to reopen it, or write into the next period.
+err-percent-range = The percent "{ $percent }" is outside 0 to 100.
+err-not-a-number = "{ $text }" ({ $field }) is not a number; write for example 2.274.905 or 88,12.
+err-bad-denominator = The denominator must be above 0, not { $denominator }.
+err-bad-status = The status "{ $status }" is unknown; write not_started, in_progress, completed, continuing or cancelled.
+err-report-in-conflict = Report { $report } holds two different values in { $registers }; see nqsync conflict list and decide first.
+err-report-without-status = The report states no status yet; set --status or --percent before submitting.
+err-completed-without-evidence = { $unit } reports completion without evidence; add a file with nqsync evidence add, then submit.
+err-not-submitted = The report { $unit } for { $period } is not submitted.
+err-not-reviewer = { $unit } does not review this report; its reviewers: { $reviewers }.
+err-unknown-evidence = No evidence is "{ $evidence }"; see nqsync evidence list.
+err-file-unreadable = The file { $path } cannot be read: { $detail }.
+err-file-refused = The file was not taken: { $detail }.
+err-file-changed = The file changed while it was read: { $detail }. Close it in other programs and add it again.
+err-file-not-here = The file of evidence { $evidence } is not at this node; see its state in nqsync evidence list.
+err-file-exists = { $path } exists and is not overwritten ({ $detail }); choose another name.
+err-file-unwritable = { $path } cannot be written: { $detail }.
+err-table-unreadable = The table handed in cannot be understood: { $detail }. Use the same nqsync version for command and service.
+err-row-twice = Row { $row } has the same key as an earlier row of the file.
+
+## note: what a verb adds to its answer
+
+note-unchanged = Nothing differs from the present values; nothing was written.
+note-conflict = Concurrent values in { $registers }: both are kept; see nqsync conflict list.
+note-tasks-linked = Linked { $count } tasks that waited for this name.
+note-shared-number = Another task carries the number { $number }; the two stay separate.
+note-lead-unresolved = No unit is known as: { $names }. The names are kept; link them with nqsync unit alias.
+note-deadline-unread = The deadline "{ $text }" is kept as written, but names no day that was understood.
+note-missing-clear = Still unclear (6 rõ): { $parts }.
+note-completed-percent = Completed, so the percent was set to 100 %.
+note-already-submitted = These values are submitted already; no new version was made.
+note-evidence-known = This file is evidence of the report already; it was not added again.
+
+## word-remark: what was noticed in a file or a value
+
+word-remark-read-as = The file was read as: { $found }.
+word-remark-formula = The last computed value of a formula was taken: { $found }.
+word-remark-formula-without-value = A formula that was never computed has no value: { $found }.
+word-remark-cell-error = The cell shows an error: { $found }.
+word-remark-hidden-row = The row is hidden in the workbook; it was read: { $found }.
+word-remark-nfd-text = Text with decomposed accents was composed: { $found }.
+word-remark-cell-too-large = The cell is above the size limit: { $found }.
+word-remark-too-many-rows = Beyond the limit on rows or cells; reading stopped here: { $found }.
+word-remark-open-quote = A quoted cell never ends: { $found }.
+word-remark-no-header = No header row was recognised; the first row is: { $found }.
+word-remark-header-row = Header row: { $found }.
+word-remark-unknown-column = The column is not used: { $found }.
+word-remark-duplicate-column = A second column with the same meaning; it is not used: { $found }.
+word-remark-skipped-row = Skipped a row that is no entry: { $found }.
+word-remark-section-row = A row that names a group: { $found }.
+word-remark-heading-row = A row that heads the sub-tasks below it: { $found }.
+word-remark-skipped-signature = Skipped the signature block: { $found }.
+word-remark-continued-cell = The cell continues the row above: { $found }.
+word-remark-duplicate-number = Two different tasks carry one number: { $found }.
+word-remark-shared-number = Several sub-tasks under one number: { $found }.
+word-remark-number-gap = A number is left out: { $found }.
+word-remark-empty-number = No task number.
+word-remark-empty-title = No task text.
+word-remark-empty-lead = No lead unit.
+word-remark-empty-coordinating = No coordinating unit.
+word-remark-empty-kpi = No measurable result.
+word-remark-empty-deliverable = No deliverable.
+word-remark-empty-deadline = No deadline.
+word-remark-several-leads = Several lead units in one cell: { $found }.
+word-remark-unknown-lead = No unit is known as lead "{ $found }"; the name is kept, link it with nqsync unit alias.
+word-remark-unknown-coordinating = No unit is known as coordinating "{ $found }"; the name is kept, link it with nqsync unit alias.
+word-remark-deadline-unread = The deadline "{ $found }" was not understood; it is kept as written.
+word-remark-deadline-no-such-date = The deadline "{ $found }" has a day that does not exist; it is kept as written.
+word-remark-deadline-extra-text = There is more text beside the deadline: { $found }.
+word-remark-deadline-several-dates = The deadline cell names several days or periods: { $found }.
+word-remark-phased-deadline = A deadline in stages: { $found }.
+word-remark-continuous-deadline = A continuous task, reported on every period: { $found }.
+word-remark-on-request-deadline = A task on request, without a day: { $found }.
+word-remark-identical-row = The row equals an earlier one: { $found }.
+word-remark-empty-cell = A required cell is empty; the row holds: { $found }.
+word-remark-duplicate-code = The code occurred before in the file: { $found }.
+word-remark-not-a-number = Not a number: { $found }.
+word-remark-ambiguous-number = The number can be read in two ways: { $found }.
+word-remark-out-of-range = The number is out of range: { $found }.
+word-remark-zero-denominator = The denominator is zero: { $found }.
+word-remark-numerator-above-denominator = The numerator is above the denominator: { $found }; it was kept.
+word-remark-percent-differs = The stated percent differs: { $found }.
+word-remark-period-unread = The period cannot be read: { $found }.
+word-remark-status-unread = The status is not understood: { $found }.
+word-remark-empty-status = No status.
+word-remark-comparator-unread = The comparator is not understood: { $found }.
+word-remark-target-is-text = The target is in words: { $found }.
+word-remark-remarks-left-out = More remarks than are kept: { $found }.
+word-remark-stray-cell = A stray cell in a row without a task, not used: { $found }.
+word-remark-spelling-variant = One name is written in several ways: { $found }.

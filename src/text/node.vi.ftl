@@ -1,0 +1,127 @@
+### Sentences of the node's verbs: refusals, notes, remarks on files.
+
+
+## err: refusals of the node
+
+err-not-initialised = Thư mục này chưa có nút nào: { $detail }. Tạo nút bằng nqsync init, rồi ghi danh với cấp trên bằng nqsync enrol.
+err-store-locked = Kho dữ liệu đang được tiến trình khác dùng: { $detail }.
+err-disk-full = Đĩa đã đầy; chưa có gì bị thay đổi: { $detail }. Hãy giải phóng dung lượng rồi làm lại.
+err-store = Kho dữ liệu gặp lỗi; chưa có gì bị thay đổi: { $detail }. Chạy nqsync status để xem tình trạng.
+err-unwritable = Không ghi được các giá trị này: { $detail }.
+err-unknown-verb = Bản nqsync này không thực hiện được lệnh { $verb } theo cách đó; hãy dùng cùng một phiên bản cho lệnh và dịch vụ.
+err-unknown-unit = Không có đơn vị nào tên là "{ $unit }"; xem danh sách bằng nqsync unit list.
+err-ambiguous-unit = "{ $unit }" có thể là { $paths }; hãy ghi rõ một trong số đó.
+err-not-our-unit = Nút này không phục vụ đơn vị { $unit } hay cấp trên của đơn vị ấy, nên không ghi thay được.
+err-not-owner = Bản ghi loại { $kind } này thuộc { $owner }, đơn vị { $unit } không được sửa trực tiếp; hãy đề xuất bằng nqsync proposal make.
+err-needs-for = Đơn vị { $unit } do nút khác phục vụ; nếu đúng là ghi thay cho đơn vị ấy, thêm --for { $unit }.
+err-bad-token = Không đọc được dấu phiên bản (--token): { $detail }. Hãy lấy lại bằng lệnh show.
+err-nothing-given = Chưa cho biết giá trị nào để ghi; chưa có gì bị thay đổi.
+err-reason-needed = Việc này cần lý do; thêm --reason.
+err-unit-elsewhere = Đơn vị { $unit } do nút khác phục vụ; chỉ thêm hay sửa đơn vị trực thuộc tại nút ấy.
+err-duplicate-code = Mã { $code } đã thuộc { $unit } ({ $path }); hãy chọn mã khác.
+err-bad-code = "{ $code }" không dùng làm mã được; mã là một từ liền, không có dấu / và dài tối đa 64 ký tự.
+err-empty-name = Tên đơn vị đang để trống.
+err-bad-level = Không có cấp "{ $level }"; các cấp là ministry, province, commune, department.
+err-level-order = Đơn vị cấp { $level } không thể trực thuộc đơn vị cấp { $parent }.
+err-alias-taken = Tên "{ $alias }" đã chỉ { $unit }; dùng thêm cho đơn vị khác thì không phân biệt được.
+err-parent-refused = Dòng của đơn vị cấp trên { $parent } bị từ chối hoặc trỏ vòng tròn, nên dòng này cũng không nhập được.
+err-unknown-task = Không có nhiệm vụ nào là "{ $task }"; ghi mã, ít nhất 4 ký tự đầu của mã, hoặc NHÓM/SỐ; xem nqsync task list.
+err-ambiguous-ref = "{ $ref }" chỉ { $count } bản ghi: { $candidates }. Hãy ghi mã dài hơn.
+err-task-needs-title = Nhiệm vụ cần có nội dung: --title hoặc --subtask.
+err-parent-fixed = Nhiệm vụ cha chỉ được chọn khi thêm nhiệm vụ; không đổi được về sau.
+err-bad-reviewer = Nơi xác nhận minh chứng là issuer (đơn vị giao) hoặc above (đơn vị cấp trên), không phải "{ $reviewer }".
+err-no-such-date = Thời hạn "{ $text }" có ngày không tồn tại; hãy ghi lại, ví dụ 28/02/2026, Tháng 3/2026, Quý II/2026.
+err-bad-period = Không đọc được kỳ báo cáo "{ $period }"; hãy ghi 2026-W12, 2026-03, 2026-Q1, 2026-H1, 2026-9M hoặc 2026.
+err-unknown-report = Chưa có báo cáo của { $unit } kỳ { $period } về nhiệm vụ { $task }; xem nqsync report list.
+err-not-assigned = Nhiệm vụ { $task } chưa bao giờ được giao cho { $unit }, nên không báo cáo được (kỳ { $period }).
+err-task-withdrawn = Nhiệm vụ { $task } đã được thu hồi, nên { $unit } không báo cáo thêm được (kỳ { $period }).
+err-period-closed = Kỳ { $period } của { $unit } đã khóa; nhiệm vụ { $task } không ghi thêm được. Đề nghị cấp trên mở lại kỳ, hoặc ghi vào kỳ sau.
+err-percent-range = Tỷ lệ "{ $percent }" nằm ngoài khoảng 0 đến 100.
+err-not-a-number = "{ $text }" ({ $field }) không phải là số; ghi ví dụ 2.274.905 hoặc 88,12.
+err-bad-denominator = Mẫu số phải lớn hơn 0, không phải { $denominator }.
+err-bad-status = Không hiểu tình trạng "{ $status }"; hãy ghi not_started, in_progress, completed, continuing hoặc cancelled.
+err-report-in-conflict = Báo cáo { $report } đang có hai giá trị khác nhau ở { $registers }; xem nqsync conflict list và chọn trước.
+err-report-without-status = Báo cáo chưa có tình trạng; ghi --status hoặc --percent trước khi nộp.
+err-completed-without-evidence = { $unit } báo hoàn thành nhưng chưa có minh chứng; thêm tệp bằng nqsync evidence add rồi nộp.
+err-not-submitted = Báo cáo { $unit } kỳ { $period } chưa được nộp.
+err-not-reviewer = { $unit } không phải nơi xác nhận của báo cáo này; nơi xác nhận: { $reviewers }.
+err-unknown-evidence = Không có minh chứng nào là "{ $evidence }"; xem nqsync evidence list.
+err-file-unreadable = Không đọc được tệp { $path }: { $detail }.
+err-file-refused = Tệp không nhận được: { $detail }.
+err-file-changed = Tệp thay đổi trong lúc đọc: { $detail }. Hãy đóng chương trình đang mở tệp rồi thêm lại.
+err-file-not-here = Tệp của minh chứng { $evidence } chưa có ở nút này; xem cột trạng thái của nqsync evidence list.
+err-file-exists = { $path } đã tồn tại và không bị ghi đè ({ $detail }); hãy chọn tên khác.
+err-file-unwritable = Không ghi được { $path }: { $detail }.
+err-table-unreadable = Không hiểu bảng được đưa vào: { $detail }. Hãy dùng cùng một phiên bản nqsync cho lệnh và dịch vụ.
+err-row-twice = Dòng { $row } trùng khóa với một dòng trước trong tệp.
+
+## note: what a verb adds to its answer
+
+note-unchanged = Không có gì khác với giá trị hiện có; chưa ghi gì.
+note-conflict = Có giá trị ghi song song ở { $registers }: cả hai được giữ; xem nqsync conflict list.
+note-tasks-linked = Đã nối { $count } nhiệm vụ đang chờ tên đơn vị này.
+note-shared-number = Đã có nhiệm vụ khác mang số { $number }; hai nhiệm vụ được giữ riêng.
+note-lead-unresolved = Chưa rõ đơn vị: { $names }. Tên được giữ nguyên; nối bằng nqsync unit alias.
+note-deadline-unread = Thời hạn "{ $text }" được giữ nguyên văn nhưng chưa hiểu được ngày.
+note-missing-clear = Còn thiếu theo 6 rõ: { $parts }.
+note-completed-percent = Báo hoàn thành nên tỷ lệ được ghi là 100 %.
+note-already-submitted = Các giá trị này đã được nộp; không nộp thêm phiên bản mới.
+note-evidence-known = Tệp này đã là minh chứng của báo cáo; không thêm lần nữa.
+
+## word-remark: what was noticed in a file or a value
+
+word-remark-read-as = Cách đọc tệp: { $found }.
+word-remark-formula = Lấy giá trị đã tính của công thức: { $found }.
+word-remark-formula-without-value = Công thức chưa từng được tính nên không có giá trị: { $found }.
+word-remark-cell-error = Ô đang báo lỗi: { $found }.
+word-remark-hidden-row = Dòng bị ẩn trong bảng; vẫn được đọc: { $found }.
+word-remark-nfd-text = Chữ có dấu rời đã được ghép lại: { $found }.
+word-remark-cell-too-large = Ô vượt giới hạn kích thước: { $found }.
+word-remark-too-many-rows = Quá giới hạn số dòng hoặc số ô; dừng đọc tại đây: { $found }.
+word-remark-open-quote = Dấu ngoặc kép không được đóng: { $found }.
+word-remark-no-header = Không tìm thấy dòng tiêu đề cột; dòng đầu là: { $found }.
+word-remark-header-row = Dòng tiêu đề: { $found }.
+word-remark-unknown-column = Cột không được dùng: { $found }.
+word-remark-duplicate-column = Cột trùng nghĩa với cột trước; không được dùng: { $found }.
+word-remark-skipped-row = Bỏ qua dòng không phải nhiệm vụ: { $found }.
+word-remark-section-row = Dòng tên nhóm: { $found }.
+word-remark-heading-row = Dòng tiêu đề của các nhiệm vụ con: { $found }.
+word-remark-skipped-signature = Bỏ qua phần ký ở cuối: { $found }.
+word-remark-continued-cell = Ô nối tiếp dòng trên: { $found }.
+word-remark-duplicate-number = Hai nhiệm vụ khác nhau mang cùng số: { $found }.
+word-remark-shared-number = Nhiều nhiệm vụ con dưới cùng một số: { $found }.
+word-remark-number-gap = Thiếu số thứ tự: { $found }.
+word-remark-empty-number = Chưa có số thứ tự.
+word-remark-empty-title = Không có nội dung nhiệm vụ.
+word-remark-empty-lead = Chưa có đơn vị chủ trì.
+word-remark-empty-coordinating = Chưa có đơn vị phối hợp.
+word-remark-empty-kpi = Chưa có kết quả định lượng.
+word-remark-empty-deliverable = Chưa có sản phẩm.
+word-remark-empty-deadline = Chưa có thời hạn.
+word-remark-several-leads = Nhiều đơn vị chủ trì trong một ô: { $found }.
+word-remark-unknown-lead = Chưa rõ đơn vị chủ trì "{ $found }"; giữ nguyên tên, nối sau bằng nqsync unit alias.
+word-remark-unknown-coordinating = Chưa rõ đơn vị phối hợp "{ $found }"; giữ nguyên tên, nối sau bằng nqsync unit alias.
+word-remark-deadline-unread = Không hiểu thời hạn "{ $found }"; giữ nguyên văn.
+word-remark-deadline-no-such-date = Thời hạn "{ $found }" có ngày không tồn tại; giữ nguyên văn.
+word-remark-deadline-extra-text = Thời hạn còn kèm chữ khác: { $found }.
+word-remark-deadline-several-dates = Ô thời hạn có nhiều ngày hoặc kỳ: { $found }.
+word-remark-phased-deadline = Thời hạn theo giai đoạn: { $found }.
+word-remark-continuous-deadline = Nhiệm vụ thường xuyên, báo cáo theo kỳ: { $found }.
+word-remark-on-request-deadline = Nhiệm vụ theo yêu cầu, không có ngày: { $found }.
+word-remark-identical-row = Dòng giống hệt dòng trước: { $found }.
+word-remark-empty-cell = Ô bắt buộc đang trống; dòng có: { $found }.
+word-remark-duplicate-code = Mã đã có trong tệp: { $found }.
+word-remark-not-a-number = Không phải là số: { $found }.
+word-remark-ambiguous-number = Số đọc được theo hai cách: { $found }.
+word-remark-out-of-range = Số ngoài khoảng cho phép: { $found }.
+word-remark-zero-denominator = Mẫu số bằng 0: { $found }.
+word-remark-numerator-above-denominator = Tử số lớn hơn mẫu số: { $found }; vẫn được ghi nhận.
+word-remark-percent-differs = Tỷ lệ ghi khác với tỷ lệ tính: { $found }.
+word-remark-period-unread = Không đọc được kỳ báo cáo: { $found }.
+word-remark-status-unread = Không hiểu tình trạng: { $found }.
+word-remark-empty-status = Chưa có tình trạng.
+word-remark-comparator-unread = Không hiểu dấu so sánh: { $found }.
+word-remark-target-is-text = Mục tiêu bằng chữ, không phải số: { $found }.
+word-remark-remarks-left-out = Còn nhiều ghi chú khác không được giữ: { $found }.
+word-remark-stray-cell = Ô lẻ trong dòng không có nhiệm vụ, không được dùng: { $found }.
+word-remark-spelling-variant = Một tên được viết theo nhiều cách: { $found }.
