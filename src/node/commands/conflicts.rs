@@ -253,3 +253,7 @@ fn base(connection: &Connection, stored: &Stored, register: &str) -> Result<Opti
         .max_by_key(|(stamp, write)| (*stamp, write.dot));
     Ok(latest.map(|(_, write)| write.json()))
 }
+
+#[cfg(test)]
+#[path = "conflicts_tests.rs"]
+mod tests;

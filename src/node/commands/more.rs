@@ -205,3 +205,7 @@ pub(super) fn needed(code: &'static str, text: Option<&str>) -> Result<String, R
         _ => Err(Refusal::usage(code, [])),
     }
 }
+
+#[cfg(test)]
+#[path = "more_tests.rs"]
+mod tests;

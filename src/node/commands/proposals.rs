@@ -375,3 +375,7 @@ fn said(on: &Writing<'_, '_>, proposal: &Record) -> Result<Said, Refusal> {
 fn to_json(value: &impl serde::Serialize) -> Result<Value, Refusal> {
     fields::to_json(value)
 }
+
+#[cfg(test)]
+#[path = "proposals_tests.rs"]
+mod tests;
