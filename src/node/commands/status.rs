@@ -105,7 +105,9 @@ fn upstream(
         let what = error.clone().unwrap_or_else(|| state.to_owned());
         problems.add(&format!("upstream_{state}"), what, since);
     }
-    note_link(row, "upstream", problems);
+    if let Some(row) = row {
+        note_link(Some(row), &peer_code(on.connection, &on.tree, row.link)?, problems);
+    }
     let mut data = json!({
         "url": url,
         "state": state,
@@ -218,7 +220,7 @@ fn disk(on: &Reading<'_>, problems: &mut Problems) -> Value {
     };
     let (free, total) = (found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize);
     if free < DISK_MIN_BYTES || free < total / 50 {
-        problems.add("disk_nearly_full", free.to_string(), None);
+        problems.add("disk_nearly_full", (free >> 20).to_string(), None);
     }
     json!({ "free_bytes": free, "total_bytes": total })
 }
