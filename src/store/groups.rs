@@ -28,7 +28,10 @@ pub(super) fn note(connection: &Connection, task: &Record) -> Result<(), StoreEr
 }
 
 /// Issuer and group of a task that is held here.
-pub fn of_task(connection: &Connection, task: Uuid) -> Result<Option<(UnitId, String)>, StoreError> {
+pub fn of_task(
+    connection: &Connection,
+    task: Uuid,
+) -> Result<Option<(UnitId, String)>, StoreError> {
     Ok(connection
         .prepare_cached("SELECT issuer, grp FROM task_group WHERE task = ?1")?
         .query_row([task.as_bytes()], |row| {
@@ -58,7 +61,11 @@ pub fn of_issuer(connection: &Connection, issuer: UnitId) -> Result<Vec<String>,
 }
 
 /// The tasks of a group.
-pub fn tasks(connection: &Connection, issuer: UnitId, group: &str) -> Result<Vec<Stored>, StoreError> {
+pub fn tasks(
+    connection: &Connection,
+    issuer: UnitId,
+    group: &str,
+) -> Result<Vec<Stored>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM record WHERE id IN (SELECT task FROM task_group WHERE issuer = ?1 AND grp = ?2)
          ORDER BY rec"
@@ -83,10 +90,9 @@ pub fn periods(connection: &Connection, issuer: UnitId) -> Result<Vec<String>, S
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT period FROM record WHERE kind = ?1 AND about = ?2 ORDER BY period",
     )?;
-    let rows = statement.query_map(
-        params![Kind::Rollup.number(), issuer.0.as_bytes()],
-        |row| row.get(0),
-    )?;
+    let rows = statement.query_map(params![Kind::Rollup.number(), issuer.0.as_bytes()], |row| {
+        row.get(0)
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

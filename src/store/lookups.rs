@@ -18,10 +18,14 @@ pub fn by_prefix(
     limit: usize,
 ) -> Result<Vec<Stored>, StoreError> {
     let digits: String = prefix.chars().filter(|c| *c != '-').collect();
-    let usable = (MIN_PREFIX..=32).contains(&digits.len())
-        && digits.chars().all(|c| c.is_ascii_hexdigit());
+    let usable =
+        (MIN_PREFIX..=32).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_hexdigit());
     let bound = |fill: &str| {
-        let padded: String = digits.chars().chain(fill.repeat(32).chars()).take(32).collect();
+        let padded: String = digits
+            .chars()
+            .chain(fill.repeat(32).chars())
+            .take(32)
+            .collect();
         Uuid::try_parse(&padded).ok()
     };
     let (Some(low), Some(high), true) = (bound("0"), bound("f"), usable) else {
@@ -135,9 +139,10 @@ pub fn sent_by(
     let mut sent = Vec::new();
     for kind in kinds {
         let mut statement = connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params![link.0, kind.number(), owner.0.as_bytes()], |row| {
-            Ok((records::raw_row(row)?, row.get::<_, bool>(7)?))
-        })?;
+        let rows = statement
+            .query_map(params![link.0, kind.number(), owner.0.as_bytes()], |row| {
+                Ok((records::raw_row(row)?, row.get::<_, bool>(7)?))
+            })?;
         for row in rows {
             let (raw, accepted) = row?;
             sent.push(Sent {

@@ -15,7 +15,7 @@ use super::{Reading, Said, Writing};
 use crate::node::Refusal;
 use crate::node::write;
 use crate::store::records::{self, Flags};
-use crate::store::{Stored, StoreError, audit, lookups};
+use crate::store::{StoreError, Stored, audit, lookups};
 
 /// One of the values a person chooses between.
 struct Choice<'a> {
@@ -129,7 +129,10 @@ pub fn resolve(
         "value": chosen,
         "remaining": remaining,
     });
-    Ok(Said::done(data).note("note-conflict-resolved", [("remaining", remaining.to_string())]))
+    Ok(Said::done(data).note(
+        "note-conflict-resolved",
+        [("remaining", remaining.to_string())],
+    ))
 }
 
 fn taken(record: &Record, register: &str, take: usize) -> Result<Value, Refusal> {
@@ -166,8 +169,17 @@ fn name(record: &Record, register: &str) -> String {
 fn open(connection: &Connection) -> Result<Vec<(Stored, String)>, StoreError> {
     let mut found = Vec::new();
     for stored in records::flagged(connection, Flags::CONFLICT)? {
-        let registers: Vec<String> = stored.record.conflicts().into_iter().map(str::to_owned).collect();
-        found.extend(registers.into_iter().map(|register| (stored.clone(), register)));
+        let registers: Vec<String> = stored
+            .record
+            .conflicts()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        found.extend(
+            registers
+                .into_iter()
+                .map(|register| (stored.clone(), register)),
+        );
     }
     Ok(found)
 }
@@ -182,7 +194,9 @@ fn find(connection: &Connection, typed: &str) -> Result<(Stored, String), Refusa
         && let Ok(number) = typed.parse::<usize>()
     {
         let index = number.checked_sub(1).filter(|index| *index < all.len());
-        return index.map(|index| all.swap_remove(index)).ok_or_else(unknown);
+        return index
+            .map(|index| all.swap_remove(index))
+            .ok_or_else(unknown);
     }
     let mut parts: Vec<&str> = typed.split(':').collect();
     if parts.len() > 1 && parts[0].parse::<Kind>().is_ok() {
@@ -199,7 +213,10 @@ fn find(connection: &Connection, typed: &str) -> Result<(Stored, String), Refusa
     match all.len() {
         0 => Err(unknown()),
         1 => Ok(all.swap_remove(0)),
-        _ => Err(Refusal::usage("ambiguous-conflict", [("conflict", typed.to_owned())])),
+        _ => Err(Refusal::usage(
+            "ambiguous-conflict",
+            [("conflict", typed.to_owned())],
+        )),
     }
 }
 
@@ -239,13 +256,24 @@ fn since(choices: &[Choice<'_>]) -> Option<String> {
 }
 
 /// The latest value that every sibling's author had seen.
-fn base(connection: &Connection, stored: &Stored, register: &str) -> Result<Option<Value>, StoreError> {
+fn base(
+    connection: &Connection,
+    stored: &Stored,
+    register: &str,
+) -> Result<Option<Value>, StoreError> {
     let siblings = stored.record.register(register).siblings;
-    let common = |write: &Write| siblings.iter().all(|sibling| sibling.seen.contains(write.dot));
+    let common = |write: &Write| {
+        siblings
+            .iter()
+            .all(|sibling| sibling.seen.contains(write.dot))
+    };
     let history = records::history(connection, stored.rec)?;
     let all = history.iter().chain(stored.record.edits());
     let seen_by_all = all.flat_map(|edit| {
-        let of_register = edit.writes().iter().filter(|w| w.register.as_ref() == register);
+        let of_register = edit
+            .writes()
+            .iter()
+            .filter(|w| w.register.as_ref() == register);
         of_register.map(move |write| (edit.stamp, write))
     });
     let latest = seen_by_all

@@ -45,7 +45,9 @@ fn find(connection: &Connection, typed: &str) -> Result<Stored, Refusal> {
 
 fn item(connection: &Connection, tree: &Tree, record: &Record) -> Result<Value, StoreError> {
     let file = record.shown("file");
-    let hash = file.as_ref().and_then(|file| blobs::parse_hex(file["sha256"].as_str()?));
+    let hash = file
+        .as_ref()
+        .and_then(|file| blobs::parse_hex(file["sha256"].as_str()?));
     let present = match hash {
         Some(hash) => blobs::state(connection, &hash)?.is_some_and(|(_, present)| present),
         None => false,
@@ -81,11 +83,13 @@ pub fn add(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
     let acting = on.acting(None)?;
     let number = needed("directive-needs-number", Some(number))?;
     let summary = needed("directive-needs-summary", Some(summary))?;
-    let taken = records::of_kind(on.tx.connection(), Kind::Directive)?.iter().any(|other| {
-        other.record.facts().owner() == Some(acting.unit)
-            && !other.record.is_deleted()
-            && text(&other.record, "number") == number
-    });
+    let taken = records::of_kind(on.tx.connection(), Kind::Directive)?
+        .iter()
+        .any(|other| {
+            other.record.facts().owner() == Some(acting.unit)
+                && !other.record.is_deleted()
+                && text(&other.record, "number") == number
+        });
     if taken {
         return Err(Refusal::usage("directive-exists", [("number", number)]));
     }
@@ -112,7 +116,9 @@ pub fn add(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
         blobs::note(on.tx.connection(), &file.id, file.size, true, on.now_ms)?;
         values.insert("file".to_owned(), to_json(&named)?);
     }
-    let facts = Facts::Directive { issuer: acting.unit };
+    let facts = Facts::Directive {
+        issuer: acting.unit,
+    };
     let written = write::create(on.tx, &acting, facts, values, None)?;
     saved(on, &written, None)?;
     let data = item(on.tx.connection(), &tree, &written.record)?;

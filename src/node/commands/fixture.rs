@@ -44,8 +44,17 @@ impl Fixture {
         let now = Arc::new(AtomicI64::new(NOW));
         let ticking = now.clone();
         let clock = Clock::from_fn(move || ticking.load(Ordering::SeqCst));
-        let node = Node { store, clock, settings: Settings::default() };
-        let fixture = Fixture { node, now, count: AtomicI64::new(0), _dir: dir };
+        let node = Node {
+            store,
+            clock,
+            settings: Settings::default(),
+        };
+        let fixture = Fixture {
+            node,
+            now,
+            count: AtomicI64::new(0),
+            _dir: dir,
+        };
         fixture
             .node
             .store
@@ -68,7 +77,10 @@ impl Fixture {
             ("code", json!(code)),
             ("name", json!(format!("Unit {code}"))),
             ("level", json!(level)),
-            ("parent", json!([{ "unit": parent.map(|p| unit(p).to_string()) }])),
+            (
+                "parent",
+                json!([{ "unit": parent.map(|p| unit(p).to_string()) }]),
+            ),
         ];
         if let Some(node) = node {
             values.push(("served_by", json!(NodeId(Uuid::from_u128(node)))));
@@ -97,8 +109,10 @@ impl Fixture {
         place: u8,
     ) -> Uuid {
         let key = facts.key(id);
-        let values: BTreeMap<String, Value> =
-            values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let values: BTreeMap<String, Value> = values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
         let now = self.node.clock.now_ms();
         self.node
             .store
@@ -108,8 +122,14 @@ impl Fixture {
                     Some(stored) => stored.record.clone(),
                     None => Record::begin(facts, key),
                 };
-                let author = Author { incarnation: Incarnation([place; 16]), unit: owner, name: "person" };
-                let replaced = record.write(author, now, values, token.as_ref()).expect("a write");
+                let author = Author {
+                    incarnation: Incarnation([place; 16]),
+                    unit: owner,
+                    name: "person",
+                };
+                let replaced = record
+                    .write(author, now, values, token.as_ref())
+                    .expect("a write");
                 tx.save(&record, before.as_ref(), &replaced.dropped, None, now)?;
                 rollups::touched(tx, &record, before.as_ref().map(|b| &b.record))?;
                 Ok(())
@@ -125,11 +145,25 @@ impl Fixture {
         let values = [
             ("title", json!(format!("Task {number}"))),
             ("number", json!(number.to_string())),
-            ("group", json!({ "code": group, "title": format!("Group {group}") })),
+            (
+                "group",
+                json!({ "code": group, "title": format!("Group {group}") }),
+            ),
             ("lead", json!({ "text": "", "units": leads })),
-            ("deadline", json!({ "text": "31/3/2026", "kind": "date", "due": "2026-03-31" })),
+            (
+                "deadline",
+                json!({ "text": "31/3/2026", "kind": "date", "due": "2026-03-31" }),
+            ),
         ];
-        self.put(unit(issuer), Facts::Task { issuer: unit(issuer), parent: None }, id, &values)
+        self.put(
+            unit(issuer),
+            Facts::Task {
+                issuer: unit(issuer),
+                parent: None,
+            },
+            id,
+            &values,
+        )
     }
 
     /// A submitted report.
@@ -156,7 +190,11 @@ impl Fixture {
         let mut rounds = 0;
         loop {
             let node = self.node.clone();
-            let done = self.node.store.write_blocking(move |tx| rollups::recompute(&node, tx)).expect("counted");
+            let done = self
+                .node
+                .store
+                .write_blocking(move |tx| rollups::recompute(&node, tx))
+                .expect("counted");
             if done == 0 {
                 return rounds;
             }
@@ -174,7 +212,9 @@ impl Fixture {
             acting_for: acting_for.map(str::to_owned),
             command,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
         runtime.block_on(super::execute(&self.node, request))
     }
 

@@ -3,9 +3,7 @@
 use std::cmp::Ordering;
 
 use nqsync_core::calendar::Period;
-use nqsync_core::model::values::{
-    Aggregation, Figures, IndicatorDefinition, OverTime, Target,
-};
+use nqsync_core::model::values::{Aggregation, Figures, IndicatorDefinition, OverTime, Target};
 use nqsync_core::model::{Facts, Kind, UnitId};
 use nqsync_core::rollup::{Decimal, FigureFacts, RemarkKind, aggregate, remark_figures};
 use nqsync_core::sync::{Record, scope};
@@ -83,11 +81,19 @@ fn item(
     let definition = &indicator.definition;
     let mut values = Vec::new();
     let mut figures = Vec::new();
-    for stored in records::about(on.connection, Kind::Figure, indicator.stored.record.key().id)? {
-        let Facts::Figure { unit, period: of, .. } = stored.record.facts() else {
+    for stored in records::about(
+        on.connection,
+        Kind::Figure,
+        indicator.stored.record.key().id,
+    )? {
+        let Facts::Figure {
+            unit, period: of, ..
+        } = stored.record.facts()
+        else {
             continue;
         };
-        let (Ok(of), Some(reported)) = (of.parse::<Period>(), typed(&stored.record, "figures")) else {
+        let (Ok(of), Some(reported)) = (of.parse::<Period>(), typed(&stored.record, "figures"))
+        else {
             continue;
         };
         let counts = match definition.over_time {
@@ -104,10 +110,18 @@ fn item(
             figures: reported,
         });
     }
-    let expected: Vec<UnitId> = indicator.units.iter().copied().filter(|unit| wanted(*unit)).collect();
+    let expected: Vec<UnitId> = indicator
+        .units
+        .iter()
+        .copied()
+        .filter(|unit| wanted(*unit))
+        .collect();
     let total = aggregate(definition, &figures, &expected)
         .map_err(|_| Refusal::usage("indicator-overflow", [("code", definition.code.clone())]))?;
-    let reached = total.value.as_deref().and_then(|value| reached(indicator.target.as_ref(), value));
+    let reached = total
+        .value
+        .as_deref()
+        .and_then(|value| reached(indicator.target.as_ref(), value));
     let record = &indicator.stored.record;
     Ok(json!({
         "id": record.key().id,
@@ -139,7 +153,9 @@ fn value(
         Aggregation::RatioOfSums => ratio.clone().or_else(|| figures.value.clone()),
         _ => figures.value.clone().or_else(|| ratio.clone()),
     };
-    let reached = measured.as_deref().and_then(|value| reached(indicator.target.as_ref(), value));
+    let reached = measured
+        .as_deref()
+        .and_then(|value| reached(indicator.target.as_ref(), value));
     json!({
         "id": record.key().id,
         "unit": on.tree.code(unit),
@@ -160,7 +176,9 @@ fn value(
 fn ratio(figures: &Figures) -> Option<String> {
     let part: Decimal = figures.numerator.as_deref()?.parse().ok()?;
     let whole: Decimal = figures.denominator.as_deref()?.parse().ok()?;
-    let (_, rounded) = part.checked_mul(Decimal::from(100))?.checked_div(whole, PLACES)?;
+    let (_, rounded) = part
+        .checked_mul(Decimal::from(100))?
+        .checked_div(whole, PLACES)?;
     Some(rounded.to_string())
 }
 
@@ -210,15 +228,25 @@ pub fn define(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refus
     if assigned.is_empty() {
         return Err(Refusal::usage("indicator-needs-units", []));
     }
-    if let Some(outside) = assigned.iter().find(|unit| !tree.is_within(**unit, acting.unit)) {
+    if let Some(outside) = assigned
+        .iter()
+        .find(|unit| !tree.is_within(**unit, acting.unit))
+    {
         let home = ("home", tree.code(acting.unit));
-        return Err(Refusal::usage("unit-not-below", [("unit", tree.code(*outside)), home]));
+        return Err(Refusal::usage(
+            "unit-not-below",
+            [("unit", tree.code(*outside)), home],
+        ));
     }
     let taken = all(on.tx.connection())?.into_iter().any(|other| {
-        other.definition.code == definition.code && other.stored.record.facts().owner() == Some(acting.unit)
+        other.definition.code == definition.code
+            && other.stored.record.facts().owner() == Some(acting.unit)
     });
     if taken {
-        return Err(Refusal::usage("indicator-exists", [("code", definition.code)]));
+        return Err(Refusal::usage(
+            "indicator-exists",
+            [("code", definition.code)],
+        ));
     }
     let mut values = std::collections::BTreeMap::from([
         ("definition".to_owned(), to_json(&definition)?),
@@ -227,7 +255,9 @@ pub fn define(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refus
     if let Some(target) = read_target(comparator.as_deref(), target.as_deref())? {
         values.insert("target".to_owned(), to_json(&target)?);
     }
-    let facts = Facts::Indicator { definer: acting.unit };
+    let facts = Facts::Indicator {
+        definer: acting.unit,
+    };
     let written = write::create(on.tx, &acting, facts, values, None)?;
     saved(on, &written, None)?;
     let id = written.record.key().id;
@@ -258,16 +288,19 @@ fn read_target(comparator: Option<&str>, value: Option<&str>) -> Result<Option<T
     let comparator = match comparator.map(str::trim) {
         None | Some("≥") => ">=",
         Some("≤") => "<=",
-        Some(typed) => COMPARATORS.into_iter().find(|known| *known == typed).ok_or_else(|| {
-            Refusal::usage(
-                "bad-choice",
-                [
-                    ("field", "comparator".to_owned()),
-                    ("found", typed.to_owned()),
-                    ("allowed", COMPARATORS.join(" ")),
-                ],
-            )
-        })?,
+        Some(typed) => COMPARATORS
+            .into_iter()
+            .find(|known| *known == typed)
+            .ok_or_else(|| {
+                Refusal::usage(
+                    "bad-choice",
+                    [
+                        ("field", "comparator".to_owned()),
+                        ("found", typed.to_owned()),
+                        ("allowed", COMPARATORS.join(" ")),
+                    ],
+                )
+            })?,
     };
     Ok(Some(Target {
         comparator: comparator.to_owned(),
@@ -277,7 +310,12 @@ fn read_target(comparator: Option<&str>, value: Option<&str>) -> Result<Option<T
 
 /// A number as people write it, to plain decimal text that can be counted with.
 fn number(field: &'static str, typed: &str) -> Result<String, Refusal> {
-    let bad = || Refusal::usage("bad-number", [("field", field.to_owned()), ("found", typed.to_owned())]);
+    let bad = || {
+        Refusal::usage(
+            "bad-number",
+            [("field", field.to_owned()), ("found", typed.to_owned())],
+        )
+    };
     let plain = parse_number(typed).map_err(|_| bad())?;
     plain.parse::<Decimal>().map_err(|_| bad())?;
     Ok(plain)
@@ -298,17 +336,26 @@ pub fn set(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
         return Err(super::unknown_verb(on.request));
     };
     let (tree, home) = (on.tx.tree(), on.tx.unit()?);
-    let wanted = unit.as_deref().map(|text| super::resolve(&tree, text, home)).transpose()?;
+    let wanted = unit
+        .as_deref()
+        .map(|text| super::resolve(&tree, text, home))
+        .transpose()?;
     let acting = on.acting(wanted.filter(|unit| on.tx.serves(*unit)))?;
     let unit = wanted.unwrap_or(acting.unit);
     let period = more::period(on.node, period.as_deref())?;
     let found = find(on.tx.connection(), indicator)?;
     let code = found.definition.code.clone();
     if !found.units.contains(&unit) {
-        return Err(Refusal::usage("indicator-not-assigned", [("code", code), ("unit", tree.code(unit))]));
+        return Err(Refusal::usage(
+            "indicator-not-assigned",
+            [("code", code), ("unit", tree.code(unit))],
+        ));
     }
     let Some(definer) = found.stored.record.facts().owner() else {
-        return Err(Refusal::usage("no-such-indicator", [("indicator", indicator.clone())]));
+        return Err(Refusal::usage(
+            "no-such-indicator",
+            [("indicator", indicator.clone())],
+        ));
     };
     let facts = Facts::Figure {
         unit,
@@ -316,7 +363,11 @@ pub fn set(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
         indicator: found.stored.record.key().id,
         period: period.to_string(),
     };
-    let before = facts.natural_id().map(|id| on.tx.load(id)).transpose()?.flatten();
+    let before = facts
+        .natural_id()
+        .map(|id| on.tx.load(id))
+        .transpose()?
+        .flatten();
     let mut figures: Figures = before
         .as_ref()
         .and_then(|stored| typed(&stored.record, "figures"))

@@ -123,7 +123,11 @@ pub(super) fn period(node: &Node, typed: Option<&str>) -> Result<Period, Refusal
 }
 
 /// The record of a kind whose id, or a unique beginning of it, was typed.
-pub(super) fn by_id(connection: &Connection, kind: Kind, typed: &str) -> Result<Option<Stored>, Refusal> {
+pub(super) fn by_id(
+    connection: &Connection,
+    kind: Kind,
+    typed: &str,
+) -> Result<Option<Stored>, Refusal> {
     let mut found = lookups::by_prefix(connection, Some(kind), typed.trim(), 2)?;
     match found.len() {
         0 => Ok(None),
@@ -158,7 +162,10 @@ pub(super) fn task(connection: &Connection, typed: &str) -> Result<Stored, Refus
     match found.len() {
         0 => Err(Refusal::usage("no-such-task", [("task", typed.to_owned())])),
         1 => Ok(found.swap_remove(0)),
-        _ => Err(Refusal::usage("ambiguous-task", [("task", typed.to_owned())])),
+        _ => Err(Refusal::usage(
+            "ambiguous-task",
+            [("task", typed.to_owned())],
+        )),
     }
 }
 

@@ -37,10 +37,15 @@ pub fn contact_state(row: Option<&LinkRow>, now_ms: i64) -> &'static str {
 /// The code of the unit at the other end of a link.
 pub fn peer_code(connection: &Connection, tree: &Tree, link: LinkId) -> Result<String, StoreError> {
     let node = links::row(connection, link)?.node;
-    let enrolled = nodes::all(connection)?.into_iter().find(|row| row.node == node);
+    let enrolled = nodes::all(connection)?
+        .into_iter()
+        .find(|row| row.node == node);
     let unit = match enrolled {
         Some(row) => Some(row.unit),
-        None => tree.iter().find(|unit| unit.served_by == Some(node)).map(|unit| unit.id),
+        None => tree
+            .iter()
+            .find(|unit| unit.served_by == Some(node))
+            .map(|unit| unit.id),
     };
     Ok(unit.map_or_else(|| node.to_string(), |unit| tree.code(unit)))
 }
@@ -81,7 +86,9 @@ pub fn item(
 ) -> Result<Value, StoreError> {
     let link = links::find(connection, row.node)?;
     let state = link.map(|link| links::row(connection, link)).transpose()?;
-    let pending = link.map(|link| links::due_count(connection, link)).transpose()?;
+    let pending = link
+        .map(|link| links::due_count(connection, link))
+        .transpose()?;
     let contact = match row.revoked_at {
         Some(_) => "revoked",
         None => contact_state(state.as_ref(), now_ms),
@@ -128,7 +135,10 @@ fn find(connection: &Connection, tree: &Tree, typed: &str) -> Result<NodeRow, Re
         _ => {
             let ids: Vec<String> = found.iter().map(|row| row.node.to_string()).collect();
             let node = ("node", typed.to_owned());
-            Err(Refusal::usage("ambiguous-node", [node, ("ids", ids.join(", "))]))
+            Err(Refusal::usage(
+                "ambiguous-node",
+                [node, ("ids", ids.join(", "))],
+            ))
         }
     }
 }
@@ -144,19 +154,34 @@ pub fn token(
     let unit = super::resolve(&tree, typed, home)?;
     let code = tree.code(unit);
     if unit == home || !tree.is_within(unit, home) {
-        return Err(Refusal::usage("unit-not-below", [("unit", code), ("home", tree.code(home))]));
+        return Err(Refusal::usage(
+            "unit-not-below",
+            [("unit", code), ("home", tree.code(home))],
+        ));
     }
     if !on.tx.serves(unit) {
-        let node = tree.server_of(unit).map(|node| node.to_string()).unwrap_or_default();
-        return Err(Refusal::usage("unit-served-elsewhere", [("unit", code), ("node", node)]));
+        let node = tree
+            .server_of(unit)
+            .map(|node| node.to_string())
+            .unwrap_or_default();
+        return Err(Refusal::usage(
+            "unit-served-elsewhere",
+            [("unit", code), ("node", node)],
+        ));
     }
     if !TOKEN_LIFE_S.contains(&expires_s) {
         let most = (TOKEN_LIFE_S.end() / 86_400).to_string();
-        return Err(Refusal::usage("bad-token-life", [("seconds", expires_s.to_string()), ("most", most)]));
+        return Err(Refusal::usage(
+            "bad-token-life",
+            [("seconds", expires_s.to_string()), ("most", most)],
+        ));
     }
     let url = match url {
         Some(url) => url.to_owned(),
-        None => on.tx.meta("listen_url")?.ok_or_else(|| Refusal::usage("no-listen", []))?,
+        None => on
+            .tx
+            .meta("listen_url")?
+            .ok_or_else(|| Refusal::usage("no-listen", []))?,
     };
     let pin: Option<Pin> = on.tx.meta("ca_pin")?.and_then(|text| text.parse().ok());
     let pin = pin.ok_or_else(|| Refusal::usage("no-listen", []))?;
@@ -171,7 +196,7 @@ pub fn token(
             unit,
             created_at: on.now_ms,
             expires_at: expires_ms,
-            used_at: None,
+            used: None,
         },
     )?;
     let data = json!({ "token": text, "unit": code, "expires_at": time(expires_ms), "url": url });
@@ -179,7 +204,12 @@ pub fn token(
 }
 
 /// Cuts a node off at once, or takes that back.
-pub fn revoke(on: &mut Writing<'_, '_>, typed: &str, reason: &str, undo: bool) -> Result<Said, Refusal> {
+pub fn revoke(
+    on: &mut Writing<'_, '_>,
+    typed: &str,
+    reason: &str,
+    undo: bool,
+) -> Result<Said, Refusal> {
     let reason = needed("reason-needed", Some(reason))?;
     let tree = on.tx.tree();
     let row = find(on.tx.connection(), &tree, typed)?;
@@ -191,12 +221,18 @@ pub fn revoke(on: &mut Writing<'_, '_>, typed: &str, reason: &str, undo: bool) -
     let mut data = item(on.tx.connection(), &tree, &row, on.now_ms)?;
     data["id"] = json!(row.node);
     let unit = tree.code(row.unit);
-    let key = if undo { "note-node-restored" } else { "note-node-revoked" };
+    let key = if undo {
+        "note-node-restored"
+    } else {
+        "note-node-revoked"
+    };
     Ok(Said::done(data).note(key, [("unit", unit)]))
 }
 
 fn current(connection: &Connection, node: NodeId) -> Result<NodeRow, Refusal> {
-    let row = nodes::all(connection)?.into_iter().find(|row| row.node == node);
+    let row = nodes::all(connection)?
+        .into_iter()
+        .find(|row| row.node == node);
     row.ok_or_else(|| Refusal::usage("no-such-node", [("node", node.to_string())]))
 }
 

@@ -75,7 +75,10 @@ pub fn standing(proposal: &Record, decision: Option<&Record>) -> Standing {
         .any(|wish| wish.open && !same_wish(&wish, &answer.wish));
     if new {
         Standing::Open
-    } else if answers.iter().any(|other| other.accepted != answer.accepted) {
+    } else if answers
+        .iter()
+        .any(|other| other.accepted != answer.accepted)
+    {
         Standing::Conflict
     } else if answer.accepted {
         Standing::Accepted(answer.reason.clone())
@@ -93,10 +96,16 @@ pub fn list(on: &Reading<'_>, open_only: bool) -> Result<Said, Refusal> {
     let here = on.tree.server_of(on.home);
     let mut items = Vec::new();
     for stored in records::of_kind(on.connection, Kind::Proposal)? {
-        let Facts::Proposal { proposer, owner, .. } = stored.record.facts() else {
+        let Facts::Proposal {
+            proposer, owner, ..
+        } = stored.record.facts()
+        else {
             continue;
         };
-        if ![proposer, owner].iter().any(|unit| on.tree.server_of(**unit) == here) {
+        if ![proposer, owner]
+            .iter()
+            .any(|unit| on.tree.server_of(**unit) == here)
+        {
             continue;
         }
         let state = state_of(on.connection, &stored.record)?;
@@ -124,7 +133,10 @@ pub fn count_open(on: &Reading<'_>) -> Result<u64, Refusal> {
 
 fn state_of(connection: &Connection, proposal: &Record) -> Result<Standing, Refusal> {
     let decisions = records::about(connection, Kind::Decision, proposal.key().id)?;
-    Ok(standing(proposal, decisions.first().map(|stored| &stored.record)))
+    Ok(standing(
+        proposal,
+        decisions.first().map(|stored| &stored.record),
+    ))
 }
 
 fn item(
@@ -175,9 +187,14 @@ fn item(
 }
 
 fn shown_wish(proposal: &Record) -> Result<Wish, Refusal> {
-    let shown = proposal.shown(WISH).and_then(|json| serde_json::from_value(json).ok());
+    let shown = proposal
+        .shown(WISH)
+        .and_then(|json| serde_json::from_value(json).ok());
     shown.ok_or_else(|| {
-        Refusal::usage("proposal-unreadable", [("id", proposal.key().id.to_string())])
+        Refusal::usage(
+            "proposal-unreadable",
+            [("id", proposal.key().id.to_string())],
+        )
     })
 }
 
@@ -203,7 +220,10 @@ pub fn make(
     let present = target.record.shown(field.register());
     let value = field.read(&tree, value, present.as_ref(), owner)?;
     if present.as_ref() == Some(&value) {
-        return Err(Refusal::usage("proposal-same-value", [("field", field.register().to_owned())]));
+        return Err(Refusal::usage(
+            "proposal-same-value",
+            [("field", field.register().to_owned())],
+        ));
     }
     let wish = Wish {
         value,
@@ -219,7 +239,11 @@ pub fn make(
         target: target.record.key().id,
         register: field.register().to_owned(),
     };
-    let earlier = facts.natural_id().map(|id| on.tx.load(id)).transpose()?.flatten();
+    let earlier = facts
+        .natural_id()
+        .map(|id| on.tx.load(id))
+        .transpose()?
+        .flatten();
     if let Some(earlier) = &earlier {
         let before = shown_wish(&earlier.record)?;
         if before.open && same_wish(&before, &wish) {
@@ -279,7 +303,10 @@ pub fn decide(
         ..
     } = stored.record.facts().clone()
     else {
-        return Err(Refusal::usage("proposal-unreadable", [("id", proposal.to_owned())]));
+        return Err(Refusal::usage(
+            "proposal-unreadable",
+            [("id", proposal.to_owned())],
+        ));
     };
     let reason = match accept {
         true => reason.unwrap_or_default().trim().to_owned(),
@@ -324,7 +351,10 @@ pub fn decide(
     Ok(match (accept, moved) {
         (true, true) => answered.note("note-proposal-base-moved", [("field", register)]),
         (true, false) => answered.note("note-proposal-accepted", [("field", register)]),
-        (false, _) => answered.note("note-proposal-rejected", [("proposer", on.tx.tree().code(proposer))]),
+        (false, _) => answered.note(
+            "note-proposal-rejected",
+            [("proposer", on.tx.tree().code(proposer))],
+        ),
     })
 }
 
@@ -337,7 +367,10 @@ fn apply(
     wish: &Wish,
 ) -> Result<bool, Refusal> {
     let Some(target) = on.tx.load(target)? else {
-        return Err(Refusal::usage("no-such-task", [("task", target.to_string())]));
+        return Err(Refusal::usage(
+            "no-such-task",
+            [("task", target.to_string())],
+        ));
     };
     let before = target.record.clone();
     let present = before.shown(register).unwrap_or_default();
@@ -358,18 +391,30 @@ fn acting_as_owner(on: &Writing<'_, '_>, stored: &Stored) -> Result<Acting, Refu
     on.acting(served)
 }
 
-fn not_decider(on: &Writing<'_, '_>, acting: &Acting, owner: nqsync_core::model::UnitId) -> Refusal {
+fn not_decider(
+    on: &Writing<'_, '_>,
+    acting: &Acting,
+    owner: nqsync_core::model::UnitId,
+) -> Refusal {
     let tree = on.tx.tree();
     Refusal::usage(
         "not-decider",
-        [("owner", tree.code(owner)), ("unit", tree.code(acting.unit))],
+        [
+            ("owner", tree.code(owner)),
+            ("unit", tree.code(acting.unit)),
+        ],
     )
 }
 
 fn said(on: &Writing<'_, '_>, proposal: &Record) -> Result<Said, Refusal> {
     let connection = on.tx.connection();
     let state = state_of(connection, proposal)?;
-    Ok(Said::done(item(connection, &on.tx.tree(), proposal, &state)?))
+    Ok(Said::done(item(
+        connection,
+        &on.tx.tree(),
+        proposal,
+        &state,
+    )?))
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Value, Refusal> {

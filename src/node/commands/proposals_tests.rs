@@ -40,7 +40,14 @@ fn arrived(fixture: &Fixture, task: Uuid, due: &str, seeing: Option<Token>) -> U
         target: task,
         register: "deadline".into(),
     };
-    fixture.put_seeing(unit(COMMUNE), facts, Uuid::nil(), &[("wish", wish)], seeing, 3)
+    fixture.put_seeing(
+        unit(COMMUNE),
+        facts,
+        Uuid::nil(),
+        &[("wish", wish)],
+        seeing,
+        3,
+    )
 }
 
 fn list(fixture: &Fixture) -> Vec<Value> {
@@ -55,17 +62,37 @@ fn a_wish_for_a_deadline_stays_a_proposal_until_the_issuer_decides() {
     let made = fixture.data(make(task, "15/4/2026", "floods"));
     assert_eq!(made["state"], "open");
     assert_eq!(made["value"]["due"], "2026-04-15");
-    assert_eq!((&made["proposer"], &made["owner"]), (&json!("79"), &json!("BNV")));
-    assert_eq!(fixture.record(task).shown("deadline").expect("a deadline")["due"], "2026-03-31");
-    let again = fixture.ask(make(task, "15/4/2026", "floods")).expect("an answer");
+    assert_eq!(
+        (&made["proposer"], &made["owner"]),
+        (&json!("79"), &json!("BNV"))
+    );
+    assert_eq!(
+        fixture.record(task).shown("deadline").expect("a deadline")["due"],
+        "2026-03-31"
+    );
+    let again = fixture
+        .ask(make(task, "15/4/2026", "floods"))
+        .expect("an answer");
     assert_eq!(again.data["at"], made["at"]);
-    assert_eq!(fixture.refused(decide(&made["id"], true, None)), "not_decider");
+    assert_eq!(
+        fixture.refused(decide(&made["id"], true, None)),
+        "not_decider"
+    );
     let id = made["id"].as_str().expect("an id").to_owned();
-    let withdrawn = fixture.data(Command::ProposalWithdraw { proposal: id, reason: None });
+    let withdrawn = fixture.data(Command::ProposalWithdraw {
+        proposal: id,
+        reason: None,
+    });
     assert_eq!(withdrawn["state"], "withdrawn");
-    assert_eq!(fixture.data(Command::ProposalList { open_only: true })["items"], json!([]));
+    assert_eq!(
+        fixture.data(Command::ProposalList { open_only: true })["items"],
+        json!([])
+    );
     // Making it again opens it again.
-    assert_eq!(fixture.data(make(task, "15/4/2026", "floods"))["state"], "open");
+    assert_eq!(
+        fixture.data(make(task, "15/4/2026", "floods"))["state"],
+        "open"
+    );
 }
 
 #[test]
@@ -76,10 +103,16 @@ fn accepting_writes_the_value_and_answers_in_one_transaction() {
     let accepted = fixture.data(decide(&id, true, None));
     assert_eq!(accepted["state"], "accepted");
     let record = fixture.record(task);
-    assert_eq!(record.shown("deadline").expect("a deadline")["due"], "2026-04-15");
+    assert_eq!(
+        record.shown("deadline").expect("a deadline")["due"],
+        "2026-04-15"
+    );
     assert!(record.conflicts().is_empty());
     assert_eq!(fixture.data(decide(&id, true, None))["state"], "accepted");
-    assert_eq!(fixture.refused(decide(&id, false, Some("no"))), "proposal_answered");
+    assert_eq!(
+        fixture.refused(decide(&id, false, Some("no"))),
+        "proposal_answered"
+    );
 }
 
 #[test]
@@ -88,12 +121,22 @@ fn rejecting_needs_a_reason_and_a_changed_wish_is_open_again() {
     let task = fixture.task(PROVINCE, 1, "I", &[COMMUNE]);
     let proposal = arrived(&fixture, task, "2026-04-15", None);
     let id = json!(proposal);
-    assert_eq!(fixture.refused(decide(&id, false, Some(" "))), "reason_needed");
+    assert_eq!(
+        fixture.refused(decide(&id, false, Some(" "))),
+        "reason_needed"
+    );
     let rejected = fixture.data(decide(&id, false, Some("no time")));
-    assert_eq!((&rejected["state"], &rejected["decision_reason"]), (&json!("rejected"), &json!("no time")));
+    assert_eq!(
+        (&rejected["state"], &rejected["decision_reason"]),
+        (&json!("rejected"), &json!("no time"))
+    );
     let seen = fixture.token_of(proposal);
     arrived(&fixture, task, "2026-04-15", Some(seen.clone()));
-    assert_eq!(list(&fixture)[0]["state"], "rejected", "an equal wish says nothing new");
+    assert_eq!(
+        list(&fixture)[0]["state"],
+        "rejected",
+        "an equal wish says nothing new"
+    );
     arrived(&fixture, task, "2026-05-01", Some(seen));
     assert_eq!(list(&fixture)[0]["state"], "open");
 }
@@ -104,14 +147,21 @@ fn opposite_decisions_are_a_conflict() {
     let task = fixture.task(PROVINCE, 1, "I", &[COMMUNE]);
     let proposal = arrived(&fixture, task, "2026-04-15", None);
     fixture.data(decide(&json!(proposal), false, Some("no")));
-    let facts = Facts::Decision { decider: unit(PROVINCE), proposer: unit(COMMUNE), proposal };
+    let facts = Facts::Decision {
+        decider: unit(PROVINCE),
+        proposer: unit(COMMUNE),
+        proposal,
+    };
     let id = facts.natural_id().expect("natural");
     let mut other = fixture.record(id).shown("decision").expect("a decision");
     other["accepted"] = json!(true);
     let unseen = Some(Token::default());
     fixture.put_seeing(unit(PROVINCE), facts, id, &[("decision", other)], unseen, 9);
     assert_eq!(list(&fixture)[0]["state"], "conflict");
-    assert_eq!(fixture.data(decide(&json!(proposal), true, None))["state"], "accepted");
+    assert_eq!(
+        fixture.data(decide(&json!(proposal), true, None))["state"],
+        "accepted"
+    );
 }
 
 #[test]
@@ -120,8 +170,14 @@ fn what_cannot_be_proposed_is_refused_with_a_reason() {
     let own = fixture.task(PROVINCE, 1, "I", &[COMMUNE]);
     let task = fixture.task(MINISTRY, 2, "I", &[PROVINCE]);
     assert_eq!(fixture.refused(make(own, "15/4/2026", "x")), "proposal_own");
-    assert_eq!(fixture.refused(make(task, "31/2/2026", "x")), "bad_deadline");
-    assert_eq!(fixture.refused(make(task, "15/4/2026", "")), "reason_needed");
+    assert_eq!(
+        fixture.refused(make(task, "31/2/2026", "x")),
+        "bad_deadline"
+    );
+    assert_eq!(
+        fixture.refused(make(task, "15/4/2026", "")),
+        "reason_needed"
+    );
     let field = |field: &str, value: &str| Command::ProposalMake {
         task: task.to_string(),
         field: field.into(),
@@ -130,5 +186,8 @@ fn what_cannot_be_proposed_is_refused_with_a_reason() {
     };
     assert_eq!(fixture.refused(field("colour", "red")), "unknown_field");
     assert_eq!(fixture.refused(field("lead", "nobody")), "unknown_unit");
-    assert_eq!(fixture.refused(field("title", "Task 2")), "proposal_same_value");
+    assert_eq!(
+        fixture.refused(field("title", "Task 2")),
+        "proposal_same_value"
+    );
 }

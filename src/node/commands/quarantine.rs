@@ -25,9 +25,10 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
 pub fn show(on: &Reading<'_>, item: u64) -> Result<Said, Refusal> {
     let item = get(on.connection, item)?;
     let mut data = shown(on.connection, &on.tree, &item)?;
-    let parsed = item.body.as_deref().map(|body| {
-        serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()))
-    });
+    let parsed = item
+        .body
+        .as_deref()
+        .map(|body| serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())));
     data["body"] = parsed.unwrap_or_default();
     Ok(Said::done(data))
 }
@@ -57,7 +58,10 @@ pub fn retry(on: &mut Writing<'_, '_>, number: u64) -> Result<Said, Refusal> {
     let mut data = json!({ "item": item.item, "record": item.record, "peer": peer });
     if !item.incoming {
         let Some(stored) = on.tx.load(item.record)? else {
-            return Err(Refusal::usage("no-such-item", [("item", number.to_string())]));
+            return Err(Refusal::usage(
+                "no-such-item",
+                [("item", number.to_string())],
+            ));
         };
         links::offer_again(on.tx.connection(), item.link, stored.rec)?;
         quarantine::remove(on.tx.connection(), item.item)?;
@@ -70,7 +74,8 @@ pub fn retry(on: &mut Writing<'_, '_>, number: u64) -> Result<Said, Refusal> {
         data["result"] = json!("taken");
         return Ok(Said::done(data).note("note-quarantine-taken", []));
     }
-    let reason = quarantine::get(on.tx.connection(), item.item)?.map_or(item.reason, |now| now.reason);
+    let reason =
+        quarantine::get(on.tx.connection(), item.item)?.map_or(item.reason, |now| now.reason);
     data["result"] = json!("refused");
     let mut said = Said::done(data).note("note-quarantine-refused", [("reason", reason)]);
     said.exit = Exit::Partly;
@@ -93,6 +98,7 @@ pub fn drop_item(on: &mut Writing<'_, '_>, number: u64, reason: &str) -> Result<
             detail: json!({ "kind": item.kind, "code": item.code, "incoming": item.incoming, "reason": reason }),
         },
     )?;
-    let data = json!({ "item": item.item, "record": item.record, "dropped": true, "held_here": held });
+    let data =
+        json!({ "item": item.item, "record": item.record, "dropped": true, "held_here": held });
     Ok(Said::done(data).note("note-quarantine-dropped", [("item", number.to_string())]))
 }

@@ -45,7 +45,9 @@ pub fn show(
     by: RollupBy,
     recompute: bool,
 ) -> Result<Said, Refusal> {
-    let under = unit.map(|text| super::resolve(&on.tree, text, on.home)).transpose()?;
+    let under = unit
+        .map(|text| super::resolve(&on.tree, text, on.home))
+        .transpose()?;
     let question = Question {
         on,
         span: rollups::span_of(&more::period(on.node, period)?),
@@ -61,7 +63,9 @@ pub fn show(
         RollupBy::Unit => question.by_unit(&counted)?,
     };
     let recount = recompute.then(|| question.recount()).transpose()?;
-    let same = recount.as_ref().is_none_or(|found| found["same"] == json!(true));
+    let same = recount
+        .as_ref()
+        .is_none_or(|found| found["same"] == json!(true));
     let mut data = shown(&total);
     data["period"] = json!(question.span.name);
     data["evaluated_on"] = json!(total.evaluated_on);
@@ -96,7 +100,8 @@ impl Question<'_> {
     }
 
     fn within(&self, unit: UnitId) -> bool {
-        self.under.is_none_or(|above| self.tree().is_within(unit, above))
+        self.under
+            .is_none_or(|above| self.tree().is_within(unit, above))
     }
 
     fn is_own(&self, issuer: UnitId) -> bool {
@@ -119,7 +124,12 @@ impl Question<'_> {
                 let on_path = !self.is_own(issuer);
                 let rollup = self.held(issuer, &group, on_path)?;
                 if rollup.assignments.total > 0 || rollup.tasks.total > 0 {
-                    parts.push(Part { issuer, group, rollup, on_path });
+                    parts.push(Part {
+                        issuer,
+                        group,
+                        rollup,
+                        on_path,
+                    });
                 }
             }
         }
@@ -129,13 +139,20 @@ impl Question<'_> {
     /// A group whose tasks are held here.
     fn held(&self, issuer: UnitId, group: &str, on_path: bool) -> Result<GroupRollup, StoreError> {
         if !on_path && self.within(issuer) {
-            return rollups::present(self.connection(), issuer, group, &self.span, self.today);
+            return rollups::present(
+                self.connection(),
+                self.tree(),
+                issuer,
+                group,
+                &self.span,
+                self.today,
+            );
         }
         // Of a task on the path only the part of this branch is known here.
         let among = |unit: UnitId| {
             self.within(unit) && (!on_path || self.tree().is_within(unit, self.on.home))
         };
-        let inputs = Inputs::of_group(self.connection(), issuer, group)?;
+        let inputs = Inputs::of_group(self.connection(), self.tree(), issuer, group)?;
         Ok(inputs.fold_for(&self.span, self.evaluated_on(), &among))
     }
 
@@ -154,7 +171,10 @@ impl Question<'_> {
                 on_path: false,
             })
         };
-        Ok(stored.iter().filter_map(|stored| part(&stored.record)).collect())
+        Ok(stored
+            .iter()
+            .filter_map(|stored| part(&stored.record))
+            .collect())
     }
 
     fn total(&self, parts: &[&Part]) -> GroupRollup {
@@ -178,7 +198,10 @@ impl Question<'_> {
             let group = task.record.shown("group")?;
             group["title"].as_str().map(str::to_owned)
         });
-        Ok(titles.into_iter().find(|title| !title.is_empty()).unwrap_or_default())
+        Ok(titles
+            .into_iter()
+            .find(|title| !title.is_empty())
+            .unwrap_or_default())
     }
 
     fn by_issuer(&self, parts: &[&Part]) -> Vec<Value> {
@@ -219,7 +242,9 @@ impl Question<'_> {
         }
         units.retain(|(_, unit), _| self.within(*unit));
         let mut rows: Vec<((UnitId, UnitId), Unit)> = units.into_iter().collect();
-        rows.sort_by_key(|((issuer, unit), _)| (self.tree().path(*issuer), self.tree().path(*unit)));
+        rows.sort_by_key(|((issuer, unit), _)| {
+            (self.tree().path(*issuer), self.tree().path(*unit))
+        });
         let row = |((issuer, unit), row): &((UnitId, UnitId), Unit)| {
             json!({
                 "key": self.tree().code(*unit),
@@ -238,7 +263,7 @@ impl Question<'_> {
         part: &Part,
         units: &mut BTreeMap<(UnitId, UnitId), Unit>,
     ) -> Result<(), StoreError> {
-        let inputs = Inputs::of_group(self.connection(), part.issuer, &part.group)?;
+        let inputs = Inputs::of_group(self.connection(), self.tree(), part.issuer, &part.group)?;
         let standings = inputs.standings(&self.span, self.evaluated_on());
         for ((task, unit), (standing, due)) in standings {
             let row = units.entry((part.issuer, unit)).or_default();
@@ -246,7 +271,8 @@ impl Question<'_> {
             row.received += u32::from(due.received);
             row.expected += u32::from(due.expected);
             count(&mut row.assignments, standing.derived, late);
-            let leads = |t: &&nqsync_core::rollup::TaskFacts| t.id == task && t.lead.units.contains(&unit);
+            let leads =
+                |t: &&nqsync_core::rollup::TaskFacts| t.id == task && t.lead.units.contains(&unit);
             if inputs.tasks.iter().any(|t| leads(&t)) {
                 count(&mut row.tasks, standing.derived, late);
             }
@@ -263,14 +289,20 @@ impl Question<'_> {
     }
 
     fn name(&self, unit: UnitId) -> String {
-        self.tree().get(unit).map(|info| info.name.clone()).unwrap_or_default()
+        self.tree()
+            .get(unit)
+            .map(|info| info.name.clone())
+            .unwrap_or_default()
     }
 
     /// Whose numbers these are: levels of government are never mixed without being shown apart.
     fn issuers(&self, parts: &[Part]) -> Vec<Value> {
         let mut all = Vec::new();
         for on_path in [false, true] {
-            let these: Vec<&Part> = parts.iter().filter(|part| part.on_path == on_path).collect();
+            let these: Vec<&Part> = parts
+                .iter()
+                .filter(|part| part.on_path == on_path)
+                .collect();
             for (issuer, total) in self.totals(&these) {
                 let mut item = shown(&total);
                 item["issuer"] = json!(self.tree().code(issuer));
@@ -289,7 +321,13 @@ impl Question<'_> {
         let Some(node) = nodes::this(self.connection())? else {
             return Ok(Value::Null);
         };
-        let found = rollups::recount(self.connection(), self.tree(), node, Some(&self.span), self.today)?;
+        let found = rollups::recount(
+            self.connection(),
+            self.tree(),
+            node,
+            Some(&self.span),
+            self.today,
+        )?;
         Ok(json!(found))
     }
 }
@@ -318,7 +356,10 @@ impl Unit {
 /// Counts one standing as [`GroupRollup`] does.
 fn count(counts: &mut Counts, derived: Derived, late: bool) {
     counts.total += 1;
-    *counts.by_status.entry(derived.as_str().to_owned()).or_default() += 1;
+    *counts
+        .by_status
+        .entry(derived.as_str().to_owned())
+        .or_default() += 1;
     counts.late += u32::from(late);
     let on_time = matches!(derived, Derived::CompletedOnTime | Derived::InProgress);
     counts.on_time += u32::from(on_time && !late);

@@ -32,15 +32,22 @@ impl Problems {
     fn add(&mut self, code: &str, detail: impl Into<String>, since: Option<i64>) {
         let key = format!("problem-{}", code.replace('_', "-"));
         let since = since.map(time);
-        let args = [("detail", detail.into()), ("since", since.clone().unwrap_or_else(|| "-".to_owned()))];
+        let args = [
+            ("detail", detail.into()),
+            ("since", since.clone().unwrap_or_else(|| "-".to_owned())),
+        ];
         let message = super::sentence(self.lang, &key, &args);
-        self.found.push(json!({ "code": code, "message": message, "since": since }));
+        self.found
+            .push(json!({ "code": code, "message": message, "since": since }));
     }
 }
 
 /// `status`.
 pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
-    let mut problems = Problems { lang: on.request.lang, found: Vec::new() };
+    let mut problems = Problems {
+        lang: on.request.lang,
+        found: Vec::new(),
+    };
     let rows = links::rows(on.connection)?;
     let upstream_row = rows.iter().find(|row| row.role == Role::Upstream);
     let upstream = upstream(on, upstream_row, &mut problems)?;
@@ -51,8 +58,15 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
     }
     let (set_aside_here, set_aside_there) = quarantine::counts(on.connection)?;
     if set_aside_here + set_aside_there > 0 {
-        let oldest = quarantine::all(on.connection)?.iter().map(|item| item.at).min();
-        problems.add("quarantine", (set_aside_here + set_aside_there).to_string(), oldest);
+        let oldest = quarantine::all(on.connection)?
+            .iter()
+            .map(|item| item.at)
+            .min();
+        problems.add(
+            "quarantine",
+            (set_aside_here + set_aside_there).to_string(),
+            oldest,
+        );
     }
     let (present, missing, owed, bytes) = blobs::counts(on.connection)?;
     if missing > 0 {
@@ -106,7 +120,11 @@ fn upstream(
         problems.add(&format!("upstream_{state}"), what, since);
     }
     if let Some(row) = row {
-        note_link(Some(row), &peer_code(on.connection, &on.tree, row.link)?, problems);
+        note_link(
+            Some(row),
+            &peer_code(on.connection, &on.tree, row.link)?,
+            problems,
+        );
     }
     let mut data = json!({
         "url": url,
@@ -182,10 +200,16 @@ fn receipts(on: &Reading<'_>, upstream: Option<&LinkRow>) -> Result<Value, Refus
     let (mut stored, mut accepted, mut reached) = (0u64, 0u64, 0u64);
     if let Some(row) = upstream {
         let here = nodes::this(on.connection)?;
-        for unit in on.tree.iter().filter(|unit| on.tree.server_of(unit.id) == here) {
+        for unit in on
+            .tree
+            .iter()
+            .filter(|unit| on.tree.server_of(unit.id) == here)
+        {
             let kinds = [Kind::Report, Kind::Evidence, Kind::Figure];
-            for Sent { stored: record, accepted: taken } in
-                lookups::sent_by(on.connection, row.link, &kinds, unit.id)?
+            for Sent {
+                stored: record,
+                accepted: taken,
+            } in lookups::sent_by(on.connection, row.link, &kinds, unit.id)?
             {
                 stored += 1;
                 accepted += u64::from(taken);
@@ -202,7 +226,9 @@ fn has_reached(on: &Reading<'_>, stored: &crate::store::Stored) -> Result<bool, 
     };
     let extent = stored.record.extent();
     let receipts = links::receipts(on.connection, stored.rec)?;
-    Ok(receipts.iter().any(|(unit, held, _)| *unit == issuer && held.covers(&extent)))
+    Ok(receipts
+        .iter()
+        .any(|(unit, held, _)| *unit == issuer && held.covers(&extent)))
 }
 
 fn issuer_of(record: &Record) -> Option<UnitId> {
@@ -218,7 +244,10 @@ fn disk(on: &Reading<'_>, problems: &mut Problems) -> Value {
     let Ok(found) = rustix::fs::statvfs(on.node.store.dir()) else {
         return Value::Null;
     };
-    let (free, total) = (found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize);
+    let (free, total) = (
+        found.f_bavail * found.f_frsize,
+        found.f_blocks * found.f_frsize,
+    );
     if free < DISK_MIN_BYTES || free < total / 50 {
         problems.add("disk_nearly_full", (free >> 20).to_string(), None);
     }
@@ -251,10 +280,16 @@ pub fn preview(on: &Reading<'_>) -> Result<Said, Refusal> {
             listed.push(due_item(&due, lane, &peer));
         }
     }
-    let upstream = rows.iter().find(|row| row.role == Role::Upstream).or(rows.first());
+    let upstream = rows
+        .iter()
+        .find(|row| row.role == Role::Upstream)
+        .or(rows.first());
     let withheld = match upstream {
         Some(row) => lookups::withheld(on.connection, row.link)?,
-        None => lookups::Withheld { one_side: records::count(on.connection)?, ..Default::default() },
+        None => lookups::Withheld {
+            one_side: records::count(on.connection)?,
+            ..Default::default()
+        },
     };
     let reasons: Vec<Value> = [
         ("one_side_only", withheld.one_side),
@@ -277,7 +312,11 @@ pub fn preview(on: &Reading<'_>) -> Result<Said, Refusal> {
 }
 
 fn due_item(due: &Due, lane: i64, peer: &str) -> Value {
-    let lane = if lane == Lane::Assignments as i64 { Lane::Assignments } else { Lane::Reports };
+    let lane = if lane == Lane::Assignments as i64 {
+        Lane::Assignments
+    } else {
+        Lane::Reports
+    };
     match due {
         Due::Record(stored) => {
             let record = &stored.record;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use nqsync_core::calendar::Period;
-use nqsync_core::model::{Kind, UnitId};
+use nqsync_core::model::{Kind, Tree, UnitId};
 use nqsync_core::rollup::{
     ArrivalFacts, Due, GroupInput, GroupRollup, PeriodSpan, ReportFacts, Standing, TaskFacts,
     VerdictFacts, add, derive_all, fold, read_arrival, read_report, read_task, read_verdict,
@@ -27,12 +27,21 @@ pub struct Inputs {
 
 impl Inputs {
     /// Reads a group.
-    pub fn of_group(connection: &Connection, issuer: UnitId, group: &str) -> Result<Inputs, StoreError> {
-        Inputs::of_tasks(connection, &groups::tasks(connection, issuer, group)?)
+    pub fn of_group(
+        connection: &Connection,
+        tree: &Tree,
+        issuer: UnitId,
+        group: &str,
+    ) -> Result<Inputs, StoreError> {
+        Inputs::of_tasks(connection, tree, &groups::tasks(connection, issuer, group)?)
     }
 
     /// Reads what belongs to these tasks.
-    pub fn of_tasks(connection: &Connection, tasks: &[Stored]) -> Result<Inputs, StoreError> {
+    pub fn of_tasks(
+        connection: &Connection,
+        tree: &Tree,
+        tasks: &[Stored],
+    ) -> Result<Inputs, StoreError> {
         let mut inputs = Inputs::default();
         for task in tasks.iter().filter_map(|stored| read_task(&stored.record)) {
             for report in records::about(connection, Kind::Report, task.id)? {
@@ -41,7 +50,9 @@ impl Inputs {
                     continue;
                 };
                 let verdicts = records::about(connection, Kind::Verdict, facts.id)?;
-                let verdicts = verdicts.iter().filter_map(|v| read_verdict(&v.record));
+                let verdicts = verdicts
+                    .iter()
+                    .filter_map(|v| read_verdict(&v.record, tree));
                 inputs.verdicts.extend(verdicts);
                 let arrivals = records::about(connection, Kind::Arrival, facts.id)?;
                 let arrivals = arrivals.iter().filter_map(|a| read_arrival(&a.record));

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use nqsync_core::calendar::{Period, PeriodKind};
-use nqsync_core::model::{Facts, NodeId, Tree, UnitId};
+use nqsync_core::model::{Facts, Tree, UnitId};
 use nqsync_core::rollup::{GroupRollup, PeriodSpan, read_task};
 use nqsync_core::sync::Record;
 use rusqlite::Connection;
@@ -22,8 +22,8 @@ use uuid::Uuid;
 pub use load::Inputs;
 pub use recount::{Difference, Recount, recount};
 
+use super::Node;
 use super::write::{self, Acting};
-use super::{Node, Refusal};
 use crate::store::{StoreError, Tx, groups, queries, records};
 
 /// The register of a rollup record.
@@ -32,11 +32,13 @@ pub const REGISTER: &str = "rollup";
 const AUTHOR: &str = "nqsync";
 /// Groups counted in one job of the writer, so that people's writes do not wait long behind a new month.
 const GROUPS_PER_JOB: usize = 32;
-/// The day rollups were last brought to, in the store's facts.
-const DAY: &str = "rollups_on";
 
 /// Marks the groups that a saved record touches. `before` is its state before the save.
-pub fn touched(tx: &mut Tx<'_>, record: &Record, before: Option<&Record>) -> Result<(), StoreError> {
+pub fn touched(
+    tx: &mut Tx<'_>,
+    record: &Record,
+    before: Option<&Record>,
+) -> Result<(), StoreError> {
     match record.facts() {
         Facts::Task { issuer, .. } => {
             for state in before.into_iter().chain([record]) {
@@ -57,8 +59,14 @@ pub fn touched(tx: &mut Tx<'_>, record: &Record, before: Option<&Record>) -> Res
             }
         }
         Facts::Unit { .. } => {
-            let server = |record: &Record| record.shown("served_by");
-            if server(record) == before.and_then(server) {
+            let same = |name: &str| record.shown(name) == before.and_then(|b| b.shown(name));
+            if before.is_some() && !same("parent") {
+                // Whose verdict counts follows from who is above whom.
+                return groups::issuers(tx.connection())?
+                    .into_iter()
+                    .try_for_each(|issuer| groups::mark_all(tx.connection(), issuer, ""));
+            }
+            if same("served_by") {
                 return Ok(());
             }
             adopt(tx, UnitId(record.key().id))
@@ -92,11 +100,35 @@ fn mark(tx: &Tx<'_>, issuer: UnitId, group: &str, period: &str) -> Result<(), St
     queries::mark_dirty(tx.connection(), issuer, group, period)
 }
 
+/// Marks every group counted here. On a new day more is overdue, and perhaps a new period has begun.
+pub fn touch_all(_node: &Node, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    for issuer in groups::issuers(tx.connection())? {
+        if tx.serves(issuer) {
+            groups::mark_all(tx.connection(), issuer, "")?;
+        }
+    }
+    Ok(())
+}
+
+/// Counts everything that is marked. Where nothing is, nothing is written, so that a commit does not cause another.
+pub async fn refresh(node: &Node) -> Result<(), StoreError> {
+    loop {
+        let marked = node
+            .store
+            .read(queries::dirty)
+            .await?;
+        if marked.is_empty() {
+            return Ok(());
+        }
+        let worker = node.clone();
+        node.store.write(move |tx| recompute(&worker, tx)).await?;
+    }
+}
+
 /// Counts marked groups anew, at most [`GROUPS_PER_JOB`] of them, and writes the rollups whose bytes changed.
 /// Answers how many groups were looked at: the caller goes on until that is 0.
-pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, Refusal> {
+pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
     let today = node.today();
-    turn_day(tx, today)?;
     let mut marked: BTreeMap<(UnitId, String), Vec<queries::Dirty>> = BTreeMap::new();
     for dirty in queries::dirty(tx.connection())? {
         let key = (dirty.0, dirty.1.clone());
@@ -122,21 +154,6 @@ pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, Refusal> {
     Ok(done)
 }
 
-/// On a new day every group is counted anew: more is overdue, and perhaps a new period has begun.
-fn turn_day(tx: &mut Tx<'_>, today: Date) -> Result<(), Refusal> {
-    let text = today.to_string();
-    if tx.meta(DAY)?.as_deref() == Some(text.as_str()) {
-        return Ok(());
-    }
-    for issuer in groups::issuers(tx.connection())? {
-        if tx.serves(issuer) {
-            groups::mark_all(tx.connection(), issuer, "")?;
-        }
-    }
-    tx.set_meta(DAY, &text)?;
-    Ok(())
-}
-
 struct Change<'a> {
     issuer: UnitId,
     group: &'a str,
@@ -149,9 +166,9 @@ fn recompute_group(
     change: &Change<'_>,
     today: Date,
     now_ms: i64,
-) -> Result<(), Refusal> {
+) -> Result<(), StoreError> {
     let Change { issuer, group, .. } = *change;
-    let inputs = Inputs::of_group(tx.connection(), issuer, group)?;
+    let inputs = Inputs::of_group(tx.connection(), &tx.tree(), issuer, group)?;
     let known = known_periods(tx.connection(), issuer)?;
     let mut periods = known.clone();
     periods.extend(inputs.periods());
@@ -185,11 +202,15 @@ fn put(
     span: &PeriodSpan,
     rollup: &GroupRollup,
     now_ms: i64,
-) -> Result<bool, Refusal> {
+) -> Result<bool, StoreError> {
     let facts = facts_of(issuer, group, span);
     let value = serde_json::to_value(rollup)
         .map_err(|e| StoreError::Damaged(format!("a rollup cannot be written: {e}")))?;
-    let stored = facts.natural_id().map(|id| tx.load(id)).transpose()?.flatten();
+    let stored = facts
+        .natural_id()
+        .map(|id| tx.load(id))
+        .transpose()?
+        .flatten();
     match &stored {
         Some(stored) if stored.record.shown(REGISTER).as_ref() == Some(&value) => return Ok(false),
         None if rollup.tasks.total == 0 => return Ok(false),
@@ -200,7 +221,15 @@ fn put(
         person: AUTHOR.to_owned(),
         now_ms,
     };
-    write::create(tx, &acting, facts, [(REGISTER.to_owned(), value)].into(), None)?;
+    // This node serves the issuer, so a refusal can only mean that the store contradicts itself.
+    write::create(
+        tx,
+        &acting,
+        facts,
+        [(REGISTER.to_owned(), value)].into(),
+        None,
+    )
+    .map_err(|refusal| StoreError::Damaged(format!("a rollup cannot be written: {refusal:?}")))?;
     Ok(true)
 }
 
@@ -225,6 +254,7 @@ pub fn read(record: &Record) -> Option<GroupRollup> {
 /// The rollup of a group as it is now: the stored one, or counted here when none is stored or changes wait.
 pub fn present(
     connection: &Connection,
+    tree: &Tree,
     issuer: UnitId,
     group: &str,
     span: &PeriodSpan,
@@ -235,7 +265,10 @@ pub fn present(
         .any(|mark| mark.0 == issuer && mark.1 == group);
     match stored(connection, issuer, group, span)? {
         Some(rollup) if !waits => Ok(rollup),
-        _ => Ok(Inputs::of_group(connection, issuer, group)?.fold(span, evaluated_on(span, today))),
+        _ => {
+            let inputs = Inputs::of_group(connection, tree, issuer, group)?;
+            Ok(inputs.fold(span, evaluated_on(span, today)))
+        }
     }
 }
 
@@ -269,11 +302,4 @@ pub fn span_of(period: &Period) -> PeriodSpan {
 /// The day that due days are compared with: a period that is over is judged as of its last day.
 pub fn evaluated_on(span: &PeriodSpan, today: Date) -> Date {
     span.end.min(today)
-}
-
-/// The issuers served by a node, of the tasks it holds.
-pub fn own_issuers(connection: &Connection, tree: &Tree, node: NodeId) -> Result<Vec<UnitId>, StoreError> {
-    let mut issuers = groups::issuers(connection)?;
-    issuers.retain(|issuer| tree.server_of(*issuer) == Some(node));
-    Ok(issuers)
 }

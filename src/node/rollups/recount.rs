@@ -62,13 +62,23 @@ pub fn recount(
             found.pending += 1;
             continue;
         }
-        let inputs = Inputs::of_tasks(connection, &tasks)?;
+        let inputs = Inputs::of_tasks(connection, tree, &tasks)?;
         let spans = match period {
             Some(span) => vec![span.clone()],
-            None => known_periods(connection, issuer)?.iter().map(span_of).collect(),
+            None => known_periods(connection, issuer)?
+                .iter()
+                .map(span_of)
+                .collect(),
         };
         for span in spans {
-            compare(connection, &mut found, (issuer, &group), &inputs, &span, today)?;
+            compare(
+                connection,
+                &mut found,
+                (issuer, &group),
+                &inputs,
+                &span,
+                today,
+            )?;
         }
     }
     found.same = found.differences.is_empty();
@@ -113,14 +123,21 @@ fn compare(
 type Groups = BTreeMap<(UnitId, String), Vec<Stored>>;
 
 /// All groups with their tasks, told from the tasks themselves; and groups that lost all tasks but have a rollup.
-fn groups_from_scratch(connection: &Connection, tree: &Tree, node: NodeId) -> Result<Groups, StoreError> {
+fn groups_from_scratch(
+    connection: &Connection,
+    tree: &Tree,
+    node: NodeId,
+) -> Result<Groups, StoreError> {
     let mut groups = Groups::new();
     let ours = |issuer| tree.server_of(issuer) == Some(node);
     for stored in records::of_kind(connection, Kind::Task)? {
         let Some(task) = read_task(&stored.record).filter(|task| ours(task.issuer)) else {
             continue;
         };
-        groups.entry((task.issuer, task.group)).or_default().push(stored);
+        groups
+            .entry((task.issuer, task.group))
+            .or_default()
+            .push(stored);
     }
     for stored in records::of_kind(connection, Kind::Rollup)? {
         use nqsync_core::model::Facts;
