@@ -4,7 +4,6 @@
 err-ambiguous-conflict = { $conflict } names more than one conflict. Write the id or the number that "nqsync conflict list" shows.
 err-ambiguous-id = { $id } is the beginning of more than one id. Write more of it.
 err-ambiguous-node = { $node } names more than one node: { $ids }. Write the id.
-err-ambiguous-task = { $task } names more than one task. Write the task's id, as "nqsync task list" shows it.
 err-bad-choice = "{ $found }" is not possible for { $field }. Write one of these: { $allowed }.
 err-bad-date = "{ $date }" is no date that exists. Write it as 15/3/2026 or 2026-03-15.
 err-bad-deadline = "{ $deadline }" cannot be read as a deadline. Write a day (15/3/2026), a month (03/2026), a quarter (Quý I/2026), a year, "thường xuyên" or "theo yêu cầu".
@@ -29,7 +28,6 @@ err-no-such-indicator = There is no indicator { $indicator } here. "nqsync indic
 err-no-such-item = There is no quarantined record number { $item }. "nqsync quarantine list" shows those there are.
 err-no-such-node = No downstream node is called { $node }. "nqsync node list" shows those there are.
 err-no-such-record = No { $kind } with the id { $id } is held here. Check the id; at least its first four characters are needed.
-err-no-such-task = There is no task { $task } here. Write its id, the beginning of it, or GROUP/NUMBER; "nqsync task list" shows them.
 err-not-decider = Only { $owner } may answer this proposal, not { $unit }. If you act for { $owner }, add --for { $owner }.
 err-proposal-answered = This proposal is { $state } and cannot be changed like that. To change the task itself, use "nqsync task update"; to wish for something else, make a proposal again.
 err-proposal-own = This task is owned by { $unit } itself. Change it with "nqsync task update".

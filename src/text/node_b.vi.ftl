@@ -4,7 +4,6 @@
 err-ambiguous-conflict = { $conflict } chỉ nhiều hơn một xung đột. Hãy ghi mã hoặc số thứ tự mà "nqsync conflict list" đưa ra.
 err-ambiguous-id = { $id } là phần đầu của nhiều hơn một mã. Hãy ghi dài hơn.
 err-ambiguous-node = { $node } chỉ nhiều hơn một nút: { $ids }. Hãy ghi mã nút.
-err-ambiguous-task = { $task } chỉ nhiều hơn một nhiệm vụ. Hãy ghi mã nhiệm vụ như "nqsync task list" đưa ra.
 err-bad-choice = "{ $found }" không dùng được cho { $field }. Hãy ghi một trong các giá trị: { $allowed }.
 err-bad-date = "{ $date }" không phải là ngày có thật. Hãy ghi 15/3/2026 hoặc 2026-03-15.
 err-bad-deadline = Không đọc được "{ $deadline }" là thời hạn. Hãy ghi ngày (15/3/2026), tháng (03/2026), quý (Quý I/2026), năm, "thường xuyên" hoặc "theo yêu cầu".
@@ -29,7 +28,6 @@ err-no-such-indicator = Ở đây không có chỉ tiêu { $indicator }. "nqsync
 err-no-such-item = Không có bản ghi cách ly số { $item }. "nqsync quarantine list" liệt kê các bản ghi cách ly.
 err-no-such-node = Không có nút cấp dưới nào tên { $node }. "nqsync node list" liệt kê các nút.
 err-no-such-record = Ở đây không có bản ghi { $kind } với mã { $id }. Hãy kiểm tra mã; cần ít nhất bốn ký tự đầu.
-err-no-such-task = Ở đây không có nhiệm vụ { $task }. Hãy ghi mã, phần đầu của mã, hoặc NHÓM/SỐ; "nqsync task list" liệt kê các nhiệm vụ.
 err-not-decider = Chỉ { $owner } được trả lời đề xuất này, không phải { $unit }. Nếu bạn làm thay { $owner }, hãy thêm --for { $owner }.
 err-proposal-answered = Đề xuất này đã ở trạng thái { $state }, không đổi như vậy được. Muốn sửa chính nhiệm vụ, dùng "nqsync task update"; muốn đề nghị khác, hãy tạo lại đề xuất.
 err-proposal-own = Nhiệm vụ này do chính { $unit } giao. Hãy sửa bằng "nqsync task update".

@@ -154,11 +154,10 @@ fn typed(
     let (Kind::Task, Value::String(text)) = (record.key().kind, value) else {
         return Ok(value.clone());
     };
-    let present = record.shown(register);
-    match Field::parse(register) {
-        Ok(field) => field.read(&on.tx.tree(), text, present.as_ref(), on.tx.unit()?),
-        Err(_) => Ok(value.clone()),
-    }
+    let (Some(field), Some(owner)) = (Field::of_register(register), record.facts().owner()) else {
+        return Ok(value.clone());
+    };
+    field.read(&on.tx.tree(), owner, text, record)
 }
 
 fn name(record: &Record, register: &str) -> String {

@@ -78,13 +78,20 @@ impl Field {
         if typed.is_empty() || typed.chars().count() > MAX_TEXT {
             return Err(self.refused());
         }
-        let mut values = tasks::values_of(tree, issuer, &self.typed(tree, typed, issuer), Some(now))?;
+        let mut values =
+            tasks::values_of(tree, issuer, &self.typed(tree, typed, issuer), Some(now))?;
         let value = values.remove(self.register).unwrap_or_default();
         if let Some(unknown) = value["unresolved"].get(0).and_then(Value::as_str) {
-            return Err(Refusal::usage("unknown-unit", [("unit", unknown.to_owned())]));
+            return Err(Refusal::usage(
+                "unknown-unit",
+                [("unit", unknown.to_owned())],
+            ));
         }
         if self.name == "deadline" && value["kind"] == json!(DeadlineKind::Unread) {
-            return Err(Refusal::usage("bad-deadline", [("deadline", typed.to_owned())]));
+            return Err(Refusal::usage(
+                "bad-deadline",
+                [("deadline", typed.to_owned())],
+            ));
         }
         match value {
             Value::Null => Err(self.refused()),

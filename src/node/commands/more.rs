@@ -147,28 +147,6 @@ pub(super) fn require(connection: &Connection, kind: Kind, typed: &str) -> Resul
     })
 }
 
-/// The task that was typed: its id, a unique beginning of it, or `GROUP/NUMBER` where that is unique.
-pub(super) fn task(connection: &Connection, typed: &str) -> Result<Stored, Refusal> {
-    if let Some(found) = by_id(connection, Kind::Task, typed)? {
-        return Ok(found);
-    }
-    let numbered = |stored: &Stored| {
-        let group = stored.record.shown("group").unwrap_or_default();
-        let group = group["code"].as_str().unwrap_or_default();
-        format!("{group}/{}", text(&stored.record, "number")).eq_ignore_ascii_case(typed.trim())
-    };
-    let mut found = records::of_kind(connection, Kind::Task)?;
-    found.retain(|stored| typed.contains('/') && !stored.record.is_deleted() && numbered(stored));
-    match found.len() {
-        0 => Err(Refusal::usage("no-such-task", [("task", typed.to_owned())])),
-        1 => Ok(found.swap_remove(0)),
-        _ => Err(Refusal::usage(
-            "ambiguous-task",
-            [("task", typed.to_owned())],
-        )),
-    }
-}
-
 /// What people call a record: its title, or that of the task it is about.
 pub(super) fn title(connection: &Connection, record: &Record) -> Result<String, StoreError> {
     for register in ["title", "name", "summary", "number"] {

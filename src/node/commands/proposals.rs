@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::fields::{self, Field};
 use super::more::{self, needed, saved, time};
-use super::{Reading, Said, Writing};
+use super::{Reading, Said, Writing, refs};
 use crate::node::Refusal;
 use crate::node::write::{self, Acting};
 use crate::store::{Stored, records};
@@ -208,17 +208,17 @@ pub fn make(
 ) -> Result<Said, Refusal> {
     let acting = on.acting(None)?;
     let reason = needed("reason-needed", Some(reason))?;
-    let target = more::task(on.tx.connection(), task)?;
-    let field = Field::parse(field)?;
     let tree = on.tx.tree();
+    let target = refs::task(&on.view(&tree)?, task)?;
+    let field = Field::parse(field)?;
     let Some(owner) = target.record.facts().owner() else {
-        return Err(Refusal::usage("no-such-task", [("task", task.to_owned())]));
+        return Err(Refusal::usage("unknown-task", [("task", task.to_owned())]));
     };
     if owner == acting.unit {
         return Err(Refusal::usage("proposal-own", [("unit", tree.code(owner))]));
     }
     let present = target.record.shown(field.register());
-    let value = field.read(&tree, value, present.as_ref(), owner)?;
+    let value = field.read(&tree, owner, value, &target.record)?;
     if present.as_ref() == Some(&value) {
         return Err(Refusal::usage(
             "proposal-same-value",
@@ -368,7 +368,7 @@ fn apply(
 ) -> Result<bool, Refusal> {
     let Some(target) = on.tx.load(target)? else {
         return Err(Refusal::usage(
-            "no-such-task",
+            "unknown-task",
             [("task", target.to_string())],
         ));
     };

@@ -28,15 +28,14 @@ struct Problems {
 }
 
 impl Problems {
-    /// `detail`: how many, or which peer, or what the peer said.
-    fn add(&mut self, code: &str, detail: impl Into<String>, since: Option<i64>) {
-        let key = format!("problem-{}", code.replace('_', "-"));
+    /// `key`: the sentence in the catalogue, whose name is also the problem's code. `detail`: how many, or which peer,
+    /// or what the peer said.
+    fn add(&mut self, key: &'static str, detail: impl Into<String>, since: Option<i64>) {
+        let code = key.trim_start_matches("problem-").replace('-', "_");
         let since = since.map(time);
-        let args = [
-            ("detail", detail.into()),
-            ("since", since.clone().unwrap_or_else(|| "-".to_owned())),
-        ];
-        let message = super::sentence(self.lang, &key, &args);
+        let shown = since.clone().unwrap_or_else(|| "-".to_owned());
+        let args = [("detail", detail.into()), ("since", shown)];
+        let message = super::sentence(self.lang, key, &args);
         self.found
             .push(json!({ "code": code, "message": message, "since": since }));
     }
@@ -54,7 +53,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
     let downstream = downstream(on, &rows, &mut problems)?;
     let conflicts = conflicts::count(on.connection)?;
     if conflicts > 0 {
-        problems.add("conflicts", conflicts.to_string(), None);
+        problems.add("problem-conflicts", conflicts.to_string(), None);
     }
     let (set_aside_here, set_aside_there) = quarantine::counts(on.connection)?;
     if set_aside_here + set_aside_there > 0 {
@@ -63,14 +62,14 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
             .map(|item| item.at)
             .min();
         problems.add(
-            "quarantine",
+            "problem-quarantine",
             (set_aside_here + set_aside_there).to_string(),
             oldest,
         );
     }
     let (present, missing, owed, bytes) = blobs::counts(on.connection)?;
     if missing > 0 {
-        problems.add("files_missing", missing.to_string(), None);
+        problems.add("problem-files-missing", missing.to_string(), None);
     }
     let disk = disk(on, &mut problems);
     let home = on.tree.get(on.home);
@@ -115,9 +114,14 @@ fn upstream(
     let state = contact_state(row, on.now_ms);
     let error = row.and_then(|row| row.last_error.clone());
     let since = row.and_then(|row| row.last_success_at.or(row.last_attempt_at));
+    let key = match state {
+        "refused" => "problem-upstream-refused",
+        "never" => "problem-upstream-never",
+        _ => "problem-upstream-down",
+    };
     if state != "ok" {
         let what = error.clone().unwrap_or_else(|| state.to_owned());
-        problems.add(&format!("upstream_{state}"), what, since);
+        problems.add(key, what, since);
     }
     if let Some(row) = row {
         note_link(
@@ -171,7 +175,7 @@ fn downstream(
         if item["state"] == "down" || item["state"] == "refused" {
             let since = row.and_then(|row| row.last_contact_at);
             let code = on.tree.code(node.unit);
-            problems.add("downstream_down", code, since);
+            problems.add("problem-downstream-down", code, since);
         }
         if node.revoked_at.is_none() {
             note_link(row, &on.tree.code(node.unit), problems);
@@ -185,13 +189,13 @@ fn downstream(
 fn note_link(row: Option<&LinkRow>, peer: &str, problems: &mut Problems) {
     let Some(row) = row else { return };
     if row.clock_ahead_ms.is_some_and(|ms| ms.abs() > CLOCK_OFF_MS) {
-        problems.add("clock_off", peer, row.last_contact_at);
+        problems.add("problem-clock-off", peer, row.last_contact_at);
     }
     if row.agrees == Some(false) {
-        problems.add("disagreement", peer, row.last_success_at);
+        problems.add("problem-disagreement", peer, row.last_success_at);
     }
     if row.forks > 0 {
-        problems.add("restored_or_cloned", peer, None);
+        problems.add("problem-restored-or-cloned", peer, None);
     }
 }
 
@@ -249,7 +253,7 @@ fn disk(on: &Reading<'_>, problems: &mut Problems) -> Value {
         found.f_blocks * found.f_frsize,
     );
     if free < DISK_MIN_BYTES || free < total / 50 {
-        problems.add("disk_nearly_full", (free >> 20).to_string(), None);
+        problems.add("problem-disk-nearly-full", (free >> 20).to_string(), None);
     }
     json!({ "free_bytes": free, "total_bytes": total })
 }

@@ -113,10 +113,7 @@ pub fn touch_all(_node: &Node, tx: &mut Tx<'_>) -> Result<(), StoreError> {
 /// Counts everything that is marked. Where nothing is, nothing is written, so that a commit does not cause another.
 pub async fn refresh(node: &Node) -> Result<(), StoreError> {
     loop {
-        let marked = node
-            .store
-            .read(queries::dirty)
-            .await?;
+        let marked = node.store.read(queries::dirty).await?;
         if marked.is_empty() {
             return Ok(());
         }
