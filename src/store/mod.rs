@@ -7,7 +7,9 @@
 pub mod audit;
 pub mod blobs;
 mod engine;
+pub mod groups;
 pub mod links;
+pub mod lookups;
 pub mod nodes;
 pub mod quarantine;
 pub mod queries;

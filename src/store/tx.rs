@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::engine::panic_text;
 use super::links::{self, LinkId, Role};
 use super::records::{self, Flags, Rec, Stored};
-use super::{StoreError, nodes, queries};
+use super::{StoreError, groups, nodes, queries};
 
 /// What the writer keeps in memory and shows to everybody: the tree, the neighbours, who this node is.
 #[derive(Clone, Debug, Default)]
@@ -307,7 +307,10 @@ impl<'a> Tx<'a> {
         self.offer(rec, record, digest, before.is_none(), from)?;
         match record.key().kind {
             Kind::Unit => self.tree_changed = true,
-            Kind::Task => drop(self.assignments.get_mut().remove(&record.key().id)),
+            Kind::Task => {
+                self.assignments.get_mut().remove(&record.key().id);
+                groups::note(self.connection, record)?;
+            }
             _ => {}
         }
         Ok(rec)

@@ -1,13 +1,24 @@
 //! The verbs of the contract. Reading verbs run on one snapshot of the store, writing verbs in one transaction,
 //! together with their audit entry and the answer a retry would get.
 
+pub mod conflicts;
 #[cfg(test)]
 mod desk;
+pub mod directives;
 pub mod evidence;
+pub mod fields;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod import;
+pub mod indicators;
 pub mod more;
+pub mod nodes;
+pub mod proposals;
+pub mod quarantine;
 pub mod refs;
 pub mod reports;
+pub mod rollup;
+pub mod status;
 pub mod tasks;
 pub mod units;
 pub mod views;

@@ -1,14 +1,196 @@
-//! The other verbs of the contract.
+//! Verbs about what surrounds tasks and reports, and what they share: names of records and units as people see them.
 
-use super::{Reading, Said, Writing, unknown_verb};
-use crate::node::Refusal;
+use jiff::Timestamp;
+use nqsync_core::calendar::Period;
+use nqsync_core::model::{Facts, Kind, Tree, UnitId};
+use nqsync_core::sync::Record;
+use rusqlite::Connection;
+use serde_json::Value;
 
-/// Reading verbs.
+use super::{
+    Reading, Said, Writing, conflicts, directives, indicators, nodes, proposals, quarantine,
+    rollup, status, unknown_verb,
+};
+use crate::api::Command;
+use crate::node::write::Written;
+use crate::node::{Node, Refusal, files, rollups};
+use crate::store::{StoreError, Stored, lookups, records};
+
+/// Answers the reading verbs that `commands` does not answer itself.
 pub fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
-    Err(unknown_verb(on.request))
+    match &on.request.command {
+        Command::Status => status::show(on),
+        Command::SyncPreview => status::preview(on),
+        Command::NodeList => nodes::list(on),
+        Command::NodeShow { node } => nodes::show(on, node),
+        Command::IndicatorList { period, unit } => {
+            indicators::list(on, period.as_deref(), unit.as_deref())
+        }
+        Command::DirectiveList => directives::list(on),
+        Command::DirectiveShow { directive } => directives::show(on, directive),
+        Command::ProposalList { open_only } => proposals::list(on, *open_only),
+        Command::RollupShow {
+            period,
+            unit,
+            by,
+            recompute,
+        } => rollup::show(on, period.as_deref(), unit.as_deref(), *by, *recompute),
+        Command::ConflictList => conflicts::list(on),
+        Command::ConflictShow { conflict } => conflicts::show(on, conflict),
+        Command::QuarantineList => quarantine::list(on),
+        Command::QuarantineShow { item } => quarantine::show(on, *item),
+        _ => Err(unknown_verb(on.request)),
+    }
 }
 
-/// Writing verbs.
+/// Carries out the writing verbs that `commands` does not carry out itself.
 pub fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
-    Err(unknown_verb(on.request))
+    let command = on.request.command.clone();
+    match &command {
+        Command::NodeToken {
+            unit,
+            expires_s,
+            url,
+        } => nodes::token(on, unit, *expires_s, url.as_deref()),
+        Command::NodeRevoke { node, reason, undo } => nodes::revoke(on, node, reason, *undo),
+        Command::IndicatorDefine { .. } => indicators::define(on, &command),
+        Command::IndicatorSet { .. } => indicators::set(on, &command),
+        Command::DirectiveAdd { .. } => directives::add(on, &command),
+        Command::ProposalMake {
+            task,
+            field,
+            value,
+            reason,
+        } => proposals::make(on, task, field, value, reason),
+        Command::ProposalWithdraw { proposal, reason } => {
+            proposals::withdraw(on, proposal, reason.as_deref())
+        }
+        Command::ProposalDecide {
+            proposal,
+            accept,
+            reason,
+        } => proposals::decide(on, proposal, *accept, reason.as_deref()),
+        Command::ConflictResolve {
+            conflict,
+            take,
+            value,
+            reason,
+        } => conflicts::resolve(on, conflict, *take, value.as_ref(), reason.as_deref()),
+        Command::QuarantineRetry { item } => quarantine::retry(on, *item),
+        Command::QuarantineDrop { item, reason } => quarantine::drop_item(on, *item, reason),
+        _ => Err(unknown_verb(on.request)),
+    }
 }
+
+/// What follows from a record written by a person here: the file it names, the rollups it touches.
+pub(super) fn saved(
+    on: &mut Writing<'_, '_>,
+    written: &Written,
+    before: Option<&Record>,
+) -> Result<(), StoreError> {
+    files::follow(on.tx, None, written.rec, &written.record, on.now_ms)?;
+    rollups::touched(on.tx, &written.record, before)
+}
+
+/// An instant as data carries it: RFC 3339 in UTC.
+pub(super) fn time(ms: i64) -> String {
+    Timestamp::from_millisecond(ms)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
+/// When the record was last written, by its author's clock.
+pub(super) fn written_at(record: &Record) -> Option<String> {
+    record.greatest_stamp().map(|stamp| time(stamp.millis()))
+}
+
+/// The text of a register.
+pub(super) fn text(record: &Record, register: &str) -> String {
+    match record.shown(register) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    }
+}
+
+/// A period as typed; without one, the current month.
+pub(super) fn period(node: &Node, typed: Option<&str>) -> Result<Period, Refusal> {
+    match typed {
+        None => Ok(rollups::current_period(node.today())),
+        Some(typed) => typed
+            .parse()
+            .map_err(|_| Refusal::usage("bad-period", [("period", typed.to_owned())])),
+    }
+}
+
+/// The record of a kind whose id, or a unique beginning of it, was typed.
+pub(super) fn by_id(
+    connection: &Connection,
+    kind: Kind,
+    typed: &str,
+) -> Result<Option<Stored>, Refusal> {
+    let mut found = lookups::by_prefix(connection, Some(kind), typed.trim(), 2)?;
+    match found.len() {
+        0 => Ok(None),
+        1 => Ok(found.pop()),
+        _ => Err(Refusal::usage("ambiguous-id", [("id", typed.to_owned())])),
+    }
+}
+
+/// [`by_id`], or the refusal that there is none.
+pub(super) fn require(connection: &Connection, kind: Kind, typed: &str) -> Result<Stored, Refusal> {
+    let found = by_id(connection, kind, typed)?;
+    found.ok_or_else(|| {
+        Refusal::usage(
+            "no-such-record",
+            [("kind", kind.to_string()), ("id", typed.to_owned())],
+        )
+    })
+}
+
+/// What people call a record: its title, or that of the task it is about.
+pub(super) fn title(connection: &Connection, record: &Record) -> Result<String, StoreError> {
+    for register in ["title", "name", "summary", "number"] {
+        let found = text(record, register);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    if let Some(Value::Object(definition)) = record.shown("definition") {
+        let name = definition.get("name").and_then(Value::as_str);
+        return Ok(name.unwrap_or_default().to_owned());
+    }
+    match record.facts() {
+        Facts::Unit { .. } | Facts::Rollup { .. } | Facts::Period { .. } => Ok(String::new()),
+        facts => match facts.about() {
+            Some(about) => match records::load(connection, about)? {
+                Some(stored) => title(connection, &stored.record),
+                None => Ok(String::new()),
+            },
+            None => Ok(String::new()),
+        },
+    }
+}
+
+/// Units as typed, in order, without repeats.
+pub(super) fn units(tree: &Tree, typed: &[String], near: UnitId) -> Result<Vec<UnitId>, Refusal> {
+    let mut found = Vec::new();
+    for text in typed {
+        let unit = super::resolve(tree, text, near)?;
+        if !found.contains(&unit) {
+            found.push(unit);
+        }
+    }
+    Ok(found)
+}
+
+/// A text that must say something.
+pub(super) fn needed(code: &'static str, text: Option<&str>) -> Result<String, Refusal> {
+    match text.map(str::trim) {
+        Some(text) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err(Refusal::usage(code, [])),
+    }
+}
+
+#[cfg(test)]
+#[path = "more_tests.rs"]
+mod tests;

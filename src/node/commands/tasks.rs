@@ -268,7 +268,7 @@ fn task_answer(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
 }
 
 /// The registers that the typed fields fill. An empty text empties its register.
-fn values_of(
+pub fn values_of(
     tree: &Tree,
     issuer: UnitId,
     fields: &TaskFields,

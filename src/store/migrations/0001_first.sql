@@ -173,6 +173,15 @@ CREATE TABLE dirty (
     PRIMARY KEY (issuer, grp, period)
 ) STRICT, WITHOUT ROWID;
 
+-- In which group of its issuer's tasks each task is counted, so that a touched group is recomputed without reading
+-- the others.
+CREATE TABLE task_group (
+    task   BLOB PRIMARY KEY,
+    issuer BLOB NOT NULL,
+    grp    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX task_group_by_group ON task_group (issuer, grp);
+
 -- Which row of which imported file became which task, so that importing again changes nothing.
 CREATE TABLE import_row (
     source  TEXT NOT NULL,

@@ -1,0 +1,381 @@
+//! `rollup show`: this node's own counts and those received from below, with whose they are.
+//!
+//! What is held here only on its way to others is shown apart, as *held on the path*, and is in no sum.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use nqsync_core::model::{Facts, Tree, UnitId};
+use nqsync_core::rollup::{AsOf, Counts, Coverage, Derived, GroupRollup, PeriodSpan};
+use nqsync_core::sync::Record;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::more::{self, time};
+use super::nodes;
+use super::{Reading, Said};
+use crate::api::{Exit, RollupBy};
+use crate::node::Refusal;
+use crate::node::rollups::load::sum;
+use crate::node::rollups::{self, Inputs};
+use crate::store::{StoreError, groups};
+
+/// One issuer's group, as it is shown.
+struct Part {
+    issuer: UnitId,
+    group: String,
+    rollup: GroupRollup,
+    on_path: bool,
+}
+
+/// What is asked for.
+struct Question<'a> {
+    on: &'a Reading<'a>,
+    span: PeriodSpan,
+    today: Date,
+    /// Only what is issued, or carried out, at or below this unit.
+    under: Option<UnitId>,
+}
+
+/// Answers `rollup show`.
+pub fn show(
+    on: &Reading<'_>,
+    period: Option<&str>,
+    unit: Option<&str>,
+    by: RollupBy,
+    recompute: bool,
+) -> Result<Said, Refusal> {
+    let under = unit
+        .map(|text| super::resolve(&on.tree, text, on.home))
+        .transpose()?;
+    let question = Question {
+        on,
+        span: rollups::span_of(&more::period(on.node, period)?),
+        today: on.node.today(),
+        under,
+    };
+    let parts = question.parts()?;
+    let counted: Vec<&Part> = parts.iter().filter(|part| !part.on_path).collect();
+    let total = question.total(&counted);
+    let rows = match by {
+        RollupBy::Group => question.by_group(&counted)?,
+        RollupBy::Issuer => question.by_issuer(&counted),
+        RollupBy::Unit => question.by_unit(&counted)?,
+    };
+    let recount = recompute.then(|| question.recount()).transpose()?;
+    let same = recount
+        .as_ref()
+        .is_none_or(|found| found["same"] == json!(true));
+    let mut data = shown(&total);
+    data["period"] = json!(question.span.name);
+    data["evaluated_on"] = json!(total.evaluated_on);
+    data["rows"] = json!(rows);
+    data["issuers"] = json!(question.issuers(&parts));
+    data["recomputed"] = json!(recount);
+    let mut said = Said::done(data);
+    if !same {
+        said = said.note("note-rollup-differs", []);
+        said.exit = Exit::Failed;
+    }
+    if !total.coverage.complete {
+        let count = |n: u32| n.to_string();
+        said = said.note(
+            "note-rollup-incomplete",
+            [
+                ("reported", count(total.coverage.units_reported)),
+                ("expected", count(total.coverage.units_expected)),
+            ],
+        );
+    }
+    Ok(said)
+}
+
+impl Question<'_> {
+    fn connection(&self) -> &Connection {
+        self.on.connection
+    }
+
+    fn tree(&self) -> &Tree {
+        &self.on.tree
+    }
+
+    fn within(&self, unit: UnitId) -> bool {
+        self.under
+            .is_none_or(|above| self.tree().is_within(unit, above))
+    }
+
+    fn is_own(&self, issuer: UnitId) -> bool {
+        self.tree().server_of(issuer) == self.tree().server_of(self.on.home)
+    }
+
+    fn evaluated_on(&self) -> Date {
+        rollups::evaluated_on(&self.span, self.today)
+    }
+
+    fn parts(&self) -> Result<Vec<Part>, StoreError> {
+        let mut parts = self.received()?;
+        for issuer in groups::issuers(self.connection())? {
+            let below = self.tree().is_within(issuer, self.on.home);
+            if !self.is_own(issuer) && below {
+                // Counted where it is served; its rollup is among those received.
+                continue;
+            }
+            for group in groups::of_issuer(self.connection(), issuer)? {
+                let on_path = !self.is_own(issuer);
+                let rollup = self.held(issuer, &group, on_path)?;
+                if rollup.assignments.total > 0 || rollup.tasks.total > 0 {
+                    parts.push(Part {
+                        issuer,
+                        group,
+                        rollup,
+                        on_path,
+                    });
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    /// A group whose tasks are held here.
+    fn held(&self, issuer: UnitId, group: &str, on_path: bool) -> Result<GroupRollup, StoreError> {
+        if !on_path && self.within(issuer) {
+            return rollups::present(
+                self.connection(),
+                self.tree(),
+                issuer,
+                group,
+                &self.span,
+                self.today,
+            );
+        }
+        // Of a task on the path only the part of this branch is known here.
+        let among = |unit: UnitId| {
+            self.within(unit) && (!on_path || self.tree().is_within(unit, self.on.home))
+        };
+        let inputs = Inputs::of_group(self.connection(), self.tree(), issuer, group)?;
+        Ok(inputs.fold_for(&self.span, self.evaluated_on(), &among))
+    }
+
+    /// What other nodes counted and sent.
+    fn received(&self) -> Result<Vec<Part>, StoreError> {
+        let stored = groups::rollups(self.connection(), &self.span.name)?;
+        let part = |record: &Record| {
+            let Facts::Rollup { issuer, group, .. } = record.facts() else {
+                return None;
+            };
+            let shown = !self.is_own(*issuer) && self.within(*issuer);
+            Some(Part {
+                issuer: *issuer,
+                group: group.clone(),
+                rollup: rollups::read(record).filter(|_| shown)?,
+                on_path: false,
+            })
+        };
+        Ok(stored
+            .iter()
+            .filter_map(|stored| part(&stored.record))
+            .collect())
+    }
+
+    fn total(&self, parts: &[&Part]) -> GroupRollup {
+        sum(parts.iter().map(|part| &part.rollup))
+            .unwrap_or_else(|| GroupRollup::empty(self.evaluated_on()))
+    }
+
+    fn by_group(&self, parts: &[&Part]) -> Result<Vec<Value>, Refusal> {
+        let mut rows = Vec::new();
+        for part in parts {
+            let title = self.group_title(part)?;
+            rows.push(self.row(&part.group, &title, part.issuer, &part.rollup));
+        }
+        Ok(rows)
+    }
+
+    /// The title of a group, from a task of it that is held here.
+    fn group_title(&self, part: &Part) -> Result<String, StoreError> {
+        let tasks = groups::tasks(self.connection(), part.issuer, &part.group)?;
+        let titles = tasks.iter().filter_map(|task| {
+            let group = task.record.shown("group")?;
+            group["title"].as_str().map(str::to_owned)
+        });
+        Ok(titles
+            .into_iter()
+            .find(|title| !title.is_empty())
+            .unwrap_or_default())
+    }
+
+    fn by_issuer(&self, parts: &[&Part]) -> Vec<Value> {
+        let mut rows = Vec::new();
+        for (issuer, total) in self.totals(parts) {
+            let name = self.name(issuer);
+            rows.push(self.row(&self.tree().code(issuer), &name, issuer, &total));
+        }
+        rows
+    }
+
+    fn totals(&self, parts: &[&Part]) -> Vec<(UnitId, GroupRollup)> {
+        let mut by_issuer: BTreeMap<UnitId, Vec<&GroupRollup>> = BTreeMap::new();
+        for part in parts {
+            by_issuer.entry(part.issuer).or_default().push(&part.rollup);
+        }
+        let mut totals: Vec<(UnitId, GroupRollup)> = by_issuer
+            .into_iter()
+            .filter_map(|(issuer, rollups)| Some((issuer, sum(rollups)?)))
+            .collect();
+        totals.sort_by_key(|(issuer, _)| self.tree().path(*issuer));
+        totals
+    }
+
+    /// Units by the tasks of each issuer. Of issuers below only the coverage of their units is known here.
+    fn by_unit(&self, parts: &[&Part]) -> Result<Vec<Value>, Refusal> {
+        let mut units: BTreeMap<(UnitId, UnitId), Unit> = BTreeMap::new();
+        for part in parts {
+            if self.is_own(part.issuer) {
+                self.add_standings(part, &mut units)?;
+            } else {
+                for (unit, found) in &part.rollup.units {
+                    let row = units.entry((part.issuer, *unit)).or_default();
+                    row.received += found.received;
+                    row.expected += found.expected;
+                }
+            }
+        }
+        units.retain(|(_, unit), _| self.within(*unit));
+        let mut rows: Vec<((UnitId, UnitId), Unit)> = units.into_iter().collect();
+        rows.sort_by_key(|((issuer, unit), _)| {
+            (self.tree().path(*issuer), self.tree().path(*unit))
+        });
+        let row = |((issuer, unit), row): &((UnitId, UnitId), Unit)| {
+            json!({
+                "key": self.tree().code(*unit),
+                "label": self.name(*unit),
+                "issuer": self.tree().code(*issuer),
+                "tasks": row.tasks,
+                "assignments": row.assignments,
+                "coverage": row.coverage(),
+            })
+        };
+        Ok(rows.iter().map(row).collect())
+    }
+
+    fn add_standings(
+        &self,
+        part: &Part,
+        units: &mut BTreeMap<(UnitId, UnitId), Unit>,
+    ) -> Result<(), StoreError> {
+        let inputs = Inputs::of_group(self.connection(), self.tree(), part.issuer, &part.group)?;
+        let standings = inputs.standings(&self.span, self.evaluated_on());
+        for ((task, unit), (standing, due)) in standings {
+            let row = units.entry((part.issuer, unit)).or_default();
+            let late = standing.overdue || standing.derived == Derived::CompletedLate;
+            row.received += u32::from(due.received);
+            row.expected += u32::from(due.expected);
+            count(&mut row.assignments, standing.derived, late);
+            let leads =
+                |t: &&nqsync_core::rollup::TaskFacts| t.id == task && t.lead.units.contains(&unit);
+            if inputs.tasks.iter().any(|t| leads(&t)) {
+                count(&mut row.tasks, standing.derived, late);
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&self, key: &str, label: &str, issuer: UnitId, rollup: &GroupRollup) -> Value {
+        let mut row = shown(rollup);
+        row["key"] = json!(key);
+        row["label"] = json!(label);
+        row["issuer"] = json!(self.tree().code(issuer));
+        row
+    }
+
+    fn name(&self, unit: UnitId) -> String {
+        self.tree()
+            .get(unit)
+            .map(|info| info.name.clone())
+            .unwrap_or_default()
+    }
+
+    /// Whose numbers these are: levels of government are never mixed without being shown apart.
+    fn issuers(&self, parts: &[Part]) -> Vec<Value> {
+        let mut all = Vec::new();
+        for on_path in [false, true] {
+            let these: Vec<&Part> = parts
+                .iter()
+                .filter(|part| part.on_path == on_path)
+                .collect();
+            for (issuer, total) in self.totals(&these) {
+                let mut item = shown(&total);
+                item["issuer"] = json!(self.tree().code(issuer));
+                item["name"] = json!(self.name(issuer));
+                item["level"] = json!(self.tree().get(issuer).map(|unit| unit.level));
+                item["own"] = json!(self.is_own(issuer));
+                item["held_on_path"] = json!(on_path);
+                item["evaluated_on"] = json!(total.evaluated_on);
+                all.push(item);
+            }
+        }
+        all
+    }
+
+    fn recount(&self) -> Result<Value, Refusal> {
+        let Some(node) = nodes::this(self.connection())? else {
+            return Ok(Value::Null);
+        };
+        let found = rollups::recount(
+            self.connection(),
+            self.tree(),
+            node,
+            Some(&self.span),
+            self.today,
+        )?;
+        Ok(json!(found))
+    }
+}
+
+#[derive(Default)]
+struct Unit {
+    tasks: Counts,
+    assignments: Counts,
+    received: u32,
+    expected: u32,
+}
+
+impl Unit {
+    fn coverage(&self) -> Coverage {
+        let complete = self.received >= self.expected;
+        Coverage {
+            units_reported: u32::from(self.expected > 0 && complete),
+            units_expected: u32::from(self.expected > 0),
+            reports_received: self.received,
+            reports_expected: self.expected,
+            complete,
+        }
+    }
+}
+
+/// Counts one standing as [`GroupRollup`] does.
+fn count(counts: &mut Counts, derived: Derived, late: bool) {
+    counts.total += 1;
+    *counts
+        .by_status
+        .entry(derived.as_str().to_owned())
+        .or_default() += 1;
+    counts.late += u32::from(late);
+    let on_time = matches!(derived, Derived::CompletedOnTime | Derived::InProgress);
+    counts.on_time += u32::from(on_time && !late);
+}
+
+fn shown(rollup: &GroupRollup) -> Value {
+    let AsOf { oldest, newest } = rollup.as_of;
+    json!({
+        "tasks": rollup.tasks,
+        "assignments": rollup.assignments,
+        "unresolved_lead": rollup.unresolved_lead,
+        "coverage": rollup.coverage,
+        "warnings": rollup.warnings,
+        "evidence_pending": rollup.evidence_pending,
+        "provisional": rollup.provisional,
+        "in_conflict": rollup.in_conflict,
+        "as_of": { "oldest": oldest.map(time), "newest": newest.map(time) },
+    })
+}

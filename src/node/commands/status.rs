@@ -1,0 +1,340 @@
+//! Health of this node on one screen, and what a sync would do. Nothing is called well that was not seen to be well.
+
+use nqsync_core::model::{Kind, Lane, UnitId};
+use nqsync_core::protocol::PROTOCOL;
+use nqsync_core::sync::Record;
+use serde_json::{Value, json};
+
+use super::more::time;
+use super::nodes::{self, contact_state, peer_code};
+use super::{Reading, Said, conflicts, proposals};
+use crate::api::{Exit, Lang};
+use crate::node::Refusal;
+use crate::store::links::Due;
+use crate::store::lookups::{self, Sent};
+use crate::store::{LinkRow, Role, StoreError, blobs, links, quarantine, queries, records};
+
+/// Records listed by a preview; counts and bytes are of all.
+const PREVIEW_RECORDS: usize = 200;
+/// Less free space than this is a problem: the store refuses writes when the disk is full.
+const DISK_MIN_BYTES: u64 = 256 << 20;
+/// A clock that is off by more is shown as a problem; it loses nothing, but dates look wrong.
+const CLOCK_OFF_MS: i64 = 10 * 60 * 1000;
+
+/// What is not well, since when.
+struct Problems {
+    lang: Lang,
+    found: Vec<Value>,
+}
+
+impl Problems {
+    /// `key`: the sentence in the catalogue, whose name is also the problem's code. `detail`: how many, or which peer,
+    /// or what the peer said.
+    fn add(&mut self, key: &'static str, detail: impl Into<String>, since: Option<i64>) {
+        let code = key.trim_start_matches("problem-").replace('-', "_");
+        let since = since.map(time);
+        let shown = since.clone().unwrap_or_else(|| "-".to_owned());
+        let args = [("detail", detail.into()), ("since", shown)];
+        let message = super::sentence(self.lang, key, &args);
+        self.found
+            .push(json!({ "code": code, "message": message, "since": since }));
+    }
+}
+
+/// `status`.
+pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
+    let mut problems = Problems {
+        lang: on.request.lang,
+        found: Vec::new(),
+    };
+    let rows = links::rows(on.connection)?;
+    let upstream_row = rows.iter().find(|row| row.role == Role::Upstream);
+    let upstream = upstream(on, upstream_row, &mut problems)?;
+    let downstream = downstream(on, &rows, &mut problems)?;
+    let conflicts = conflicts::count(on.connection)?;
+    if conflicts > 0 {
+        problems.add("problem-conflicts", conflicts.to_string(), None);
+    }
+    let (set_aside_here, set_aside_there) = quarantine::counts(on.connection)?;
+    if set_aside_here + set_aside_there > 0 {
+        let oldest = quarantine::all(on.connection)?
+            .iter()
+            .map(|item| item.at)
+            .min();
+        problems.add(
+            "problem-quarantine",
+            (set_aside_here + set_aside_there).to_string(),
+            oldest,
+        );
+    }
+    let (present, missing, owed, bytes) = blobs::counts(on.connection)?;
+    if missing > 0 {
+        problems.add("problem-files-missing", missing.to_string(), None);
+    }
+    let disk = disk(on, &mut problems);
+    let home = on.tree.get(on.home);
+    let healthy = problems.found.is_empty();
+    let data = json!({
+        "node": nodes::this(on.connection)?,
+        "unit": { "code": on.tree.code(on.home), "name": home.map(|unit| unit.name.clone()) },
+        "level": home.map(|unit| unit.level),
+        "version": env!("CARGO_PKG_VERSION"),
+        "data_dir": on.node.store.dir().display().to_string(),
+        "running": false,
+        "incarnation": queries::last_incarnation(on.connection)?.map(|i| i.to_string()),
+        "records": records::count(on.connection)?,
+        "upstream": upstream,
+        "downstream": downstream,
+        "conflicts": conflicts,
+        "quarantine": { "here": set_aside_here, "at_peers": set_aside_there },
+        "proposals_open": proposals::count_open(on)?,
+        "blobs": { "present": present, "missing": missing, "pending_up": owed, "bytes": bytes },
+        "receipts": receipts(on, upstream_row)?,
+        "disk": disk,
+        "backup": { "deposited": false, "note": "no_backup_deposited" },
+        "problems": problems.found,
+        "healthy": healthy,
+    });
+    let mut said = Said::done(data);
+    if !healthy {
+        said.exit = Exit::Degraded;
+    }
+    Ok(said)
+}
+
+fn upstream(
+    on: &Reading<'_>,
+    row: Option<&LinkRow>,
+    problems: &mut Problems,
+) -> Result<Value, Refusal> {
+    let url = queries::meta(on.connection, "upstream_url")?;
+    if url.is_none() && row.is_none() {
+        return Ok(Value::Null);
+    }
+    let state = contact_state(row, on.now_ms);
+    let error = row.and_then(|row| row.last_error.clone());
+    let since = row.and_then(|row| row.last_success_at.or(row.last_attempt_at));
+    let key = match state {
+        "refused" => "problem-upstream-refused",
+        "never" => "problem-upstream-never",
+        _ => "problem-upstream-down",
+    };
+    if state != "ok" {
+        let what = error.clone().unwrap_or_else(|| state.to_owned());
+        problems.add(key, what, since);
+    }
+    if let Some(row) = row {
+        note_link(
+            Some(row),
+            &peer_code(on.connection, &on.tree, row.link)?,
+            problems,
+        );
+    }
+    let mut data = json!({
+        "url": url,
+        "state": state,
+        "error": error,
+        "next_attempt_at": null,
+        "protocol": PROTOCOL.newest,
+    });
+    let (pending_up, quarantined) = match row {
+        Some(row) => (
+            links::due_count(on.connection, row.link)?,
+            lookups::withheld(on.connection, row.link)?.refused,
+        ),
+        None => (0, 0),
+    };
+    data["node"] = json!(row.map(|row| row.node));
+    data["last_success_at"] = json!(row.and_then(|row| row.last_success_at).map(time));
+    data["last_attempt_at"] = json!(row.and_then(|row| row.last_attempt_at).map(time));
+    data["last_contact_at"] = json!(row.and_then(|row| row.last_contact_at).map(time));
+    data["clock_offset_ms"] = json!(row.and_then(|row| row.clock_ahead_ms));
+    data["version"] = json!(row.and_then(|row| row.version.clone()));
+    data["agrees"] = json!(row.and_then(|row| row.agrees));
+    data["pending_up"] = json!(pending_up);
+    // What the parent holds for us is known only to it; a session that went through has fetched it.
+    data["pending_down"] = Value::Null;
+    data["quarantined_up"] = json!(quarantined);
+    Ok(data)
+}
+
+fn downstream(
+    on: &Reading<'_>,
+    rows: &[LinkRow],
+    problems: &mut Problems,
+) -> Result<Vec<Value>, Refusal> {
+    let mut all = Vec::new();
+    for node in crate::store::nodes::all(on.connection)? {
+        let row = rows.iter().find(|row| row.node == node.node);
+        let mut item = nodes::item(on.connection, &on.tree, &node, on.now_ms)?;
+        let refused = match row {
+            Some(row) => lookups::withheld(on.connection, row.link)?.refused,
+            None => 0,
+        };
+        item["quarantined"] = json!(refused);
+        if item["state"] == "down" || item["state"] == "refused" {
+            let since = row.and_then(|row| row.last_contact_at);
+            let code = on.tree.code(node.unit);
+            problems.add("problem-downstream-down", code, since);
+        }
+        if node.revoked_at.is_none() {
+            note_link(row, &on.tree.code(node.unit), problems);
+        }
+        all.push(item);
+    }
+    Ok(all)
+}
+
+/// What a link says beside its state: clocks, forks, disagreement.
+fn note_link(row: Option<&LinkRow>, peer: &str, problems: &mut Problems) {
+    let Some(row) = row else { return };
+    if row.clock_ahead_ms.is_some_and(|ms| ms.abs() > CLOCK_OFF_MS) {
+        problems.add("problem-clock-off", peer, row.last_contact_at);
+    }
+    if row.agrees == Some(false) {
+        problems.add("problem-disagreement", peer, row.last_success_at);
+    }
+    if row.forks > 0 {
+        problems.add("problem-restored-or-cloned", peer, None);
+    }
+}
+
+/// How far the reports, evidence and values of the units served here got, each in its present state.
+fn receipts(on: &Reading<'_>, upstream: Option<&LinkRow>) -> Result<Value, Refusal> {
+    let (mut stored, mut accepted, mut reached) = (0u64, 0u64, 0u64);
+    if let Some(row) = upstream {
+        let here = nodes::this(on.connection)?;
+        for unit in on
+            .tree
+            .iter()
+            .filter(|unit| on.tree.server_of(unit.id) == here)
+        {
+            let kinds = [Kind::Report, Kind::Evidence, Kind::Figure];
+            for Sent {
+                stored: record,
+                accepted: taken,
+            } in lookups::sent_by(on.connection, row.link, &kinds, unit.id)?
+            {
+                stored += 1;
+                accepted += u64::from(taken);
+                reached += u64::from(has_reached(on, &record)?);
+            }
+        }
+    }
+    Ok(json!({ "stored": stored, "accepted_upstream": accepted, "reached_issuer": reached }))
+}
+
+fn has_reached(on: &Reading<'_>, stored: &crate::store::Stored) -> Result<bool, StoreError> {
+    let Some(issuer) = issuer_of(&stored.record) else {
+        return Ok(false);
+    };
+    let extent = stored.record.extent();
+    let receipts = links::receipts(on.connection, stored.rec)?;
+    Ok(receipts
+        .iter()
+        .any(|(unit, held, _)| *unit == issuer && held.covers(&extent)))
+}
+
+fn issuer_of(record: &Record) -> Option<UnitId> {
+    use nqsync_core::model::Facts;
+    match record.facts() {
+        Facts::Report { issuer, .. } | Facts::Evidence { issuer, .. } => Some(*issuer),
+        Facts::Figure { definer, .. } => Some(*definer),
+        _ => None,
+    }
+}
+
+fn disk(on: &Reading<'_>, problems: &mut Problems) -> Value {
+    let Ok(found) = rustix::fs::statvfs(on.node.store.dir()) else {
+        return Value::Null;
+    };
+    let (free, total) = (
+        found.f_bavail * found.f_frsize,
+        found.f_blocks * found.f_frsize,
+    );
+    if free < DISK_MIN_BYTES || free < total / 50 {
+        problems.add("problem-disk-nearly-full", (free >> 20).to_string(), None);
+    }
+    json!({ "free_bytes": free, "total_bytes": total })
+}
+
+/// `sync --dry-run`: what would go, what stays, and why.
+pub fn preview(on: &Reading<'_>) -> Result<Said, Refusal> {
+    let rows = links::rows(on.connection)?;
+    let mut listed = Vec::new();
+    let mut counts = serde_json::Map::new();
+    let (mut bytes, mut receipts) = (0, 0);
+    let (mut files, mut file_bytes) = (0, 0);
+    for row in &rows {
+        for lane in [Lane::Assignments, Lane::Reports] {
+            let waiting = lookups::waiting(on.connection, row.link, lane)?;
+            let name = json!(lane).as_str().unwrap_or_default().to_owned();
+            let before = counts.get(&name).and_then(Value::as_u64).unwrap_or(0);
+            counts.insert(name, json!(before + waiting.count));
+            bytes += waiting.bytes;
+        }
+        receipts += lookups::receipts_waiting(on.connection, row.link)?;
+        for (_, size) in blobs::due(on.connection, row.link)? {
+            files += 1;
+            file_bytes += size;
+        }
+        let room = PREVIEW_RECORDS.saturating_sub(listed.len());
+        let peer = peer_code(on.connection, &on.tree, row.link)?;
+        for (lane, due) in links::due(on.connection, row.link, (-1, -1), room)? {
+            listed.push(due_item(&due, lane, &peer));
+        }
+    }
+    let upstream = rows
+        .iter()
+        .find(|row| row.role == Role::Upstream)
+        .or(rows.first());
+    let withheld = match upstream {
+        Some(row) => lookups::withheld(on.connection, row.link)?,
+        None => lookups::Withheld {
+            one_side: records::count(on.connection)?,
+            ..Default::default()
+        },
+    };
+    let reasons: Vec<Value> = [
+        ("one_side_only", withheld.one_side),
+        ("left_scope", withheld.left_scope),
+        ("quarantined_at_peer", withheld.refused),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count > 0)
+    .map(|(reason, count)| json!({ "reason": reason, "count": count }))
+    .collect();
+    Ok(Said::done(json!({
+        "records": listed,
+        "counts": counts,
+        "bytes": bytes,
+        "withheld": reasons,
+        "quarantined": withheld.refused,
+        "receipts": receipts,
+        "blobs": { "count": files, "bytes": file_bytes },
+    })))
+}
+
+fn due_item(due: &Due, lane: i64, peer: &str) -> Value {
+    let lane = if lane == Lane::Assignments as i64 {
+        Lane::Assignments
+    } else {
+        Lane::Reports
+    };
+    match due {
+        Due::Record(stored) => {
+            let record = &stored.record;
+            let edits: usize = record.edits().iter().map(|edit| edit.raw().len()).sum();
+            json!({
+                "kind": record.key().kind,
+                "id": record.key().id,
+                "lane": lane,
+                "bytes": record.facts_raw().len() + edits,
+                "to": peer,
+            })
+        }
+        Due::Left(_, id, kind) => {
+            json!({ "kind": kind, "id": id, "lane": lane, "bytes": 0, "left_scope": true, "to": peer })
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A group's records, read for counting.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use nqsync_core::calendar::Period;
+use nqsync_core::model::{Kind, Tree, UnitId};
+use nqsync_core::rollup::{
+    ArrivalFacts, Due, GroupInput, GroupRollup, PeriodSpan, ReportFacts, Standing, TaskFacts,
+    VerdictFacts, add, derive_all, fold, read_arrival, read_report, read_task, read_verdict,
+};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::span_of;
+use crate::store::{StoreError, Stored, groups, records};
+
+/// Tasks with everything that was reported and noted about them.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The tasks.
+    pub tasks: Vec<TaskFacts>,
+    reports: Vec<ReportFacts>,
+    verdicts: Vec<VerdictFacts>,
+    arrivals: Vec<ArrivalFacts>,
+}
+
+impl Inputs {
+    /// Reads a group.
+    pub fn of_group(
+        connection: &Connection,
+        tree: &Tree,
+        issuer: UnitId,
+        group: &str,
+    ) -> Result<Inputs, StoreError> {
+        Inputs::of_tasks(connection, tree, &groups::tasks(connection, issuer, group)?)
+    }
+
+    /// Reads what belongs to these tasks.
+    pub fn of_tasks(
+        connection: &Connection,
+        tree: &Tree,
+        tasks: &[Stored],
+    ) -> Result<Inputs, StoreError> {
+        let mut inputs = Inputs::default();
+        for task in tasks.iter().filter_map(|stored| read_task(&stored.record)) {
+            for report in records::about(connection, Kind::Report, task.id)? {
+                let span = |text: &str| text.parse::<Period>().ok().map(|p| span_of(&p));
+                let Some(facts) = read_report(&report.record, span) else {
+                    continue;
+                };
+                let verdicts = records::about(connection, Kind::Verdict, facts.id)?;
+                let verdicts = verdicts
+                    .iter()
+                    .filter_map(|v| read_verdict(&v.record, tree));
+                inputs.verdicts.extend(verdicts);
+                let arrivals = records::about(connection, Kind::Arrival, facts.id)?;
+                let arrivals = arrivals.iter().filter_map(|a| read_arrival(&a.record));
+                inputs.arrivals.extend(arrivals);
+                inputs.reports.push(facts);
+            }
+            inputs.tasks.push(task);
+        }
+        Ok(inputs)
+    }
+
+    /// The periods of the reports.
+    pub fn periods(&self) -> BTreeSet<Period> {
+        let names = self.reports.iter().map(|report| &report.period.name);
+        names.filter_map(|name| name.parse().ok()).collect()
+    }
+
+    /// Counts the group.
+    pub fn fold(&self, span: &PeriodSpan, evaluated_on: Date) -> GroupRollup {
+        fold(&self.input(span, evaluated_on, &self.tasks))
+    }
+
+    /// Where every assigned unit stands with every task.
+    pub fn standings(
+        &self,
+        span: &PeriodSpan,
+        evaluated_on: Date,
+    ) -> BTreeMap<(Uuid, UnitId), (Standing, Due)> {
+        derive_all(&self.input(span, evaluated_on, &self.tasks))
+    }
+
+    /// Counts only what some units do: tasks by those among their leads, assignments of these units alone.
+    pub fn fold_for(
+        &self,
+        span: &PeriodSpan,
+        evaluated_on: Date,
+        among: &dyn Fn(UnitId) -> bool,
+    ) -> GroupRollup {
+        let mut led = Vec::new();
+        let mut helped = Vec::new();
+        for task in &self.tasks {
+            let mut task = task.clone();
+            task.lead.units.retain(|unit| among(*unit));
+            task.coordinating.units.retain(|unit| among(*unit));
+            if !task.lead.units.is_empty() {
+                // Names nobody knows are somebody else's; what these units do is known.
+                task.lead.unresolved.clear();
+                led.push(task);
+            } else if !task.coordinating.units.is_empty() {
+                helped.push(task);
+            }
+        }
+        let led = fold(&self.input(span, evaluated_on, &led));
+        let mut helped = fold(&self.input(span, evaluated_on, &helped));
+        // Tasks that these units only help with are not theirs; the assignments are.
+        let none = GroupRollup::empty(evaluated_on);
+        helped.tasks = none.tasks;
+        helped.unresolved_lead = 0;
+        helped.warnings = none.warnings;
+        sum([&led, &helped]).unwrap_or(led)
+    }
+
+    fn input<'a>(
+        &'a self,
+        period: &'a PeriodSpan,
+        evaluated_on: Date,
+        tasks: &'a [TaskFacts],
+    ) -> GroupInput<'a> {
+        GroupInput {
+            period,
+            evaluated_on,
+            tasks,
+            reports: &self.reports,
+            verdicts: &self.verdicts,
+            arrivals: &self.arrivals,
+        }
+    }
+}
+
+/// Rollups added for showing; `None` when there are none. The caller shows the issuers apart beside the sum.
+pub fn sum<'a>(rollups: impl IntoIterator<Item = &'a GroupRollup>) -> Option<GroupRollup> {
+    use nqsync_core::model::values::OrgLevel;
+    let all: Vec<(OrgLevel, &GroupRollup)> = rollups
+        .into_iter()
+        .map(|rollup| (OrgLevel::Ministry, rollup))
+        .collect();
+    let totals = add(&all).by_level;
+    totals.into_values().next().map(|level| level.total)
+}

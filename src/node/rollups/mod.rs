@@ -1,0 +1,302 @@
+//! Rollups at this node: what a change touches, counting it anew, and proving the counts from scratch.
+//!
+//! Invariants: a rollup is written only where its issuer is served, and only when its bytes change; all groups of an
+//! issuer have rollups of the same periods, so that no level adds a period in which half of the groups are missing.
+//! A change of tasks or reports leaves marks; [`recompute`] reads the marked groups and no others.
+
+pub mod load;
+mod recount;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use nqsync_core::calendar::{Period, PeriodKind};
+use nqsync_core::model::{Facts, Tree, UnitId};
+use nqsync_core::rollup::{GroupRollup, PeriodSpan, read_task};
+use nqsync_core::sync::Record;
+use rusqlite::Connection;
+use uuid::Uuid;
+
+pub use load::Inputs;
+pub use recount::{Difference, Recount, recount};
+
+use super::Node;
+use super::write::{self, Acting};
+use crate::store::{StoreError, Tx, groups, queries, records};
+
+/// The register of a rollup record.
+pub const REGISTER: &str = "rollup";
+/// Who writes rollups: no person does.
+const AUTHOR: &str = "nqsync";
+/// Groups counted in one job of the writer, so that people's writes do not wait long behind a new month.
+const GROUPS_PER_JOB: usize = 32;
+
+/// Marks the groups that a saved record touches. `before` is its state before the save.
+pub fn touched(
+    tx: &mut Tx<'_>,
+    record: &Record,
+    before: Option<&Record>,
+) -> Result<(), StoreError> {
+    match record.facts() {
+        Facts::Task { issuer, .. } => {
+            for state in before.into_iter().chain([record]) {
+                if let Some(task) = read_task(state) {
+                    mark(tx, *issuer, &task.group, "")?;
+                }
+            }
+            Ok(())
+        }
+        Facts::Report { task, period, .. } | Facts::Evidence { task, period, .. } => {
+            mark_task(tx, *task, period)
+        }
+        Facts::Verdict { report, .. } | Facts::Arrival { report, .. } => {
+            // Without the report there is nothing to count yet; it marks the group itself when it comes.
+            match groups::about_and_period(tx.connection(), *report)? {
+                Some((task, period)) => mark_task(tx, task, &period.unwrap_or_default()),
+                None => Ok(()),
+            }
+        }
+        Facts::Unit { .. } => {
+            let same = |name: &str| record.shown(name) == before.and_then(|b| b.shown(name));
+            if before.is_some() && !same("parent") {
+                // Whose verdict counts follows from who is above whom.
+                return groups::issuers(tx.connection())?
+                    .into_iter()
+                    .try_for_each(|issuer| groups::mark_all(tx.connection(), issuer, ""));
+            }
+            if same("served_by") {
+                return Ok(());
+            }
+            adopt(tx, UnitId(record.key().id))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A unit has another server: if that is this node, its issuers' groups are counted here from now on.
+fn adopt(tx: &Tx<'_>, unit: UnitId) -> Result<(), StoreError> {
+    let tree = tx.tree();
+    for issuer in groups::issuers(tx.connection())? {
+        if issuer == unit || tree.is_within(issuer, unit) {
+            groups::mark_all(tx.connection(), issuer, "")?;
+        }
+    }
+    Ok(())
+}
+
+fn mark_task(tx: &Tx<'_>, task: Uuid, period: &str) -> Result<(), StoreError> {
+    match groups::of_task(tx.connection(), task)? {
+        Some((issuer, group)) => mark(tx, issuer, &group, period),
+        None => Ok(()),
+    }
+}
+
+fn mark(tx: &Tx<'_>, issuer: UnitId, group: &str, period: &str) -> Result<(), StoreError> {
+    if !tx.serves(issuer) {
+        return Ok(());
+    }
+    queries::mark_dirty(tx.connection(), issuer, group, period)
+}
+
+/// Marks every group counted here. On a new day more is overdue, and perhaps a new period has begun.
+pub fn touch_all(_node: &Node, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    for issuer in groups::issuers(tx.connection())? {
+        if tx.serves(issuer) {
+            groups::mark_all(tx.connection(), issuer, "")?;
+        }
+    }
+    Ok(())
+}
+
+/// Counts everything that is marked. Where nothing is, nothing is written, so that a commit does not cause another.
+pub async fn refresh(node: &Node) -> Result<(), StoreError> {
+    loop {
+        let marked = node.store.read(queries::dirty).await?;
+        if marked.is_empty() {
+            return Ok(());
+        }
+        let worker = node.clone();
+        node.store.write(move |tx| recompute(&worker, tx)).await?;
+    }
+}
+
+/// Counts marked groups anew, at most [`GROUPS_PER_JOB`] of them, and writes the rollups whose bytes changed.
+/// Answers how many groups were looked at: the caller goes on until that is 0.
+pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
+    let today = node.today();
+    let mut marked: BTreeMap<(UnitId, String), Vec<queries::Dirty>> = BTreeMap::new();
+    for dirty in queries::dirty(tx.connection())? {
+        let key = (dirty.0, dirty.1.clone());
+        marked.entry(key).or_default().push(dirty);
+    }
+    let now_ms = node.clock.now_ms();
+    let mut done = 0;
+    for ((issuer, group), marks) in marked.into_iter().take(GROUPS_PER_JOB) {
+        if tx.serves(issuer) {
+            let since: Vec<&str> = marks.iter().map(|mark| mark.2.as_str()).collect();
+            let change = Change {
+                issuer,
+                group: &group,
+                since: &since,
+            };
+            recompute_group(tx, &change, today, now_ms)?;
+        }
+        for dirty in &marks {
+            queries::clear_dirty(tx.connection(), dirty)?;
+        }
+        done += 1;
+    }
+    Ok(done)
+}
+
+struct Change<'a> {
+    issuer: UnitId,
+    group: &'a str,
+    /// The periods marked; empty text: all.
+    since: &'a [&'a str],
+}
+
+fn recompute_group(
+    tx: &mut Tx<'_>,
+    change: &Change<'_>,
+    today: Date,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let Change { issuer, group, .. } = *change;
+    let inputs = Inputs::of_group(tx.connection(), &tx.tree(), issuer, group)?;
+    let known = known_periods(tx.connection(), issuer)?;
+    let mut periods = known.clone();
+    periods.extend(inputs.periods());
+    periods.insert(current_period(today));
+    let marked: Vec<Option<Period>> = change.since.iter().map(|text| text.parse().ok()).collect();
+    periods.extend(marked.iter().flatten());
+    // A mark without a period, or with one that nobody can place, stands for all of them.
+    let counts = |period: &Period| {
+        marked
+            .iter()
+            .any(|since| since.is_none_or(|since| since.end() <= period.end()))
+            || !known.contains(period)
+    };
+    for period in periods.iter().filter(|period| counts(period)) {
+        let span = span_of(period);
+        let rollup = inputs.fold(&span, evaluated_on(&span, today));
+        let written = put(tx, issuer, group, &span, &rollup, now_ms)?;
+        if written && !known.contains(period) {
+            // The other groups follow; each takes this period from its mark.
+            groups::mark_all(tx.connection(), issuer, &span.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a rollup unless it is there already, byte for byte. Of a group that never had a task nothing is written.
+fn put(
+    tx: &mut Tx<'_>,
+    issuer: UnitId,
+    group: &str,
+    span: &PeriodSpan,
+    rollup: &GroupRollup,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    let facts = facts_of(issuer, group, span);
+    let value = serde_json::to_value(rollup)
+        .map_err(|e| StoreError::Damaged(format!("a rollup cannot be written: {e}")))?;
+    let stored = facts
+        .natural_id()
+        .map(|id| tx.load(id))
+        .transpose()?
+        .flatten();
+    match &stored {
+        Some(stored) if stored.record.shown(REGISTER).as_ref() == Some(&value) => return Ok(false),
+        None if rollup.tasks.total == 0 => return Ok(false),
+        _ => {}
+    }
+    let acting = Acting {
+        unit: issuer,
+        person: AUTHOR.to_owned(),
+        now_ms,
+    };
+    // This node serves the issuer, so a refusal can only mean that the store contradicts itself.
+    write::create(
+        tx,
+        &acting,
+        facts,
+        [(REGISTER.to_owned(), value)].into(),
+        None,
+    )
+    .map_err(|refusal| StoreError::Damaged(format!("a rollup cannot be written: {refusal:?}")))?;
+    Ok(true)
+}
+
+/// The rollup that is stored, if any.
+pub fn stored(
+    connection: &Connection,
+    issuer: UnitId,
+    group: &str,
+    span: &PeriodSpan,
+) -> Result<Option<GroupRollup>, StoreError> {
+    let Some(id) = facts_of(issuer, group, span).natural_id() else {
+        return Ok(None);
+    };
+    Ok(records::load(connection, id)?.and_then(|found| read(&found.record)))
+}
+
+/// Reads a rollup record; `None` when a newer version wrote what this one cannot read.
+pub fn read(record: &Record) -> Option<GroupRollup> {
+    serde_json::from_value(record.shown(REGISTER)?).ok()
+}
+
+/// The rollup of a group as it is now: the stored one, or counted here when none is stored or changes wait.
+pub fn present(
+    connection: &Connection,
+    tree: &Tree,
+    issuer: UnitId,
+    group: &str,
+    span: &PeriodSpan,
+    today: Date,
+) -> Result<GroupRollup, StoreError> {
+    let waits = queries::dirty(connection)?
+        .iter()
+        .any(|mark| mark.0 == issuer && mark.1 == group);
+    match stored(connection, issuer, group, span)? {
+        Some(rollup) if !waits => Ok(rollup),
+        _ => {
+            let inputs = Inputs::of_group(connection, tree, issuer, group)?;
+            Ok(inputs.fold(span, evaluated_on(span, today)))
+        }
+    }
+}
+
+fn facts_of(issuer: UnitId, group: &str, span: &PeriodSpan) -> Facts {
+    Facts::Rollup {
+        issuer,
+        period: span.name.clone(),
+        group: group.to_owned(),
+    }
+}
+
+fn known_periods(connection: &Connection, issuer: UnitId) -> Result<BTreeSet<Period>, StoreError> {
+    let texts = groups::periods(connection, issuer)?;
+    Ok(texts.iter().filter_map(|text| text.parse().ok()).collect())
+}
+
+/// The period that is reported on when nobody names one.
+pub fn current_period(today: Date) -> Period {
+    Period::containing(PeriodKind::Month, today)
+}
+
+/// Name and days of a period.
+pub fn span_of(period: &Period) -> PeriodSpan {
+    PeriodSpan {
+        name: period.to_string(),
+        start: period.start(),
+        end: period.end(),
+    }
+}
+
+/// The day that due days are compared with: a period that is over is judged as of its last day.
+pub fn evaluated_on(span: &PeriodSpan, today: Date) -> Date {
+    span.end.min(today)
+}
