@@ -49,7 +49,10 @@ impl Desk {
         };
         desk.node
             .store
-            .write(|tx| Ok::<_, StoreError>(plant(tx)))
+            .write(|tx| {
+                plant(tx);
+                Ok::<_, StoreError>(())
+            })
             .await
             .unwrap();
         desk
