@@ -1,6 +1,6 @@
 //! Records as rows: facts and edits exactly as authored.
 
-use nqsync_core::model::{Key, Kind};
+use nqsync_core::model::{Key, Kind, UnitId};
 use nqsync_core::sync::{Digest, Edit, Record};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
@@ -149,6 +149,25 @@ pub fn about(connection: &Connection, kind: Kind, about: Uuid) -> Result<Vec<Sto
         " FROM record WHERE kind = ?1 AND about = ?2 ORDER BY rec",
     ]);
     select(connection, &sql, params![kind.number(), about.as_bytes()])
+}
+
+/// Those of them that one unit owns: a task of the ministry has thousands of reports.
+pub fn about_by(
+    connection: &Connection,
+    kind: Kind,
+    about: Uuid,
+    owner: UnitId,
+) -> Result<Vec<Stored>, StoreError> {
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE kind = ?1 AND about = ?2 AND owner = ?3 ORDER BY rec",
+    ]);
+    select(
+        connection,
+        &sql,
+        params![kind.number(), about.as_bytes(), owner.0.as_bytes()],
+    )
 }
 
 /// The records of a kind whose ids lie between two, at most `limit`: for the beginning of an id that was typed.

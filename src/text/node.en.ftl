@@ -125,3 +125,5 @@ word-remark-target-is-text = The target is in words: { $found }.
 word-remark-remarks-left-out = More remarks than are kept: { $found }.
 word-remark-stray-cell = A stray cell in a row without a task, not used: { $found }.
 word-remark-spelling-variant = One name is written in several ways: { $found }.
+
+word-receipt-reached-unit = reached the unit

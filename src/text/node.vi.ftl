@@ -125,3 +125,5 @@ word-remark-target-is-text = Mục tiêu bằng chữ, không phải số: { $fo
 word-remark-remarks-left-out = Còn nhiều ghi chú khác không được giữ: { $found }.
 word-remark-stray-cell = Ô lẻ trong dòng không có nhiệm vụ, không được dùng: { $found }.
 word-remark-spelling-variant = Một tên được viết theo nhiều cách: { $found }.
+
+word-receipt-reached-unit = đã đến đơn vị thực hiện

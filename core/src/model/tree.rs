@@ -154,6 +154,12 @@ impl Tree {
             .map_or_else(|| unit.to_string(), |info| info.code.clone())
     }
 
+    /// The units that have a code: departments of different units may share one.
+    pub fn with_code(&self, code: &str) -> impl Iterator<Item = &UnitInfo> {
+        let found = self.by_code.get(&folded(code)).into_iter().flatten();
+        found.filter_map(|unit| self.get(*unit))
+    }
+
     /// The unit without one above it. It owns its own record, which nobody below can claim: a stray unit without a
     /// place, made or left over below, never passes for the root.
     pub fn root(&self) -> Option<UnitId> {

@@ -353,14 +353,11 @@ pub fn check_free(
     parent: UnitId,
     own: Option<UnitId>,
 ) -> Result<(), Refusal> {
-    let wanted = folded(code);
-    let taken = tree
-        .iter()
-        .filter(|info| Some(info.id) != own && folded(&info.code) == wanted)
-        .find(|info| {
-            let both = level == OrgLevel::Department && info.level == OrgLevel::Department;
-            !both || info.parent == Some(parent)
-        });
+    let mut others = tree.with_code(code).filter(|info| Some(info.id) != own);
+    let taken = others.find(|info| {
+        let both = level == OrgLevel::Department && info.level == OrgLevel::Department;
+        !both || info.parent == Some(parent)
+    });
     match taken {
         None => Ok(()),
         Some(info) => {

@@ -1,6 +1,6 @@
 //! Records as the answers show them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -106,15 +106,15 @@ pub fn unit_item(view: &View<'_>, unit: UnitId) -> Value {
     })
 }
 
-/// Where the assigned units, and the units that report, stand with a task at the end of a period: the only place where
-/// listings derive a status.
+/// Where an assigned unit stands with a task at the end of a period: the only place where listings derive a status.
 pub fn derived_status(
     view: &View<'_>,
     task: &TaskFacts,
+    unit: UnitId,
     period: &PeriodSpan,
-) -> Result<BTreeMap<UnitId, Standing>, Refusal> {
+) -> Result<Option<Standing>, Refusal> {
     let (mut reports, mut verdicts, mut arrivals) = (Vec::new(), Vec::new(), Vec::new());
-    for stored in records::about(view.connection, Kind::Report, task.id)? {
+    for stored in records::about_by(view.connection, Kind::Report, task.id, unit)? {
         let Some(report) = rollup::read_report(&stored.record, span_of) else {
             continue;
         };
@@ -134,10 +134,8 @@ pub fn derived_status(
         verdicts: &verdicts,
         arrivals: &arrivals,
     };
-    let all = rollup::derive_all(&input).into_iter();
-    Ok(all
-        .map(|((_, unit), (standing, _))| (unit, standing))
-        .collect())
+    let standing = rollup::derive_all(&input).remove(&(task.id, unit));
+    Ok(standing.map(|(standing, _)| standing))
 }
 
 /// A period by its canonical text.
@@ -198,17 +196,13 @@ fn task_status(
     if !task.has_resolved_lead() {
         return Ok(UNRESOLVED_LEAD);
     }
-    let standings = derived_status(view, &task, period)?;
-    let leads = task
-        .lead
-        .units
-        .iter()
-        .filter_map(|unit| standings.get(unit));
-    Ok(leads
-        .map(|s| s.derived)
-        .min()
-        .unwrap_or(Derived::NotReported)
-        .as_str())
+    let mut least = None;
+    for unit in &task.lead.units {
+        let standing = derived_status(view, &task, *unit, period)?;
+        let derived = standing.map_or(Derived::NotReported, |s| s.derived);
+        least = Some(least.map_or(derived, |known: Derived| known.min(derived)));
+    }
+    Ok(least.unwrap_or(Derived::NotReported).as_str())
 }
 
 /// A task in a list.
@@ -342,11 +336,9 @@ pub fn evidence_of(
     unit: UnitId,
     period: Option<&str>,
 ) -> Result<Vec<Stored>, Refusal> {
-    let mut found = records::about(view.connection, Kind::Evidence, task)?;
+    let mut found = records::about_by(view.connection, Kind::Evidence, task, unit)?;
     found.retain(|stored| {
-        let facts = stored.record.facts();
-        facts.owner() == Some(unit)
-            && period.is_none_or(|period| facts.period() == Some(period))
+        period.is_none_or(|period| stored.record.facts().period() == Some(period))
             && !stored.record.is_deleted()
     });
     Ok(found)
@@ -457,7 +449,7 @@ fn report_standing(
         withdrawn: false,
         deleted: false,
     };
-    Ok(derived_status(view, &task, &period)?.remove(&unit))
+    derived_status(view, &task, unit, &period)
 }
 
 /// A report with everything about it.

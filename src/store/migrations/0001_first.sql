@@ -26,7 +26,7 @@ CREATE TABLE record (
     digest BLOB NOT NULL,
     flags  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX record_by_about ON record (kind, about, period);
+CREATE INDEX record_by_about ON record (kind, about, owner);
 CREATE INDEX record_by_flag ON record (rec) WHERE flags <> 0;
 
 -- Why a record that broke a domain rule elsewhere was kept all the same.

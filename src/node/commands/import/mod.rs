@@ -118,9 +118,12 @@ impl Plan {
 
     /// Remarks something about a row that is taken.
     fn note(&mut self, view: &View<'_>, row: u32, column: &str, code: &str, found: &str) {
-        let known = |r: &Value| {
-            r["row"] == json!(row) && r["code"] == json!(code) && r["found"] == json!(found)
+        // Reading the table may have said it already, quoting no more than the beginning.
+        let quotes = |r: &Value| {
+            let quoted = r["found"].as_str().map(|text| text.trim_end_matches('…'));
+            quoted.is_some_and(|quoted| !quoted.is_empty() && found.starts_with(quoted))
         };
+        let known = |r: &Value| r["row"] == json!(row) && r["code"] == json!(code) && quotes(r);
         if self.remarks.iter().any(known) {
             return;
         }

@@ -181,13 +181,11 @@ fn known<'v>(
     parent: Placed,
     level: Option<OrgLevel>,
 ) -> Option<&'v UnitInfo> {
-    let wanted = folded(code);
     let under = |info: &UnitInfo| match parent.above {
         Above::Known(unit) => info.parent == Some(unit),
         Above::Row(_) => false,
     };
-    let found = view.tree.iter().filter(|info| folded(&info.code) == wanted);
-    let mut found = found.filter(|info| {
+    let mut found = view.tree.with_code(code).filter(|info| {
         let fits = level.is_none_or(|level| level == info.level);
         fits && (under(info) || row.parent.is_empty())
     });
