@@ -216,6 +216,8 @@ pub fn revoke(
     let at = if undo { None } else { Some(on.now_ms) };
     if row.revoked_at.is_some() != at.is_some() {
         nodes::set_revoked(on.tx.connection(), row.node, at, &reason)?;
+        // The list of who may connect is kept with the tree.
+        on.tx.tree_has_changed();
     }
     let row = current(on.tx.connection(), row.node)?;
     let mut data = item(on.tx.connection(), &tree, &row, on.now_ms)?;
