@@ -113,11 +113,14 @@ impl<F: Copy + PartialEq> Header<F> {
     fn at(table: &Table, at: usize, schema: &Schema<F>) -> Option<Self> {
         let row = &table.rows[at];
         let one = headings(row, None);
-        let two = table
+        let below = table
             .rows
             .get(at + 1)
-            .filter(|next| next.number == row.number + 1)
-            .map(|next| headings(next, Some(row)));
+            .filter(|next| next.number == row.number + 1);
+        // A title right above a header of one row adds no column to it; taken as a part of it, it would spoil the
+        // heading it stands over.
+        let below_alone = below.map_or(0, |next| assign(&headings(next, None), schema).len());
+        let two = below.map(|next| headings(next, Some(row)));
         let columns = assign(&one, schema);
         let fields = |columns: &[(u32, F, String)]| {
             columns
@@ -138,7 +141,7 @@ impl<F: Copy + PartialEq> Header<F> {
             (assign(&[kept, two].concat(), schema), split)
         });
         let (columns, rows) = match both {
-            Some((both, true)) if both.len() > columns.len() => (both, 2),
+            Some((both, true)) if both.len() > columns.len().max(below_alone) => (both, 2),
             _ => (columns, 1),
         };
         if !(schema.enough)(&fields(&columns)) {

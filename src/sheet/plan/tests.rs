@@ -424,3 +424,14 @@ proptest! {
         prop_assert_eq!(keys.len(), plan.rows.len());
     }
 }
+
+#[test]
+fn a_title_right_above_the_header_is_no_part_of_it() {
+    let plan = csv("KẾ HOẠCH NĂM,,,\n\
+         Phụ lục nhiệm vụ,,,\n\
+         STT,Nhiệm vụ,Sản phẩm,Đơn vị chủ trì\n\
+         I,Hạ tầng,,\n\
+         1,Lắp đèn,Báo cáo,Đội Đèn\n");
+    assert_eq!(numbers(&plan), ["I 1"]);
+    assert_eq!(plan.rows[0].group_title, "Hạ tầng");
+}
