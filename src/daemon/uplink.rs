@@ -280,8 +280,7 @@ impl Uplink {
     /// Everything once: up, down, files, comparison.
     async fn exchange(&self) -> Result<Option<bool>, LinkError> {
         self.upstream.push().await?;
-        self.upstream.interrupt();
-        while self.upstream.pull(0).await? {}
+        self.upstream.drain().await?;
         self.upstream.push().await?;
         self.upstream.files().await?;
         let agrees = self.upstream.compare().await?;

@@ -308,7 +308,7 @@ impl Story<'_> {
             "report",
             "set",
             &task,
-            "--next",
+            "--next-steps",
             "Làm việc khi mất đường truyền",
             "--submit",
         ])?;

@@ -13,7 +13,7 @@ use nqsync_core::protocol::{
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, watch};
 
 use crate::node::offer::{self, Batch, Target};
 use crate::node::{Node, receive, session};
@@ -146,7 +146,8 @@ struct Inner {
     pushing: Mutex<()>,
     pulling: Mutex<Option<Ack>>,
     files: Mutex<()>,
-    interrupted: Notify,
+    /// How many want everything there is now.
+    draining: watch::Sender<u32>,
 }
 
 impl Upstream {
@@ -164,7 +165,7 @@ impl Upstream {
                 pushing: Mutex::new(()),
                 pulling: Mutex::new(None),
                 files: Mutex::new(()),
-                interrupted: Notify::new(),
+                draining: watch::Sender::new(0),
             }),
         }
     }
@@ -177,11 +178,6 @@ impl Upstream {
     /// Where the parent is.
     pub fn url(&self) -> &str {
         &self.inner.url
-    }
-
-    /// Ends a pull that waits for news, so that another one can ask at once.
-    pub fn interrupt(&self) {
-        self.inner.interrupted.notify_waiters();
     }
 
     /// Progress, for whoever watches.
@@ -326,15 +322,29 @@ impl Upstream {
     /// before rides along.
     pub async fn pull(&self, wait_s: u64) -> Result<bool, LinkError> {
         let mut under_way = self.inner.pulling.lock().await;
+        self.pull_one(&mut under_way, wait_s).await
+    }
+
+    /// Takes everything there is now. A pull that waits for news gives way, and none begins meanwhile.
+    pub async fn drain(&self) -> Result<(), LinkError> {
+        self.inner.draining.send_modify(|n| *n += 1);
+        let mut under_way = self.inner.pulling.lock().await;
+        self.inner.draining.send_modify(|n| *n -= 1);
+        while self.pull_one(&mut under_way, 0).await? {}
+        Ok(())
+    }
+
+    async fn pull_one(&self, under_way: &mut Option<Ack>, wait_s: u64) -> Result<bool, LinkError> {
         let pull = Pull {
             ack: under_way.clone(),
             wait_s,
         };
         let request = self.inner.client.post(self.endpoint("pull")).json(&pull);
+        let mut draining = self.inner.draining.subscribe();
         let response = tokio::select! {
             response = self.checked(request) => response?,
             // Only the wait is given up; what was asked twice is answered twice.
-            _ = self.inner.interrupted.notified(), if wait_s > 0 => return Ok(false),
+            _ = draining.wait_for(|n| *n > 0), if wait_s > 0 => return Ok(false),
         };
         *under_way = None;
         if response.status() == StatusCode::NO_CONTENT {
