@@ -205,8 +205,18 @@ impl Fixture {
 
     /// Asks the node, as the province unless `acting_for` is said.
     pub fn ask_as(&self, acting_for: Option<&str>, command: Command) -> Outcome {
+        self.request(&Uuid::new_v4().to_string(), acting_for, command)
+    }
+
+    /// The data of an answer to a request with a known id.
+    pub fn ask_once(&self, request_id: &str, command: Command) -> Value {
+        let answer = self.request(request_id, None, command);
+        answer.expect("an answer").data
+    }
+
+    fn request(&self, request_id: &str, acting_for: Option<&str>, command: Command) -> Outcome {
         let request = Request {
-            request_id: Uuid::new_v4().to_string(),
+            request_id: request_id.to_owned(),
             lang: Lang::En,
             person: "An".to_owned(),
             acting_for: acting_for.map(str::to_owned),

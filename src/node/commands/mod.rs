@@ -407,8 +407,11 @@ fn write(
             detail,
         },
     )?;
-    let kept = serde_json::to_string(&answer).unwrap_or_default();
-    tx.keep_answer(&request.request_id, &kept, now_ms)?;
+    // An enrolment token's secret is nowhere on disk: a retry makes another one, and the first expires unused.
+    if !matches!(request.command, Command::NodeToken { .. }) {
+        let kept = serde_json::to_string(&answer).unwrap_or_default();
+        tx.keep_answer(&request.request_id, &kept, now_ms)?;
+    }
     Ok(answer)
 }
 

@@ -77,7 +77,9 @@ fn a_token_is_given_only_for_units_below_that_are_served_here_and_when_this_node
         tx.set_meta("ca_pin", &Pin::of_spki(b"ca").to_string())
             .expect("a fact");
     });
-    let made = fixture.data(token("79.VP", 3600));
+    let made = fixture.ask_once("token-1", token("79.VP", 3600));
+    let kept = write(&fixture, |tx| tx.earlier_answer("token-1").expect("read"));
+    assert_eq!(kept, None, "the secret is nowhere on disk");
     assert_eq!(made["url"], "https://tinh-79:7443");
     let read =
         crate::trust::token::parse(made["token"].as_str().expect("a text")).expect("a token");

@@ -172,8 +172,9 @@ fn what_cannot_be_proposed_is_refused_with_a_reason() {
     assert_eq!(fixture.refused(make(own, "15/4/2026", "x")), "proposal_own");
     assert_eq!(
         fixture.refused(make(task, "31/2/2026", "x")),
-        "bad_deadline"
+        "no_such_date"
     );
+    assert_eq!(fixture.refused(make(task, "blue", "x")), "bad_deadline");
     assert_eq!(
         fixture.refused(make(task, "15/4/2026", "")),
         "reason_needed"
