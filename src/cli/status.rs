@@ -33,7 +33,7 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-receipts", receipts(at(data, "receipts"), screen)),
         ("label-evidence", blobs(at(data, "blobs"), screen)),
         ("label-conflicts", screen.plain(at(data, "conflicts"))),
-        ("label-quarantined", screen.plain(at(data, "quarantine"))),
+        ("label-quarantined", set_aside(data).to_string()),
         (
             "label-open-proposals",
             screen.plain(at(data, "proposals_open")),
@@ -137,6 +137,12 @@ fn disk(disk: &Value, screen: &Screen) -> String {
     }
     let [free, total] = ["free_bytes", "total_bytes"].map(|name| screen.bytes(at(disk, name)));
     t!(screen.lang, "status-disk", free = free, total = total)
+}
+
+/// Records set aside here and at neighbours.
+fn set_aside(data: &Value) -> i64 {
+    let counts = at(data, "quarantine");
+    number(counts, "here") + number(counts, "at_peers")
 }
 
 fn backup(backup: &Value, screen: &Screen) -> String {

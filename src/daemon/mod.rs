@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::node::Node;
+use crate::node::{Node, Settings};
 use crate::store::{Store, StoreError};
 
 /// How long tasks may take to end after a signal before the service ends without them.
@@ -77,7 +77,10 @@ async fn serve(
     let node = Node {
         store: store.clone(),
         clock,
-        settings: setup::settings(&loaded.config),
+        settings: Settings {
+            service: true,
+            ..setup::settings(&loaded.config)
+        },
     };
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     housekeeping::begin(&node).await?;

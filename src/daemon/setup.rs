@@ -39,6 +39,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
 /// Settings of the use cases that a configuration asks for.
 pub fn settings(config: &Config) -> Settings {
     Settings {
+        service: false,
         zone: config.node.time_zone.clone(),
         max_blob_bytes: config.sync.max_blob_bytes.bytes(),
         max_record_bytes: config.sync.max_record_bytes.bytes() as usize,

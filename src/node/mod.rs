@@ -35,6 +35,8 @@ pub struct Node {
 /// What use cases need of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Whether this is the running service, and not a verb on the store of a stopped one.
+    pub service: bool,
     /// Zone of periods and deadlines.
     pub zone: TimeZone,
     /// Largest evidence file, in bytes.
@@ -50,6 +52,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            service: false,
             zone: TimeZone::get("Asia/Ho_Chi_Minh").unwrap_or(TimeZone::UTC),
             max_blob_bytes: 2 << 30,
             max_record_bytes: 1 << 20,

@@ -349,6 +349,16 @@ pub fn accepted(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), S
     Ok(())
 }
 
+/// How many records exist at no neighbour above: what a lost disk would take with it.
+pub fn only_here(connection: &Connection, upstream: Option<LinkId>) -> Result<u64, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM record)
+                - (SELECT count(*) FROM link_record WHERE link = ?1 AND pending = 0 AND refused = 0 AND scope = 1)",
+        )?
+        .query_row([upstream.map_or(0, |link| link.0)], |row| row.get(0))?)
+}
+
 /// Offers one record to the peer again, for `quarantine retry`.
 pub fn offer_again(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
     connection.execute(

@@ -61,12 +61,14 @@ note-token = A token for the server of { $unit }, valid once and until { $until 
 
 problem-clock-off = The clock of { $detail } and this node's differ by more than ten minutes. No data is lost, but dates look wrong; set the clock.
 problem-conflicts = Records with values that contradict each other: { $detail }. "nqsync conflict list" shows them; their owners must decide.
-problem-disagreement = After the last session with { $detail } both sides did not hold the same. "nqsync verify" names the records.
+problem-disagreement = After the last session with { $detail } both sides did not hold the same. Run "nqsync sync --wait" again; if it stays, see docs/operations.md.
 problem-disk-nearly-full = Only { $detail } MiB are free on the disk of the data directory. Free some space, or writes will be refused.
 problem-downstream-down = { $detail } has not been in contact since { $since }. Ask whether its line and its server are well.
 problem-files-missing = Files named by records and not here yet: { $detail }. They come with the next sessions; if the number stays, look at the nodes below.
 problem-quarantine = Records set aside: { $detail }. "nqsync quarantine list" says why, and retries or drops them.
 problem-restored-or-cloned = { $detail } was restored from a backup or copied. If two machines run with the same store, stop one of them.
 problem-upstream-down = No contact with the upstream ({ $detail }) since { $since }. Work goes on; everything is sent when the line is back.
-problem-upstream-never = This node has never reached its upstream. Check the address and the line with "nqsync ping".
+problem-upstream-never = This node has never reached its upstream. Check the address and the line.
 problem-upstream-refused = The upstream refuses this node: { $detail }. Ask its administrator; trying again does not help.
+problem-service-stopped = The service is not running: nothing is sent or received. Start it with "nqsync run" (systemctl start nqsync).
+status-only-here = no backup is deposited with the node above; a lost disk would lose { $count } records that are only here

@@ -61,12 +61,14 @@ note-token = Mã ghi danh cho máy chủ của { $unit }, dùng một lần, hi�
 
 problem-clock-off = Đồng hồ của { $detail } và của nút này lệch nhau quá mười phút. Không mất dữ liệu, nhưng ngày giờ hiện sai; hãy chỉnh đồng hồ.
 problem-conflicts = Số bản ghi có giá trị mâu thuẫn: { $detail }. "nqsync conflict list" liệt kê; đơn vị sở hữu phải quyết định.
-problem-disagreement = Sau phiên gần nhất với { $detail }, hai bên không giữ dữ liệu giống nhau. "nqsync verify" nêu các bản ghi khác nhau.
+problem-disagreement = Sau phiên gần nhất với { $detail }, hai bên không giữ dữ liệu giống nhau. Chạy lại "nqsync sync --wait"; nếu vẫn vậy, xem docs/operations.md.
 problem-disk-nearly-full = Ổ đĩa của thư mục dữ liệu chỉ còn { $detail } MiB. Hãy giải phóng chỗ trống, nếu không việc ghi sẽ bị từ chối.
 problem-downstream-down = { $detail } không liên lạc từ { $since }. Hãy hỏi xem đường truyền và máy chủ ở đó có bình thường không.
 problem-files-missing = Số tệp được bản ghi nêu mà chưa có ở đây: { $detail }. Tệp sẽ về trong các phiên tới; nếu số này không giảm, hãy xem các nút cấp dưới.
 problem-quarantine = Số bản ghi bị cách ly: { $detail }. "nqsync quarantine list" cho biết vì sao; có thể thử lại hoặc bỏ.
 problem-restored-or-cloned = { $detail } đã được khôi phục từ bản sao lưu hoặc bị nhân bản. Nếu hai máy đang chạy cùng một kho dữ liệu, hãy dừng một máy.
 problem-upstream-down = Không liên lạc được cấp trên ({ $detail }) từ { $since }. Công việc vẫn tiếp tục; mọi thứ sẽ được gửi khi có đường truyền.
-problem-upstream-never = Nút này chưa từng liên lạc được cấp trên. Hãy kiểm tra địa chỉ và đường truyền bằng "nqsync ping".
+problem-upstream-never = Nút này chưa từng liên lạc được cấp trên. Kiểm tra địa chỉ và đường truyền.
 problem-upstream-refused = Cấp trên từ chối nút này: { $detail }. Hãy hỏi quản trị viên cấp trên; thử lại không có ích.
+problem-service-stopped = Dịch vụ không chạy: không gửi, không nhận được gì. Khởi động bằng "nqsync run" (systemctl start nqsync).
+status-only-here = chưa gửi bản sao lưu lên cấp trên; nếu hỏng đĩa sẽ mất { $count } bản ghi chỉ có ở đây

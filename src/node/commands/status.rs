@@ -72,6 +72,11 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         problems.add("problem-files-missing", missing.to_string(), None);
     }
     let disk = disk(on, &mut problems);
+    if !on.node.settings.service && (upstream_row.is_some() || !downstream.is_empty()) {
+        problems.add("problem-service-stopped", String::new(), None);
+    }
+    let only_here = links::only_here(on.connection, upstream_row.map(|row| row.link))?;
+    let note = crate::t!(on.request.lang, "status-only-here", count = only_here);
     let home = on.tree.get(on.home);
     let healthy = problems.found.is_empty();
     let data = json!({
@@ -80,7 +85,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "level": home.map(|unit| unit.level),
         "version": env!("CARGO_PKG_VERSION"),
         "data_dir": on.node.store.dir().display().to_string(),
-        "running": false,
+        "running": on.node.settings.service,
         "incarnation": queries::last_incarnation(on.connection)?.map(|i| i.to_string()),
         "records": records::count(on.connection)?,
         "upstream": upstream,
@@ -91,7 +96,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "blobs": { "present": present, "missing": missing, "pending_up": owed, "bytes": bytes },
         "receipts": receipts(on, upstream_row)?,
         "disk": disk,
-        "backup": { "deposited": false, "note": "no_backup_deposited" },
+        "backup": { "deposited": false, "only_here": only_here, "note": note },
         "problems": problems.found,
         "healthy": healthy,
     });
