@@ -47,3 +47,17 @@ fn the_service_is_bound_to_the_exit_codes_that_trying_again_cannot_mend() {
     assert!(unit.contains("Type=notify\n") && unit.contains("WatchdogSec="));
     assert!(unit.contains("RestartPreventExitStatus=10 11 78\n"));
 }
+
+#[test]
+fn the_batch_in_the_protocol_unpacks_to_the_lines_beside_it() {
+    let page = read("docs/protocol.md");
+    let block = |name: &str| {
+        let after = page.split(&format!("```text {name}\n")).nth(1);
+        let body = after.and_then(|rest| rest.split("```").next());
+        body.unwrap_or_else(|| panic!("no block {name}")).to_owned()
+    };
+    let digits = block("batch-frame").replace('\n', "");
+    let frame = nqsync_core::protocol::unhex(&digits).expect("hexadecimal digits");
+    let text = zstd::decode_all(&frame[..]).expect("a zstd frame");
+    assert_eq!(String::from_utf8(text).unwrap(), block("batch-lines"));
+}
