@@ -61,3 +61,38 @@ fn the_batch_in_the_protocol_unpacks_to_the_lines_beside_it() {
     let text = zstd::decode_all(&frame[..]).expect("a zstd frame");
     assert_eq!(String::from_utf8(text).unwrap(), block("batch-lines"));
 }
+
+#[test]
+fn every_problem_that_status_can_report_is_explained_to_operators() {
+    let page = read("docs/operations.md");
+    let source = read("src/node/commands/status.rs");
+    let mut codes = BTreeSet::new();
+    for part in source.split("\"problem-").skip(1) {
+        let key = part.split('"').next().expect("the end of a text");
+        if !key.is_empty() {
+            codes.insert(key.replace('-', "_"));
+        }
+    }
+    assert!(codes.len() > 5, "{codes:?}");
+    for code in codes {
+        assert!(page.contains(&format!("| `{code}` |")), "{code}");
+    }
+}
+
+#[test]
+fn the_readme_names_every_exit_code_and_every_folder_it_lists_is_there() {
+    let page = read("README.md");
+    for part in read("src/api/exit.rs").split(" => ").skip(1) {
+        if let Ok(code) = part.split(',').next().unwrap_or_default().parse::<u8>() {
+            assert!(page.contains(&format!("\n| {code} | ")), "exit code {code}");
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        for name in row.split('|').nth(1).unwrap_or_default().split('`') {
+            if name.ends_with('/') {
+                assert!(root.join(name).is_dir(), "{name}");
+            }
+        }
+    }
+}
