@@ -47,3 +47,52 @@ fn the_service_is_bound_to_the_exit_codes_that_trying_again_cannot_mend() {
     assert!(unit.contains("Type=notify\n") && unit.contains("WatchdogSec="));
     assert!(unit.contains("RestartPreventExitStatus=10 11 78\n"));
 }
+
+#[test]
+fn the_batch_in_the_protocol_unpacks_to_the_lines_beside_it() {
+    let page = read("docs/protocol.md");
+    let block = |name: &str| {
+        let after = page.split(&format!("```text {name}\n")).nth(1);
+        let body = after.and_then(|rest| rest.split("```").next());
+        body.unwrap_or_else(|| panic!("no block {name}")).to_owned()
+    };
+    let digits = block("batch-frame").replace('\n', "");
+    let frame = nqsync_core::protocol::unhex(&digits).expect("hexadecimal digits");
+    let text = zstd::decode_all(&frame[..]).expect("a zstd frame");
+    assert_eq!(String::from_utf8(text).unwrap(), block("batch-lines"));
+}
+
+#[test]
+fn every_problem_that_status_can_report_is_explained_to_operators() {
+    let page = read("docs/operations.md");
+    let source = read("src/node/commands/status.rs");
+    let mut codes = BTreeSet::new();
+    for part in source.split("\"problem-").skip(1) {
+        let key = part.split('"').next().expect("the end of a text");
+        if !key.is_empty() {
+            codes.insert(key.replace('-', "_"));
+        }
+    }
+    assert!(codes.len() > 5, "{codes:?}");
+    for code in codes {
+        assert!(page.contains(&format!("| `{code}` |")), "{code}");
+    }
+}
+
+#[test]
+fn the_readme_names_every_exit_code_and_every_folder_it_lists_is_there() {
+    let page = read("README.md");
+    for part in read("src/api/exit.rs").split(" => ").skip(1) {
+        if let Ok(code) = part.split(',').next().unwrap_or_default().parse::<u8>() {
+            assert!(page.contains(&format!("\n| {code} | ")), "exit code {code}");
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        for name in row.split('|').nth(1).unwrap_or_default().split('`') {
+            if name.ends_with('/') {
+                assert!(root.join(name).is_dir(), "{name}");
+            }
+        }
+    }
+}
