@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use nqsync_core::protocol::{
-    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, Hello, MAX_SMALL_BODY,
-    OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Welcome, hex, running_hash, unhex,
+    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, Hello, MAX_SMALL_BODY, OFFSET_HEADER, PREFIX,
+    PROTOCOL, Pull, Refused, Welcome, hex, running_hash, unhex,
 };
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
@@ -488,7 +488,9 @@ impl Upstream {
                 .await
                 .map_err(|e| StoreError::Panicked(e.to_string()))??;
             if piece.is_empty() {
-                return Err(LinkError::BadFile("it is shorter here than noted".to_owned()));
+                return Err(LinkError::BadFile(
+                    "it is shorter here than noted".to_owned(),
+                ));
             }
             let length = piece.len() as u64;
             let request = self
@@ -553,7 +555,11 @@ impl Upstream {
     }
 
     async fn fetch_piece(&self, endpoint: &str, offset: u64) -> Result<Option<Vec<u8>>, LinkError> {
-        let request = self.inner.client.get(endpoint).header(OFFSET_HEADER, offset);
+        let request = self
+            .inner
+            .client
+            .get(endpoint)
+            .header(OFFSET_HEADER, offset);
         let response = self.raw(request).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
@@ -566,10 +572,7 @@ impl Upstream {
         if piece.is_empty() {
             return Err(LinkError::BadFile("it ends early at the parent".to_owned()));
         }
-        let (dir, link) = (
-            self.inner.node.store.dir().to_path_buf(),
-            self.inner.link,
-        );
+        let (dir, link) = (self.inner.node.store.dir().to_path_buf(), self.inner.link);
         let written = tokio::task::spawn_blocking(move || {
             let mut file = blobs::open_partial(&dir, &id, link)?;
             std::io::Write::write_all(&mut file, &piece).map_err(|source| StoreError::Io {

@@ -5,11 +5,11 @@
 
 use std::io::Read;
 
-use nqsync_core::model::{Facts, Kind, UnitId};
+use nqsync_core::model::{Facts, Kind, Tree, UnitId};
 use nqsync_core::protocol::{
     BadLine, Line, MAX_BATCH_LINES, MAX_WINDOW_LOG, Receipt, Refused, SetAside, parse_line,
 };
-use nqsync_core::sync::authority::{From as Side, judge};
+use nqsync_core::sync::authority::{Denied, From as Side, judge};
 use nqsync_core::sync::scope::{Ends, ends};
 use nqsync_core::sync::{Author, Record};
 use serde_json::json;
@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{Node, Refusal, files, rollups};
 use crate::store::links::{self, LinkId, Role};
 use crate::store::records;
-use crate::store::{StoreError, Stored, Tx, quarantine};
+use crate::store::{LinkState, StoreError, Stored, Tx, quarantine};
 
 /// A line as it came, with what could be read of it.
 pub struct Incoming {
@@ -156,6 +156,10 @@ fn set_aside(
     now_ms: i64,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
+    #[cfg(feature = "faults")]
+    if crate::faults::thrown(crate::faults::Canary::SilentReject) {
+        return Ok(());
+    }
     let Some(id) = bad.id else {
         applied.unreadable += 1;
         tracing::warn!(
@@ -215,7 +219,7 @@ fn take(
             let mut joined = stored.record.clone();
             if stored.record.key() != incoming.key() || stored.record.facts() != incoming.facts() {
                 // Judged as if it were new first: only who may bring such a record learns that its id is taken.
-                let judged = judge(&incoming, side, &state.scope, &tx.tree(), true);
+                let judged = admit(&incoming, side, &state, &tx.tree(), true);
                 return Ok(Err(match judged {
                     Err(denied) => (denied.code(), denied.to_string()),
                     Ok(()) => (
@@ -228,7 +232,7 @@ fn take(
                 Ok(replaced) => {
                     let news = replaced.changed || !covered(&stored.record, &incoming);
                     // The verdict is about what arrived, so its edits are judged as they came.
-                    if let Err(denied) = judge(&incoming, side, &state.scope, &tx.tree(), news) {
+                    if let Err(denied) = admit(&incoming, side, &state, &tx.tree(), news) {
                         return Ok(Err((denied.code(), denied.to_string())));
                     }
                     (joined, replaced.dropped, replaced.changed)
@@ -238,20 +242,17 @@ fn take(
         }
     };
     if stored.is_none() {
-        if let Err(denied) = judge(&joined, side, &state.scope, &tx.tree(), true) {
+        if let Err(denied) = admit(&joined, side, &state, &tx.tree(), true) {
             return Ok(Err((denied.code(), denied.to_string())));
         }
         if let Some(reason) = never_assigned(tx, &joined, link, side)? {
             return Ok(Err(reason));
         }
     }
-    let rec = tx.save(
-        &joined,
-        stored.as_ref(),
-        &dropped,
-        Some((link, incoming_digest)),
-        now_ms,
-    )?;
+    let from = Some((link, incoming_digest));
+    #[cfg(feature = "faults")]
+    let from = from.filter(|_| !crate::faults::thrown(crate::faults::Canary::Echo));
+    let rec = tx.save(&joined, stored.as_ref(), &dropped, from, now_ms)?;
     if tx.anything_set_aside()? {
         quarantine::clear(tx.connection(), link, true, joined.key().id)?;
         if joined.digest() == incoming_digest {
@@ -270,6 +271,21 @@ fn take(
         after_join(tx, link, &written, stored.as_ref(), now_ms, sender_ahead_ms)?;
     }
     Ok(Ok(changed))
+}
+
+/// Whether a record may come by this link, from this side.
+fn admit(
+    record: &Record,
+    side: Side,
+    link: &LinkState,
+    tree: &Tree,
+    new_to_us: bool,
+) -> Result<(), Denied> {
+    #[cfg(feature = "faults")]
+    if crate::faults::thrown(crate::faults::Canary::TrustEverybody) {
+        return Ok(());
+    }
+    judge(record, side, &link.scope, tree, new_to_us)
 }
 
 /// Whether every edit that arrived is one we hold or held.

@@ -153,12 +153,7 @@ pub async fn finish_blob(node: &Node, link: LinkId, id: BlobId) -> Result<(), Bl
 }
 
 /// Notes a file that is verified and in place, and wakes the links that wait for it.
-pub async fn note_file(
-    node: &Node,
-    link: LinkId,
-    id: BlobId,
-    size: u64,
-) -> Result<(), StoreError> {
+pub async fn note_file(node: &Node, link: LinkId, id: BlobId, size: u64) -> Result<(), StoreError> {
     let now = node.clock.now_ms();
     node.store
         .write(move |tx| {

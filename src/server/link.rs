@@ -17,8 +17,8 @@ use http_body_util::{BodyExt, Limited};
 use nqsync_core::model::NodeId;
 use nqsync_core::protocol::{
     Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, EnrolRequest, Hello, LENGTH_HEADER, Limits,
-    MAX_SMALL_BODY, MAX_WAIT_S, OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Versions, Welcome, hex,
-    running_hash, unhex,
+    MAX_SMALL_BODY, MAX_WAIT_S, OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Versions, Welcome,
+    hex, running_hash, unhex,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -628,11 +628,7 @@ async fn take_blob(
     let limit = hub.inner.node.settings.max_blob_bytes;
     if size > limit {
         let message = format!("a file may have {limit} bytes; the record announces {size}");
-        return Err(refuse(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            message,
-        ));
+        return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
     }
     let (stop, _turn) = hub.inner.uploads.begin(child.link, id).await;
     let dir = hub.inner.node.store.dir().to_path_buf();

@@ -87,7 +87,9 @@ impl Mark {
     pub fn standing(sender: &Mark, receiver: &Mark) -> Standing {
         if sender.batch == receiver.batch && sender.hash == receiver.hash {
             Standing::Same
-        } else if Some(receiver.batch) == sender.batch.checked_add(1) && receiver.before == sender.hash {
+        } else if Some(receiver.batch) == sender.batch.checked_add(1)
+            && receiver.before == sender.hash
+        {
             Standing::AckLost
         } else {
             Standing::Torn
