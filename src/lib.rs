@@ -6,6 +6,8 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod link;
 pub mod node;
 pub mod server;

@@ -3,12 +3,13 @@
 //! Every wait is bounded by the client's timeouts. No transaction is open during a request. A session holds no state
 //! that matters: whatever is cut is done again from the store.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use nqsync_core::protocol::{
-    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, Hello, LENGTH_HEADER, MAX_SMALL_BODY,
-    OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Welcome, hex, running_hash, unhex,
+    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, Hello, MAX_SMALL_BODY, OFFSET_HEADER, PREFIX,
+    PROTOCOL, Pull, Refused, Welcome, hex, running_hash, unhex,
 };
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
@@ -60,6 +61,9 @@ pub enum LinkError {
     /// The parent's answer cannot be understood.
     #[error("cannot understand the parent's answer: {0}")]
     Unreadable(String),
+    /// One file cannot be moved; the others can.
+    #[error("a file cannot be moved: {0}")]
+    BadFile(String),
     /// The own store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -70,7 +74,7 @@ impl LinkError {
     pub fn is_transient(&self) -> bool {
         match self {
             LinkError::Unreachable { .. } | LinkError::Busy { .. } | LinkError::Reopen(_) => true,
-            LinkError::Unreadable(_) => true,
+            LinkError::Unreadable(_) | LinkError::BadFile(_) => true,
             LinkError::Store(error) => !error.is_fatal(),
             LinkError::Refused { .. } | LinkError::Impostor { .. } => false,
         }
@@ -148,6 +152,7 @@ struct Inner {
     files: Mutex<()>,
     /// How many want everything there is now.
     draining: watch::Sender<u32>,
+    bad_files: std::sync::Mutex<HashSet<blobs::BlobId>>,
 }
 
 impl Upstream {
@@ -166,6 +171,7 @@ impl Upstream {
                 pulling: Mutex::new(None),
                 files: Mutex::new(()),
                 draining: watch::Sender::new(0),
+                bad_files: std::sync::Mutex::default(),
             }),
         }
     }
@@ -433,12 +439,36 @@ impl Upstream {
             .read(move |c| Ok::<_, StoreError>((blobs::due(c, link)?, blobs::missing(c, link)?)))
             .await?;
         for (id, size) in up {
-            self.send_file(id, size).await?;
+            self.tried(id, self.send_file(id, size)).await?;
         }
         for (id, size) in down {
-            self.fetch_file(id, size).await?;
+            self.tried(id, self.fetch_file(id, size)).await?;
         }
         self.note(|r| r.file = None);
+        Ok(())
+    }
+
+    /// One bad file does not stop the others, nor the records: it is left alone until the service starts again.
+    async fn tried(
+        &self,
+        id: blobs::BlobId,
+        moving: impl Future<Output = Result<(), LinkError>>,
+    ) -> Result<(), LinkError> {
+        let bad_files = || {
+            self.inner
+                .bad_files
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if bad_files().contains(&id) {
+            return Ok(());
+        }
+        let error = match moving.await {
+            Err(LinkError::BadFile(reason)) => reason,
+            other => return other,
+        };
+        tracing::error!(file = blobs::hex(&id), %error, "a file cannot be moved");
+        bad_files().insert(id);
         Ok(())
     }
 
@@ -457,16 +487,7 @@ impl Upstream {
                 r.phase = "blobs";
                 r.file = Some((offset, size));
             });
-            if offset >= size && size > 0 || (size == 0 && offset == 0) {
-                if size == 0 {
-                    let empty = self
-                        .inner
-                        .client
-                        .patch(&endpoint)
-                        .header(OFFSET_HEADER, 0)
-                        .body(Vec::new());
-                    self.checked(empty).await?;
-                }
+            if offset >= size {
                 break;
             }
             let piece_path = path.clone();
@@ -477,11 +498,9 @@ impl Upstream {
                 .await
                 .map_err(|e| StoreError::Panicked(e.to_string()))??;
             if piece.is_empty() {
-                return Err(StoreError::Damaged(format!(
-                    "file {} is shorter than noted",
-                    blobs::hex(&id)
-                ))
-                .into());
+                return Err(LinkError::BadFile(
+                    "it is shorter here than noted".to_owned(),
+                ));
             }
             let length = piece.len() as u64;
             let request = self
@@ -494,6 +513,10 @@ impl Upstream {
             offset = match response.status() {
                 status if status.is_success() => offset_of(&response).unwrap_or(offset + length),
                 StatusCode::CONFLICT => offset_of(&response).unwrap_or(0),
+                StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE => {
+                    let refusal = self.refusal(response).await;
+                    return Err(LinkError::BadFile(refusal.to_string()));
+                }
                 _ => return Err(self.refusal(response).await),
             };
             self.note(|r| r.bytes_up += length);
@@ -510,48 +533,67 @@ impl Upstream {
         let (node, link) = (self.inner.node.clone(), self.inner.link);
         let dir = node.store.dir().to_path_buf();
         let endpoint = self.endpoint(&format!("blob/{}", blobs::hex(&id)));
-        let mut offset = blobs::partial_len(&dir, &id, link);
-        while offset < size {
-            let response = self
-                .raw(
-                    self.inner
-                        .client
-                        .get(&endpoint)
-                        .header(OFFSET_HEADER, offset),
-                )
-                .await?;
-            if response.status() == StatusCode::NOT_FOUND {
-                return Ok(());
-            }
-            let response = self.success(response).await?;
-            debug_assert!(response.headers().contains_key(LENGTH_HEADER));
-            let piece = self.body(response, blobs::PIECE).await?;
-            if piece.is_empty() {
-                return Err(LinkError::Unreadable("a file that ends early".to_owned()));
-            }
-            offset += piece.len() as u64;
-            let target = dir.clone();
-            let written = tokio::task::spawn_blocking(move || {
-                let mut file = blobs::open_partial(&target, &id, link)?;
-                std::io::Write::write_all(&mut file, &piece).map_err(|source| StoreError::Io {
-                    what: "write an arriving file".to_owned(),
-                    source,
-                })
-            });
-            written
-                .await
-                .map_err(|e| StoreError::Panicked(e.to_string()))??;
-            self.note(|r| {
-                r.phase = "blobs";
-                r.file = Some((offset, size));
-            });
+        let limit = node.settings.max_blob_bytes;
+        if size > limit {
+            return Err(LinkError::BadFile(format!(
+                "it has {size} bytes; at most {limit} are allowed (sync.max_blob_bytes)"
+            )));
         }
-        match session::finish_blob(&node, link, id).await {
-            Ok(()) => self.note(|r| r.files_down += 1),
-            Err(blobs::BlobError::Store(error)) => return Err(error.into()),
-            Err(error) => return Err(LinkError::Unreadable(error.to_string())),
+        // Whole already when a cut came between the last byte and the parent hearing of it.
+        if !blobs::path(&dir, &id).exists() {
+            let mut offset = blobs::partial_len(&dir, &id, link);
+            while offset < size {
+                match self.fetch_piece(&endpoint, offset).await? {
+                    Some(piece) => offset += self.keep_piece(id, piece).await?,
+                    None => return Ok(()),
+                }
+                self.note(|r| {
+                    r.phase = "blobs";
+                    r.file = Some((offset, size));
+                });
+            }
+            if size == 0 {
+                drop(blobs::open_partial(&dir, &id, link)?);
+            }
+            verify(&dir, id, link).await?;
         }
+        // Asking beyond the end says that the file is here; a parent that knows it already says "unknown".
+        self.fetch_piece(&endpoint, size).await?;
+        session::note_file(&node, link, id, size).await?;
+        self.note(|r| r.files_down += 1);
         Ok(())
+    }
+
+    async fn fetch_piece(&self, endpoint: &str, offset: u64) -> Result<Option<Vec<u8>>, LinkError> {
+        let request = self
+            .inner
+            .client
+            .get(endpoint)
+            .header(OFFSET_HEADER, offset);
+        let response = self.raw(request).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let response = self.success(response).await?;
+        self.body(response, blobs::PIECE).await.map(Some)
+    }
+
+    async fn keep_piece(&self, id: blobs::BlobId, piece: Vec<u8>) -> Result<u64, LinkError> {
+        if piece.is_empty() {
+            return Err(LinkError::BadFile("it ends early at the parent".to_owned()));
+        }
+        let (dir, link) = (self.inner.node.store.dir().to_path_buf(), self.inner.link);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut file = blobs::open_partial(&dir, &id, link)?;
+            std::io::Write::write_all(&mut file, &piece).map_err(|source| StoreError::Io {
+                what: "write an arriving file".to_owned(),
+                source,
+            })?;
+            Ok::<_, StoreError>(piece.len() as u64)
+        });
+        Ok(written
+            .await
+            .map_err(|e| StoreError::Panicked(e.to_string()))??)
     }
 
     /// Compares what both sides hold; `None` while something still waits.
@@ -653,6 +695,19 @@ impl Upstream {
             url,
             detail: chain_of(&error),
         }
+    }
+}
+
+async fn verify(dir: &std::path::Path, id: blobs::BlobId, link: LinkId) -> Result<(), LinkError> {
+    let dir = dir.to_path_buf();
+    let verified = tokio::task::spawn_blocking(move || blobs::complete(&dir, &id, link));
+    let verified = verified
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))?;
+    match verified {
+        Ok(_) => Ok(()),
+        Err(blobs::BlobError::Store(error)) => Err(error.into()),
+        Err(error) => Err(LinkError::BadFile(error.to_string())),
     }
 }
 

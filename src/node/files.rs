@@ -44,7 +44,7 @@ pub fn follow(
     }
     if let Some(from) = from.filter(|_| needed_here) {
         blobs::note(tx.connection(), &id, size, false, now_ms)?;
-        blobs::want(tx.connection(), from, &id, rec)?;
+        blobs::want(tx.connection(), from, &id, rec, size)?;
         if tx.link(from)?.role == Role::Upstream {
             tx.wake(from);
         }

@@ -5,18 +5,19 @@
 
 use std::io::Read;
 
-use nqsync_core::model::{Facts, Kind, UnitId};
+use nqsync_core::model::{Facts, Kind, Tree, UnitId};
 use nqsync_core::protocol::{
-    BadLine, Line, MAX_WINDOW_LOG, Receipt, Refused, SetAside, parse_line,
+    BadLine, Line, MAX_BATCH_LINES, MAX_WINDOW_LOG, Receipt, Refused, SetAside, parse_line,
 };
-use nqsync_core::sync::authority::{From as Side, judge};
+use nqsync_core::sync::authority::{Denied, From as Side, judge};
+use nqsync_core::sync::scope::{Ends, ends};
 use nqsync_core::sync::{Author, Record};
 use serde_json::json;
 
 use super::{Node, Refusal, files, rollups};
 use crate::store::links::{self, LinkId, Role};
 use crate::store::records;
-use crate::store::{StoreError, Stored, Tx, quarantine};
+use crate::store::{LinkState, StoreError, Stored, Tx, quarantine};
 
 /// A line as it came, with what could be read of it.
 pub struct Incoming {
@@ -65,6 +66,11 @@ pub fn decode(
     }
     let text = String::from_utf8(text).map_err(|e| unreadable(e.to_string()))?;
     let lines = text.lines().filter(|line| !line.is_empty());
+    // Counted before anything is made of them: a line of two bytes costs a hundred times that once it is read.
+    if lines.clone().count() > MAX_BATCH_LINES {
+        let message = format!("a batch may have {MAX_BATCH_LINES} lines; this one has more");
+        return Err(Refused::new("too_large", message));
+    }
     Ok(lines.map(|line| read_line(line, record_bytes)).collect())
 }
 
@@ -150,6 +156,10 @@ fn set_aside(
     now_ms: i64,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
+    #[cfg(feature = "faults")]
+    if crate::faults::thrown(crate::faults::Canary::SilentReject) {
+        return Ok(());
+    }
     let Some(id) = bad.id else {
         applied.unreadable += 1;
         tracing::warn!(
@@ -207,17 +217,22 @@ fn take(
         Some(stored) if stored.digest == incoming_digest => (incoming, Vec::new(), false),
         Some(stored) => {
             let mut joined = stored.record.clone();
-            if stored.record.key() != incoming.key() {
-                return Ok(Err((
-                    "other_facts",
-                    "the same id already names a record of another kind".to_owned(),
-                )));
+            if stored.record.key() != incoming.key() || stored.record.facts() != incoming.facts() {
+                // Judged as if it were new first: only who may bring such a record learns that its id is taken.
+                let judged = admit(&incoming, side, &state, &tx.tree(), true);
+                return Ok(Err(match judged {
+                    Err(denied) => (denied.code(), denied.to_string()),
+                    Ok(()) => (
+                        "other_facts",
+                        "the same id already names a record with other facts".to_owned(),
+                    ),
+                }));
             }
             match joined.join(&incoming) {
                 Ok(replaced) => {
                     let news = replaced.changed || !covered(&stored.record, &incoming);
                     // The verdict is about what arrived, so its edits are judged as they came.
-                    if let Err(denied) = judge(&incoming, side, &state.scope, &tx.tree(), news) {
+                    if let Err(denied) = admit(&incoming, side, &state, &tx.tree(), news) {
                         return Ok(Err((denied.code(), denied.to_string())));
                     }
                     (joined, replaced.dropped, replaced.changed)
@@ -227,20 +242,17 @@ fn take(
         }
     };
     if stored.is_none() {
-        if let Err(denied) = judge(&joined, side, &state.scope, &tx.tree(), true) {
+        if let Err(denied) = admit(&joined, side, &state, &tx.tree(), true) {
             return Ok(Err((denied.code(), denied.to_string())));
         }
         if let Some(reason) = never_assigned(tx, &joined, link, side)? {
             return Ok(Err(reason));
         }
     }
-    let rec = tx.save(
-        &joined,
-        stored.as_ref(),
-        &dropped,
-        Some((link, incoming_digest)),
-        now_ms,
-    )?;
+    let from = Some((link, incoming_digest));
+    #[cfg(feature = "faults")]
+    let from = from.filter(|_| !crate::faults::thrown(crate::faults::Canary::Echo));
+    let rec = tx.save(&joined, stored.as_ref(), &dropped, from, now_ms)?;
     if tx.anything_set_aside()? {
         quarantine::clear(tx.connection(), link, true, joined.key().id)?;
         if joined.digest() == incoming_digest {
@@ -259,6 +271,21 @@ fn take(
         after_join(tx, link, &written, stored.as_ref(), now_ms, sender_ahead_ms)?;
     }
     Ok(Ok(changed))
+}
+
+/// Whether a record may come by this link, from this side.
+fn admit(
+    record: &Record,
+    side: Side,
+    link: &LinkState,
+    tree: &Tree,
+    new_to_us: bool,
+) -> Result<(), Denied> {
+    #[cfg(feature = "faults")]
+    if crate::faults::thrown(crate::faults::Canary::TrustEverybody) {
+        return Ok(());
+    }
+    judge(record, side, &link.scope, tree, new_to_us)
 }
 
 /// Whether every edit that arrived is one we hold or held.
@@ -373,14 +400,23 @@ fn note_arrival(
     rollups::touched(tx, &record, None)
 }
 
-/// The parent told that a record left our scope.
+/// A neighbour on the owner's side told that a record left our scope: it is read-only here from now on, and whoever
+/// got it from us is told too.
 fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreError> {
+    let state = tx.link(link)?;
     let Some(stored) = tx.load(id)? else {
         return Ok(());
     };
+    let owner = stored.record.facts().owner();
+    if state.role == Role::Downstream && !owner.is_some_and(|unit| state.is_beyond(unit)) {
+        return Ok(());
+    }
     links::left_by_peer(tx.connection(), link, stored.rec)?;
-    if tx.link(link)?.role == Role::Upstream {
-        records::set_left(tx.connection(), stored.rec, true)?;
+    records::set_left(tx.connection(), stored.rec, true)?;
+    for other in tx.links().iter().filter(|other| other.link != link) {
+        if links::leave(tx.connection(), other.link, stored.rec)? {
+            tx.wake(other.link);
+        }
     }
     Ok(())
 }
@@ -391,7 +427,13 @@ fn note_receipt(tx: &mut Tx<'_>, link: LinkId, receipt: &Receipt) -> Result<(), 
     let Some(stored) = tx.load(receipt.id)? else {
         return Ok(());
     };
-    if !state.is_beyond(receipt.unit) {
+    // Only an end of the record on the peer's side can say that it holds it, and only what we have seen of it.
+    let concerned = match ends(&stored.record, &tx.tree()) {
+        Ends::Everywhere => false,
+        Ends::Units(units) => units.contains(&receipt.unit),
+    };
+    let known = stored.record.extent().covers(&receipt.extent);
+    if !state.is_beyond(receipt.unit) || !concerned || !known {
         return Ok(());
     }
     if links::note_receipt(
@@ -426,6 +468,17 @@ pub fn relay_receipt(
     {
         links::owe_receipt(tx.connection(), state.link, rec, unit)?;
         tx.wake(state.link);
+    }
+    Ok(())
+}
+
+/// A peer that forgot is told again which of its side's records arrived where.
+pub fn owe_receipts(tx: &mut Tx<'_>, link: LinkId) -> Result<(), StoreError> {
+    let state = tx.link(link)?;
+    for (rec, owner, unit) in links::receipts_held(tx.connection())? {
+        if state.is_beyond(owner) && !state.is_beyond(unit) {
+            links::owe_receipt(tx.connection(), link, rec, unit)?;
+        }
     }
     Ok(())
 }

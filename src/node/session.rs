@@ -4,7 +4,7 @@ use nqsync_core::protocol::{Agreement, CHAIN_SHOWN, Hello, Mark, Standing, Welco
 use nqsync_core::sync::Incarnation;
 use rusqlite::Connection;
 
-use super::{Node, offer};
+use super::{Node, offer, receive};
 use crate::store::blobs::{self, BlobError, BlobId};
 use crate::store::links::{self, Contact, Direction, LinkId, Position, Role};
 use crate::store::{StoreError, Tx, audit, queries};
@@ -92,6 +92,7 @@ pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Resul
             "the peer remembers another past; offering everything again"
         );
         links::forget(tx.connection(), link)?;
+        receive::owe_receipts(tx, link)?;
         tx.wake(link);
         let detail = serde_json::json!({ "forked": forked });
         let subject = link.0.to_string();
@@ -118,7 +119,7 @@ pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Resul
     let contact = Contact {
         at: now,
         peer_head: peer.chain.first().copied(),
-        clock_ahead_ms: Some(peer.clock_ms - now),
+        clock_ahead_ms: Some(peer.clock_ms.saturating_sub(now)),
         version: Some(peer.version),
     };
     links::note_contact(tx.connection(), link, &contact)?;
@@ -145,13 +146,18 @@ pub async fn finish_blob(node: &Node, link: LinkId, id: BlobId) -> Result<(), Bl
     let store = node.store.clone();
     let dir = store.dir().to_path_buf();
     let verified = tokio::task::spawn_blocking(move || blobs::complete(&dir, &id, link));
-    verified
+    let size = verified
         .await
         .map_err(|e| StoreError::Panicked(e.to_string()))??;
+    Ok(note_file(node, link, id, size).await?)
+}
+
+/// Notes a file that is verified and in place, and wakes the links that wait for it.
+pub async fn note_file(node: &Node, link: LinkId, id: BlobId, size: u64) -> Result<(), StoreError> {
     let now = node.clock.now_ms();
-    store
+    node.store
         .write(move |tx| {
-            blobs::arrived(tx.connection(), link, &id, now)?;
+            blobs::arrived(tx.connection(), link, &id, size, now)?;
             for owed in blobs::owed_to(tx.connection(), &id)? {
                 tx.wake(owed);
             }
@@ -165,8 +171,7 @@ pub async fn finish_blob(node: &Node, link: LinkId, id: BlobId) -> Result<(), Bl
             };
             audit::append(tx, &act)
         })
-        .await?;
-    Ok(())
+        .await
 }
 
 /// The position after a batch was taken in.

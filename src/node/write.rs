@@ -115,6 +115,8 @@ fn put(
     token: Option<&Token>,
 ) -> Result<Vec<nqsync_core::sync::Edit>, Refusal> {
     let incarnation = tx.incarnation(acting.now_ms)?;
+    #[cfg(feature = "faults")]
+    let token = token.filter(|_| !crate::faults::thrown(crate::faults::Canary::ForgetSeen));
     let author = Author {
         incarnation,
         unit: acting.unit,

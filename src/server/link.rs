@@ -17,12 +17,14 @@ use http_body_util::{BodyExt, Limited};
 use nqsync_core::model::NodeId;
 use nqsync_core::protocol::{
     Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, EnrolRequest, Hello, LENGTH_HEADER, Limits,
-    MAX_SMALL_BODY, MAX_WAIT_S, OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Welcome, hex,
-    running_hash, unhex,
+    MAX_SMALL_BODY, MAX_WAIT_S, OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Versions, Welcome,
+    hex, running_hash, unhex,
 };
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::node::offer::{self, Batch};
 use crate::node::{Node, enrolment, receive, session};
@@ -68,6 +70,46 @@ struct HubInner {
     authority: Option<Arc<Authority>>,
     slots: Semaphore,
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
+    uploads: Uploads,
+}
+
+/// The file a child is sending: its last request has the word. One before it may still hang on a line that is dead.
+#[derive(Default)]
+struct Uploads(Mutex<HashMap<(LinkId, blobs::BlobId), Upload>>);
+
+struct Upload {
+    stop: CancellationToken,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Uploads {
+    /// Ends the request before, if it still runs, and waits until its last byte is written.
+    async fn begin(
+        &self,
+        link: LinkId,
+        id: blobs::BlobId,
+    ) -> (CancellationToken, tokio::sync::OwnedMutexGuard<()>) {
+        let stop = CancellationToken::new();
+        let turn = {
+            let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // Only this table holds the locks of uploads that are over.
+            held.retain(|_, upload| Arc::strong_count(&upload.turn) > 1);
+            let turn = match held.get(&(link, id)) {
+                Some(before) => {
+                    before.stop.cancel();
+                    before.turn.clone()
+                }
+                None => Arc::default(),
+            };
+            let upload = Upload {
+                stop: stop.clone(),
+                turn: turn.clone(),
+            };
+            held.insert((link, id), upload);
+            turn
+        };
+        (stop, turn.lock_owned().await)
+    }
 }
 
 /// The longest a sender that heard `busy` is asked to wait, in seconds; spread, so that they do not return together.
@@ -85,6 +127,7 @@ impl Hub {
                 authority,
                 slots,
                 under_way,
+                uploads: Uploads::default(),
             }),
         }
     }
@@ -163,7 +206,14 @@ async fn known_only(
 ) -> Result<Response, Reply> {
     let peer = request.extensions().get::<Peer>().cloned();
     let node = match peer {
-        Some(Peer::Node { node, .. }) => node,
+        Some(Peer::Node { node, pin }) => {
+            // An open connection outlives its key's place on the list by a moment; its requests do not.
+            if hub.inner.node.store.shown().children.get(pin.as_bytes()) != Some(&node) {
+                let message = "this node was revoked; ask the administrator of this level";
+                return Err(refuse(StatusCode::FORBIDDEN, "revoked", message));
+            }
+            node
+        }
         Some(Peer::Unknown(pin)) => {
             let message = format!(
                 "the key {pin} is not enrolled here, or was revoked; ask the administrator of this level"
@@ -227,18 +277,25 @@ async fn open(
     Extension(child): Extension<Child>,
     body: Body,
 ) -> Result<Json<Welcome>, Reply> {
-    let hello: Hello = small(&hub, body).await?;
-    let Some(protocol) = PROTOCOL.common(hello.protocol) else {
+    // The versions first: a greeting of another version may have another shape.
+    let unreadable = |e: serde_json::Error| {
+        let message = format!("cannot read the greeting: {e}");
+        refuse(StatusCode::BAD_REQUEST, "unreadable", message)
+    };
+    let greeting: serde_json::Value = small(&hub, body).await?;
+    let protocol = Versions::deserialize(&greeting["protocol"]).map_err(unreadable)?;
+    let Some(common) = PROTOCOL.common(protocol) else {
         let message = format!(
             "this node speaks protocol {} to {}, the child {} to {}; upgrade the older one (this is nqsync {})",
             PROTOCOL.oldest,
             PROTOCOL.newest,
-            hello.protocol.oldest,
-            hello.protocol.newest,
+            protocol.oldest,
+            protocol.newest,
             env!("CARGO_PKG_VERSION")
         );
         return Err(refuse(StatusCode::UPGRADE_REQUIRED, "version", message));
     };
+    let hello: Hello = serde_json::from_value(greeting).map_err(unreadable)?;
     if hello.node != child.node {
         return Err(refuse(
             StatusCode::FORBIDDEN,
@@ -258,7 +315,7 @@ async fn open(
         .write(move |tx| {
             let met = session::meet(&node, tx, child.link, session::Greeting::of_child(&hello))?;
             Ok::<_, StoreError>(Welcome {
-                protocol,
+                protocol: common,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 node: tx.node()?,
                 clock_ms: node.clock.now_ms(),
@@ -528,16 +585,36 @@ async fn blob_offset(
     Path(sha256): Path<String>,
 ) -> Result<Response, Reply> {
     let (id, size, arrived) = wanted(&hub, child, &sha256).await?;
-    let offset = if arrived {
-        size
-    } else {
-        blobs::partial_len(hub.inner.node.store.dir(), &id, child.link)
-    };
+    let (_stop, _turn) = hub.inner.uploads.begin(child.link, id).await;
+    let offset = on_disk(&hub, child, id, size, arrived).await?;
     let headers = [
         (OFFSET_HEADER, offset.to_string()),
         (LENGTH_HEADER, size.to_string()),
     ];
     Ok((StatusCode::OK, headers).into_response())
+}
+
+/// How many bytes of an arriving file are here. When a stop came between the last byte and the verification, that is
+/// made up for first: whoever hears the whole length sends nothing more.
+async fn on_disk(
+    hub: &Hub,
+    child: Child,
+    id: blobs::BlobId,
+    size: u64,
+    arrived: bool,
+) -> Result<u64, Reply> {
+    if arrived {
+        return Ok(size);
+    }
+    let dir = hub.inner.node.store.dir();
+    if size == 0 {
+        drop(blobs::open_partial(dir, &id, child.link)?);
+    }
+    let have = blobs::partial_len(dir, &id, child.link);
+    if have >= size {
+        finish_blob(hub, child, id).await?;
+    }
+    Ok(have)
 }
 
 async fn take_blob(
@@ -548,17 +625,19 @@ async fn take_blob(
     mut body: Body,
 ) -> Result<Response, Reply> {
     let (id, size, arrived) = wanted(&hub, child, &sha256).await?;
+    let limit = hub.inner.node.settings.max_blob_bytes;
+    if size > limit {
+        let message = format!("a file may have {limit} bytes; the record announces {size}");
+        return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
+    }
+    let (stop, _turn) = hub.inner.uploads.begin(child.link, id).await;
     let dir = hub.inner.node.store.dir().to_path_buf();
     let offset: Option<u64> = headers
         .get(OFFSET_HEADER)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.parse().ok());
-    let have = if arrived {
-        size
-    } else {
-        blobs::partial_len(&dir, &id, child.link)
-    };
-    if offset != Some(have) {
+    let have = on_disk(&hub, child, id, size, arrived).await?;
+    if offset != Some(have) || arrived {
         let refused = refuse(
             StatusCode::CONFLICT,
             "position",
@@ -573,10 +652,11 @@ async fn take_blob(
     let mut file = blobs::open_partial(&dir, &id, child.link)?;
     let mut have = have;
     loop {
-        let frame = timeout(hub.inner.limits.body_idle, body.frame()).await;
-        let Ok(Some(Ok(frame))) = frame else {
+        let next = timeout(hub.inner.limits.body_idle, body.frame());
+        let frame = stop.run_until_cancelled(next).await;
+        let Some(Ok(Some(Ok(frame)))) = frame else {
             match frame {
-                Ok(None) => break,
+                Some(Ok(None)) => break,
                 _ => {
                     return Err(refuse(
                         StatusCode::REQUEST_TIMEOUT,
@@ -669,16 +749,18 @@ async fn send_blob(
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.parse().ok())
         .unwrap_or(0);
+    if from >= size {
+        // The child says that it has the whole file, verified.
+        store
+            .write(move |tx| blobs::settled(tx.connection(), child.link, &id))
+            .await?;
+        return Ok(([(LENGTH_HEADER, size.to_string())], Vec::<u8>::new()).into_response());
+    }
     let path = blobs::path(store.dir(), &id);
     let piece = tokio::task::spawn_blocking(move || blobs::read_piece(&path, from, blobs::PIECE));
     let piece = piece
         .await
         .map_err(|e| StoreError::Panicked(e.to_string()))
         .and_then(|r| r)?;
-    if from + piece.len() as u64 >= size {
-        store
-            .write(move |tx| blobs::settled(tx.connection(), child.link, &id))
-            .await?;
-    }
     Ok(([(LENGTH_HEADER, size.to_string())], piece).into_response())
 }

@@ -197,7 +197,8 @@ pub fn read_piece(path: &Path, from: u64, length: usize) -> Result<Vec<u8>, Stor
 }
 
 /// Verifies an arriving file that has all its bytes, and puts it in place. A mismatch throws it away.
-pub fn complete(dir: &Path, id: &BlobId, link: LinkId) -> Result<(), BlobError> {
+/// Answers its length.
+pub fn complete(dir: &Path, id: &BlobId, link: LinkId) -> Result<u64, BlobError> {
     let partial = partial_path(dir, id, link);
     let file = File::open(&partial).map_err(io(format!("open {}", partial.display())))?;
     file.sync_all()
@@ -205,6 +206,7 @@ pub fn complete(dir: &Path, id: &BlobId, link: LinkId) -> Result<(), BlobError> 
     let mut hasher = Sha256::new();
     let mut reader = std::io::BufReader::with_capacity(CHUNK, file);
     let mut buffer = vec![0; CHUNK];
+    let mut size = 0u64;
     loop {
         let count = reader
             .read(&mut buffer)
@@ -212,6 +214,7 @@ pub fn complete(dir: &Path, id: &BlobId, link: LinkId) -> Result<(), BlobError> 
         if count == 0 {
             break;
         }
+        size += count as u64;
         hasher.update(&buffer[..count]);
     }
     let found: BlobId = hasher.finalize().into();
@@ -220,7 +223,7 @@ pub fn complete(dir: &Path, id: &BlobId, link: LinkId) -> Result<(), BlobError> 
         return Err(BlobError::Mismatch);
     }
     place(dir, &partial, id)?;
-    Ok(())
+    Ok(size)
 }
 
 /// Removes temporary copies that a crash left behind. Arriving files stay: they are resumed.
@@ -238,7 +241,8 @@ pub fn sweep(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Notes a file that a record names: wanted, or present.
+/// Notes a file that a record names: wanted, or present. The length of a present file is known; what a later record
+/// says of it changes nothing.
 pub fn note(
     connection: &Connection,
     id: &BlobId,
@@ -249,7 +253,7 @@ pub fn note(
     connection
         .prepare_cached(
             "INSERT INTO blob (sha256, size, present, at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (sha256) DO UPDATE SET present = max(present, ?3), size = ?2",
+             ON CONFLICT (sha256) DO UPDATE SET present = 1, size = ?2 WHERE present = 0 AND ?3 = 1",
         )?
         .execute(params![id, size as i64, present, at])?;
     Ok(())
@@ -310,16 +314,21 @@ pub fn counts(connection: &Connection) -> Result<(u64, u64, u64, u64), StoreErro
     )?)
 }
 
-/// Notes that a neighbour has to bring a file, because of a record it brought.
+/// Notes that a neighbour has to bring a file, because of a record it brought. The length is what that record says:
+/// one neighbour's word never changes what another one's file may be.
 pub fn want(
     connection: &Connection,
     link: LinkId,
     id: &BlobId,
     rec: super::Rec,
+    size: u64,
 ) -> Result<(), StoreError> {
     connection
-        .prepare_cached("INSERT OR IGNORE INTO blob_want (link, sha256, rec) VALUES (?1, ?2, ?3)")?
-        .execute(params![link.0, id, rec.0])?;
+        .prepare_cached(
+            "INSERT INTO blob_want (link, sha256, rec, size) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (link, sha256, rec) DO UPDATE SET size = ?4",
+        )?
+        .execute(params![link.0, id, rec.0, size as i64])?;
     Ok(())
 }
 
@@ -331,8 +340,8 @@ pub fn wanted(
 ) -> Result<Option<(u64, bool)>, StoreError> {
     Ok(connection
         .prepare_cached(
-            "SELECT b.size, max(w.arrived) FROM blob_want w JOIN blob b ON b.sha256 = w.sha256
-             WHERE w.link = ?1 AND w.sha256 = ?2 GROUP BY b.size",
+            "SELECT max(size), max(arrived) FROM blob_want WHERE link = ?1 AND sha256 = ?2
+             GROUP BY sha256",
         )?
         .query_row(params![link.0, id], |row| {
             Ok((row.get::<_, i64>(0)? as u64, row.get(1)?))
@@ -343,8 +352,8 @@ pub fn wanted(
 /// The files a neighbour has to bring and has not.
 pub fn missing(connection: &Connection, link: LinkId) -> Result<Vec<(BlobId, u64)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT DISTINCT b.sha256, b.size FROM blob_want w JOIN blob b ON b.sha256 = w.sha256
-         WHERE w.link = ?1 AND w.arrived = 0 ORDER BY b.size",
+        "SELECT sha256, max(size) FROM blob_want WHERE link = ?1 AND arrived = 0
+         GROUP BY sha256 ORDER BY max(size)",
     )?;
     let rows = statement.query_map([link.0], |row| {
         Ok((row.get(0)?, row.get::<_, i64>(1)? as u64))
@@ -357,14 +366,15 @@ pub fn arrived(
     connection: &Connection,
     link: LinkId,
     id: &BlobId,
+    size: u64,
     at: i64,
 ) -> Result<(), StoreError> {
     connection
         .prepare_cached("UPDATE blob_want SET arrived = 1 WHERE link = ?1 AND sha256 = ?2")?
         .execute(params![link.0, id])?;
     connection
-        .prepare_cached("UPDATE blob SET present = 1, at = ?2 WHERE sha256 = ?1")?
-        .execute(params![id, at])?;
+        .prepare_cached("UPDATE blob SET present = 1, at = ?2, size = ?3 WHERE sha256 = ?1")?
+        .execute(params![id, at, size as i64])?;
     Ok(())
 }
 

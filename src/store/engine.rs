@@ -342,6 +342,10 @@ fn commit_group(
     let mut next = Some(first);
     while let Some(job) = next {
         finishes.push(job(&mut tx));
+        if connection.is_autocommit() {
+            // Out of room in the middle of a job, SQLite has undone the whole transaction, the jobs before included.
+            return Err(StoreError::Full("the data directory".to_owned()));
+        }
         next = if finishes.len() < max {
             queue.try_recv().ok()
         } else {
@@ -349,6 +353,11 @@ fn commit_group(
         };
     }
     let committed = tx.finish();
+    #[cfg(feature = "faults")]
+    if crate::faults::thrown(crate::faults::Canary::AckBeforeCommit) {
+        connection.execute_batch("ROLLBACK")?;
+        return Ok(committed);
+    }
     match connection.execute_batch("COMMIT") {
         Ok(()) => Ok(committed),
         Err(error) => {

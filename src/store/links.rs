@@ -312,6 +312,20 @@ pub fn answered(
     Ok(())
 }
 
+/// A record that left our scope has gone up for the last time.
+pub fn out_of_comparison(
+    connection: &Connection,
+    link: LinkId,
+    rec: Rec,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE link_record SET scope = 0 WHERE link = ?1 AND rec = ?2 AND scope = 1 AND pending = 0",
+        )?
+        .execute(params![link.0, rec.0])?;
+    Ok(())
+}
+
 /// The peer knows that the record left its scope.
 pub fn left_announced(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
     connection
@@ -322,12 +336,26 @@ pub fn left_announced(connection: &Connection, link: LinkId, rec: Rec) -> Result
     Ok(())
 }
 
-/// The peer told that a record left our scope: its unsent writes still go up, nothing else changes.
+/// The peer told that a record left our scope: unsent writes still go to it, and then nothing is compared any more.
 pub fn left_by_peer(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
     connection
-        .prepare_cached("UPDATE link_record SET theirs = NULL WHERE link = ?1 AND rec = ?2")?
+        .prepare_cached(
+            "UPDATE link_record SET theirs = NULL, scope = CASE WHEN pending = 1 THEN scope ELSE 0 END
+             WHERE link = ?1 AND rec = ?2 AND scope <> 2",
+        )?
         .execute(params![link.0, rec.0])?;
     Ok(())
+}
+
+/// A record that left our scope leaves that of a peer too. Answers whether the peer has to be told.
+pub fn leave(connection: &Connection, link: LinkId, rec: Rec) -> Result<bool, StoreError> {
+    let told = connection
+        .prepare_cached(
+            "UPDATE link_record SET scope = 2, pending = 1, ours = NULL, theirs = NULL, refused = 0, lane = 0
+             WHERE link = ?1 AND rec = ?2 AND scope = 1 AND (ours IS NOT NULL OR theirs IS NOT NULL)",
+        )?
+        .execute(params![link.0, rec.0])?;
+    Ok(told > 0)
 }
 
 /// Forgets what the peer answered for and showed: everything in scope is offered again.
@@ -526,6 +554,20 @@ pub fn owe_receipt(
         .prepare_cached("INSERT OR IGNORE INTO receipt_due (link, rec, unit) VALUES (?1, ?2, ?3)")?
         .execute(params![link.0, rec.0, unit.0.as_bytes()])?;
     Ok(())
+}
+
+/// All receipts held: the record, its owner, and the unit whose node holds it.
+pub fn receipts_held(connection: &Connection) -> Result<Vec<(Rec, UnitId, UnitId)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT p.rec, r.owner, p.unit FROM receipt p JOIN record r ON r.rec = p.rec
+         WHERE r.owner IS NOT NULL",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let (owner, unit): ([u8; 16], [u8; 16]) = (row.get(1)?, row.get(2)?);
+        let unit_id = |bytes| UnitId(Uuid::from_bytes(bytes));
+        Ok((Rec(row.get(0)?), unit_id(owner), unit_id(unit)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// One receipt to be told.

@@ -406,7 +406,7 @@ impl<'a> Tx<'a> {
             let page = records::page(self.connection, after, 500)?;
             let Some(last) = page.last() else { break };
             after = last.rec;
-            for stored in &page {
+            for stored in page.iter().filter(|stored| !stored.flags.has(Flags::LEFT)) {
                 let admitted = link
                     .scope
                     .admits(&scope::ends(&stored.record, &self.state.tree));

@@ -3,6 +3,12 @@
 
 #![allow(dead_code)] // Each test file uses its own part.
 
+pub mod files;
+pub mod promises;
+pub mod raw;
+pub mod relay;
+pub mod world;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,14 +19,14 @@ use nqsync::config::{Level, Loaded};
 use nqsync::daemon::uplink::Synced;
 use nqsync::daemon::{listener, setup};
 use nqsync::link::Upstream;
-use nqsync::node::write::{Acting, create};
+use nqsync::node::write::{Acting, create, update};
 use nqsync::node::{Node, Refusal};
 use nqsync::store::links::{self, Role};
 use nqsync::store::nodes::{self, TokenRow};
-use nqsync::store::{Store, StoreError, queries, records};
+use nqsync::store::{Store, StoreError, Stored, quarantine, queries, records};
 use nqsync::trust::token;
 use nqsync_core::model::{Facts, Kind, UnitId};
-use nqsync_core::sync::Digest;
+use nqsync_core::sync::{Context, Digest, Token};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +42,7 @@ pub struct Place {
     pub loaded: Loaded,
     pub clock_ms: Arc<AtomicI64>,
     pub upstream: Option<Upstream>,
+    url: Option<String>,
     stop: CancellationToken,
     tasks: TaskTracker,
     pub dir: TempDir,
@@ -57,10 +64,23 @@ pub fn configure(dir: &Path, unit: &str, level: Level) -> Loaded {
         level.as_str()
     );
     if level != Level::Commune {
-        text.push_str("[listen]\naddress = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\"]\n");
+        text.push_str("[sync]\nmax_batch_bytes = \"8 MiB\"\n[listen]\naddress = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\"]\n");
     }
     std::fs::write(&file, text).expect("a writable temporary folder");
     nqsync::config::load(&file, std::iter::empty(), &[]).expect("a valid configuration")
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir_all(&target).expect("a folder");
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).expect("a copy");
+        }
+    }
 }
 
 impl Place {
@@ -92,6 +112,7 @@ impl Place {
             loaded,
             clock_ms,
             upstream: None,
+            url: None,
             stop,
             tasks,
             dir,
@@ -99,10 +120,137 @@ impl Place {
     }
 
     async fn open(self) -> Place {
+        self.listen().await;
+        self
+    }
+
+    async fn listen(&self) {
         listener::start(&self.node, &self.loaded.config, &self.stop, &self.tasks)
             .await
             .expect("listening");
-        self
+    }
+
+    /// Stops the node; its folder may be copied or replaced now.
+    pub async fn shut(&mut self) {
+        self.upstream = None;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.node.store.close();
+    }
+
+    /// Starts it again from its folder, listening at a new address: children must [`Place::find`] it.
+    pub async fn start(&mut self) {
+        (self.stop, self.tasks) = (CancellationToken::new(), TaskTracker::new());
+        self.node.store =
+            Store::open(&setup::store_options(&self.loaded.config)).expect("its store");
+        if let Some(url) = self.url.clone() {
+            self.connect(&url).await;
+        }
+        if self.loaded.config.listen.is_some() {
+            self.listen().await;
+        }
+    }
+
+    /// Connects to a parent that moved to another address.
+    pub async fn find(&mut self, parent: &Place) {
+        let url = parent.meta("listen_url").await;
+        self.connect(&url).await;
+    }
+
+    /// Where this node listens.
+    pub async fn url(&self) -> String {
+        self.meta("listen_url").await
+    }
+
+    async fn meta(&self, key: &'static str) -> String {
+        let found = self
+            .node
+            .store
+            .read(move |c| queries::meta(c, key))
+            .await
+            .expect("a read");
+        found.expect(key)
+    }
+
+    /// A copy of the store's folder while the node is shut.
+    pub fn copy(&self) -> TempDir {
+        let copy = tempfile::tempdir().expect("a temporary folder");
+        copy_all(self.dir.path(), copy.path());
+        copy
+    }
+
+    /// Puts a copy back in the place of the present folder while the node is shut.
+    pub fn put_back(&self, copy: &TempDir) {
+        for entry in std::fs::read_dir(self.dir.path()).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let removed = if path.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+            removed.expect("removed");
+        }
+        copy_all(copy.path(), self.dir.path());
+    }
+
+    /// Writes into a record held here, for its owner.
+    pub async fn set<const N: usize>(
+        &self,
+        id: Uuid,
+        unit: UnitId,
+        pairs: [(&str, Value); N],
+        token: Option<Token>,
+    ) -> Result<Uuid, Refusal> {
+        let acting = self.acting(unit);
+        let values = values(pairs);
+        self.node
+            .store
+            .write(move |tx| {
+                let stored = tx.load(id)?.expect("held here");
+                update(tx, &acting, stored, values, token.as_ref()).map(|w| w.record.key().id)
+            })
+            .await
+    }
+
+    fn acting(&self, unit: UnitId) -> Acting {
+        Acting {
+            unit,
+            person: "test".into(),
+            now_ms: self.node.clock.now_ms(),
+        }
+    }
+
+    /// A record held here.
+    pub async fn stored(&self, id: Uuid) -> Stored {
+        let read = self.node.store.read(move |c| records::load(c, id)).await;
+        read.expect("a read").expect("held here")
+    }
+
+    /// Everything set aside, here or at a neighbour.
+    pub async fn set_aside(&self) -> Vec<quarantine::Item> {
+        self.node.store.read(quarantine::all).await.expect("a read")
+    }
+
+    /// The receipts of a record.
+    pub async fn receipts(&self, id: Uuid) -> Vec<(UnitId, Context)> {
+        let rec = self.stored(id).await.rec;
+        let found = self.node.store.read(move |c| links::receipts(c, rec)).await;
+        let found = found.expect("a read").into_iter();
+        found.map(|(unit, extent, _)| (unit, extent)).collect()
+    }
+
+    /// The neighbour's row.
+    pub async fn link_to(&self, other: &Place) -> links::LinkRow {
+        let node = other.node.store.shown().node.expect("a node");
+        self.node
+            .store
+            .read(move |c| {
+                let link = links::find(c, node)?.expect("a neighbour");
+                links::row(c, link)
+            })
+            .await
+            .expect("a read")
     }
 
     /// A child of another node, enrolled with a token like any other.
@@ -162,6 +310,7 @@ impl Place {
             .write(move |tx| links::ensure(tx.connection(), parent, Role::Upstream))
             .await
             .expect("a link");
+        self.url = Some(url.to_owned());
         self.upstream = Some(Upstream::new(
             self.node.clone(),
             url.to_owned(),
@@ -172,14 +321,8 @@ impl Place {
 
     /// A token for a unit below, and where we listen.
     pub async fn token(&self, code: &str, unit: UnitId) -> (String, String) {
-        let meta = |key: &'static str| self.node.store.read(move |c| queries::meta(c, key));
-        let url = meta("listen_url").await.expect("meta").expect("listening");
-        let pin = meta("ca_pin")
-            .await
-            .expect("meta")
-            .expect("listening")
-            .parse()
-            .expect("a pin");
+        let url = self.meta("listen_url").await;
+        let pin = self.meta("ca_pin").await.parse().expect("a pin");
         let expires_ms = self.node.clock.now_ms() + 3_600_000;
         let expires = jiff::Timestamp::from_millisecond(expires_ms).expect("a time");
         let (text, record) = token::mint(&mut rand::rng(), code, Some(&url), pin, expires);
@@ -240,11 +383,7 @@ impl Place {
         facts: Facts,
         values: BTreeMap<String, Value>,
     ) -> Result<Uuid, Refusal> {
-        let acting = Acting {
-            unit,
-            person: "test".into(),
-            now_ms: self.node.clock.now_ms(),
-        };
+        let acting = self.acting(unit);
         self.node
             .store
             .write(move |tx| {

@@ -38,6 +38,8 @@ pub const MAX_WAIT_S: u64 = 55;
 pub const MAX_SMALL_BODY: usize = 256 * 1024;
 /// Greatest window a zstd frame may ask for, as a power of two: 8 MiB.
 pub const MAX_WINDOW_LOG: u32 = 23;
+/// Most lines of a batch.
+pub const MAX_BATCH_LINES: usize = 100_000;
 /// Compression of batches: the level at which a modest CPU keeps up with a leased line.
 pub const ZSTD_LEVEL: i32 = 3;
 
@@ -85,7 +87,9 @@ impl Mark {
     pub fn standing(sender: &Mark, receiver: &Mark) -> Standing {
         if sender.batch == receiver.batch && sender.hash == receiver.hash {
             Standing::Same
-        } else if receiver.batch == sender.batch + 1 && receiver.before == sender.hash {
+        } else if Some(receiver.batch) == sender.batch.checked_add(1)
+            && receiver.before == sender.hash
+        {
             Standing::AckLost
         } else {
             Standing::Torn

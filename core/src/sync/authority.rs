@@ -113,8 +113,11 @@ fn speaks_for(tree: &Tree, unit: UnitId, owner: Option<UnitId>, facts: &Facts) -
                 unit: submitter, ..
             },
         ) => {
-            // Units above may not be known here yet; then the link's own rules must do.
-            tree.get(*submitter).is_none() || tree.is_within(*submitter, unit)
+            // Units above may not be known here yet; then the link's own rules must do. Whoever serves the submitting
+            // unit itself does not note when its own submission arrived.
+            tree.get(*submitter).is_none()
+                || (tree.is_within(*submitter, unit)
+                    && tree.server_of(unit) != tree.server_of(*submitter))
         }
         (None, _) => false,
     }

@@ -197,7 +197,7 @@ fn status_is_healthy_only_when_nothing_is_wrong() {
         .iter()
         .map(|p| &p["code"])
         .collect();
-    assert_eq!(codes, ["upstream_down", "quarantine"]);
+    assert_eq!(codes, ["upstream_down", "quarantine", "service_stopped"]);
     assert_eq!(ill.data["upstream"]["error"], "cannot reach it");
 }
 

@@ -161,6 +161,7 @@ CREATE TABLE blob_want (
     link    INTEGER NOT NULL REFERENCES link,
     sha256  BLOB NOT NULL,
     rec     INTEGER NOT NULL,
+    size    INTEGER NOT NULL,
     arrived INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (link, sha256, rec)
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,33 @@
+//! Canaries: switches that break one promise on purpose, so that the tests can show that they would notice.
+//!
+//! Compiled only with the cargo feature `faults`, which no release has. One switch is thrown at a time, for the whole
+//! process.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A promise to break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Canary {
+    /// Answer a write before it is on disk, and then lose it.
+    AckBeforeCommit = 1,
+    /// Drop a record that cannot be taken without telling anybody.
+    SilentReject,
+    /// Write as if the author of a form had seen everything that is there now.
+    ForgetSeen,
+    /// Send back what a peer has just sent.
+    Echo,
+    /// Take whatever a child sends.
+    TrustEverybody,
+}
+
+static THROWN: AtomicU8 = AtomicU8::new(0);
+
+/// Throws a switch; `None` puts everything right again.
+pub fn throw(canary: Option<Canary>) {
+    THROWN.store(canary.map_or(0, |canary| canary as u8), Ordering::SeqCst);
+}
+
+/// Whether this switch is thrown.
+pub fn thrown(canary: Canary) -> bool {
+    THROWN.load(Ordering::SeqCst) == canary as u8
+}

@@ -1,0 +1,64 @@
+//! A test that cannot fail proves nothing. Here each promise is broken on purpose, and the very function that the
+//! other tests rely on must say so. Only with the cargo feature `faults`.
+#![cfg(feature = "faults")]
+
+mod support;
+
+use std::sync::{Mutex, PoisonError};
+
+use nqsync::faults::{Canary, throw};
+use support::promises::{self, Kept};
+
+/// One switch at a time: it is thrown for the whole process.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// The promise holds, and is seen to break when the switch is thrown.
+fn sees<F: Future<Output = Kept>>(canary: Canary, promise: impl Fn() -> F) {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    throw(None);
+    assert_eq!(runtime.block_on(promise()), Ok(()), "it holds");
+    throw(Some(canary));
+    // What breaks may be anything, also an expectation on the way.
+    let broken =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(promise())));
+    throw(None);
+    assert!(!matches!(broken, Ok(Ok(()))), "{canary:?} was not noticed");
+    if let Ok(Err(words)) = broken {
+        println!("{canary:?}: {words}");
+    }
+}
+
+#[test]
+fn canary_an_acknowledgement_before_the_commit_is_noticed() {
+    sees(
+        Canary::AckBeforeCommit,
+        promises::acknowledged_writes_are_on_disk,
+    );
+}
+
+#[test]
+fn canary_a_record_rejected_in_silence_is_noticed() {
+    sees(
+        Canary::SilentReject,
+        promises::a_bad_record_is_set_aside_on_both_sides,
+    );
+}
+
+#[test]
+fn canary_a_silent_overwrite_is_noticed() {
+    sees(Canary::ForgetSeen, promises::a_stale_form_makes_a_conflict);
+}
+
+#[test]
+fn canary_an_echo_is_noticed() {
+    sees(Canary::Echo, promises::an_idle_round_moves_nothing);
+}
+
+#[test]
+fn canary_a_child_that_writes_for_others_is_noticed() {
+    sees(
+        Canary::TrustEverybody,
+        promises::a_forged_record_changes_nothing,
+    );
+}

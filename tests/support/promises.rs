@@ -1,0 +1,200 @@
+//! Promises as functions: the tests ask that they hold, the canaries that they are seen to break.
+
+use nqsync::store::records::Flags;
+use nqsync_core::model::Facts;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::raw::{Raw, line};
+use super::world::{World, progress};
+use super::{Place, values};
+
+/// A promise that was broken, in words.
+pub type Kept = Result<(), String>;
+
+/// Fails with these words unless the condition holds.
+pub fn keep(condition: bool, words: impl FnOnce() -> String) -> Kept {
+    if condition { Ok(()) } else { Err(words()) }
+}
+
+/// What a node has acknowledged is there after it starts again.
+pub async fn acknowledged_writes_are_on_disk() -> Kept {
+    let mut node = Place::ministry("BO").await;
+    let mut written = Vec::new();
+    for number in 0..5 {
+        let code = format!("2400{number}");
+        written.push(node.add_unit(&code, "commune", None).await);
+    }
+    node.shut().await;
+    node.start().await;
+    for unit in written {
+        keep(node.holds(unit.0).await, || {
+            format!("the acknowledged unit {unit} is gone after a restart")
+        })?;
+    }
+    Ok(())
+}
+
+/// One bad record in the middle of a batch: the others are joined, it is set aside on both sides with its reason, and
+/// the position moves.
+pub async fn a_bad_record_is_set_aside_on_both_sides() -> Kept {
+    let world = World::new().await;
+    let (commune, province) = (&world.commune, &world.province);
+    let task = world.task().await;
+    commune.sync().await;
+    // Each is written in this order, so they stand in this order in the batch.
+    let mut reports = Vec::new();
+    for task in [task, Uuid::from_u128(7), task] {
+        let facts = Facts::Report {
+            unit: commune.unit(),
+            issuer: province.unit(),
+            task,
+            period: format!("2026-0{}", reports.len() + 1),
+        };
+        let values = values([("progress", progress(10))]);
+        reports.push(commune.create(commune.unit(), facts, values).await);
+    }
+    let before = commune.link_to(province).await.up.batch;
+    let moved = commune.sync().await;
+    let bad = reports.remove(1);
+    for good in reports {
+        keep(province.holds(good).await, || {
+            "a record beside a bad one was not joined".into()
+        })?;
+    }
+    keep(!province.holds(bad).await, || {
+        "a report without a task was joined".into()
+    })?;
+    keep(
+        commune.link_to(province).await.up.batch == before + 1,
+        || "the position did not move by the one batch".into(),
+    )?;
+    for (place, incoming) in [(province, true), (commune, false)] {
+        let items = place.set_aside().await;
+        let told = items.iter().any(|item| {
+            item.record == bad
+                && item.incoming == incoming
+                && item.code == "not_assigned"
+                && item.reason.contains("never assigned")
+        });
+        keep(told && items.len() == 1, || {
+            format!("not set aside with its reason, incoming: {incoming}; found {items:?}")
+        })?;
+    }
+    keep(moved.agrees == Some(true), || {
+        "the sides do not agree although only a record set aside differs".into()
+    })
+}
+
+/// A form opened before a change arrived and saved after it makes a conflict; it overwrites nothing.
+pub async fn a_stale_form_makes_a_conflict() -> Kept {
+    let world = World::new().await;
+    let (commune, province) = (&world.commune, &world.province);
+    let unit = commune.unit();
+    let task = world.task().await;
+    commune.sync().await;
+    let report = world.report(task, 10).await;
+    commune.sync().await;
+    let form = province.stored(report).await.record.token();
+    let written = commune
+        .set(report, unit, [("progress", progress(50))], None)
+        .await;
+    written.expect("written at the commune");
+    commune.sync().await;
+    let saved = province
+        .set(report, unit, [("progress", progress(20))], Some(form))
+        .await;
+    saved.expect("saved at the province");
+    for place in [province, commune] {
+        commune.sync().await;
+        let stored = place.stored(report).await;
+        let view = stored.record.register("progress");
+        let mut percents: Vec<_> = view
+            .siblings
+            .iter()
+            .map(|write| write.json()["percent"].clone())
+            .collect();
+        percents.sort_by_key(ToString::to_string);
+        keep(percents == [json!("20"), json!("50")], || {
+            format!("the values kept are {percents:?}, not both")
+        })?;
+        keep(stored.flags.has(Flags::CONFLICT), || {
+            "two values, and no conflict is shown".into()
+        })?;
+    }
+    Ok(())
+}
+
+/// A round in which nothing changed moves nothing, and what was received is not sent back.
+pub async fn an_idle_round_moves_nothing() -> Kept {
+    let world = World::new().await;
+    let (commune, province) = (&world.commune, &world.province);
+    world.task().await;
+    let first = commune.sync().await;
+    keep(first.report.received > 0, || "nothing came down".into())?;
+    keep(first.report.sent == 0, || {
+        format!(
+            "{} records were sent back to where they came from",
+            first.report.sent
+        )
+    })?;
+    idle(commune, province).await
+}
+
+/// The same for a link as it stands.
+pub async fn idle(child: &Place, parent: &Place) -> Kept {
+    let marks = |row: nqsync::store::LinkRow| (row.up, row.down);
+    let before = marks(child.link_to(parent).await);
+    for round in 1..=3 {
+        let idle = child.sync().await.report;
+        keep(
+            (idle.sent, idle.received, idle.bytes_up, idle.bytes_down) == (0, 0, 0, 0),
+            || format!("round {round} with nothing changed moved {idle:?}"),
+        )?;
+        keep(idle.set_aside_here + idle.set_aside_there == 0, || {
+            format!("round {round} offered again what was set aside: {idle:?}")
+        })?;
+    }
+    keep(marks(child.link_to(parent).await) == before, || {
+        "a batch was sent although nothing changed".into()
+    })
+}
+
+/// A child cannot write what is not its own, whatever it signs it with.
+pub async fn a_forged_record_changes_nothing() -> Kept {
+    let world = World::new().await;
+    let (province, other) = (&world.province, &world.other);
+    let task = world.task().await;
+    let before = province.digest(task).await;
+    let mut raw = Raw::of(other).await;
+    raw.open().await;
+    let mut forged = province.stored(task).await.record;
+    let author = nqsync_core::sync::Author {
+        incarnation: nqsync_core::sync::Incarnation([9; 16]),
+        unit: province.unit(),
+        name: "by hand",
+    };
+    let values = values([("title", json!("Đã sửa"))]);
+    forged
+        .write(author, super::START_MS, values, None)
+        .expect("writable");
+    let code = raw
+        .push_one(nqsync_core::protocol::render_record(&forged))
+        .await;
+    keep(code.is_some(), || "a forged task was not set aside".into())?;
+    keep(province.digest(task).await == before, || {
+        "a commune changed a task of the province".into()
+    })?;
+    let fresh = line(
+        1,
+        Facts::Task {
+            issuer: province.unit(),
+            parent: None,
+        },
+        province.unit(),
+        super::values([("lead", super::world::units("24002", &[other.unit()]))]),
+    );
+    keep(raw.push_one(fresh).await.is_some(), || {
+        "a task in the province's name was taken from a commune".into()
+    })
+}
