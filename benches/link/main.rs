@@ -56,7 +56,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             let number = |text: String| {
-                text.parse()
+                text.parse::<usize>()
                     .map_err(|_| format!("{text:?} is not a number"))
             };
             match argument.as_str() {
@@ -95,12 +95,12 @@ fn main() {
         options.records,
         world::CROWD
     );
-    let world = World::build(dir.path(), options.records);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
+    let world = World::build(&runtime, dir.path(), options.records);
     let (plain_bytes, plain_zstd) = plain(&world);
     let mut figures = Figures {
         records: options.records,

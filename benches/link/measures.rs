@@ -91,7 +91,7 @@ pub async fn loaded(world: &World) -> Loaded {
     let round = world.round(Of::Loaded);
     let parent = Service::start(&round.parent);
     let first_load = transfer(world, &parent, &round, world.records);
-    let changed = change(world, &round);
+    let changed = change(world, &round).await;
     let changes = transfer(world, &parent, &round, changed.len());
     let idle_kib = idle(&round);
     let quiet = quiet(world, &parent, &round).await;
@@ -114,7 +114,7 @@ pub async fn loaded(world: &World) -> Loaded {
 }
 
 /// Changes records all over the child's store while its service rests.
-fn change(world: &World, round: &Round) -> Vec<usize> {
+async fn change(world: &World, round: &Round) -> Vec<usize> {
     let mut dice = Dice::new(7, 7);
     let mut numbers = std::collections::BTreeSet::new();
     while numbers.len() < CHANGED.min(world.records) {
@@ -128,7 +128,8 @@ fn change(world: &World, round: &Round) -> Vec<usize> {
         &world.tasks,
         numbers.iter().copied(),
         1,
-    );
+    )
+    .await;
     node.store.close();
     numbers.into_iter().collect()
 }
@@ -182,7 +183,8 @@ pub async fn single(world: &World) -> Vec<Duration> {
             &world.tasks,
             [0],
             version as u64,
-        );
+        )
+        .await;
         way.push().await.expect("a push");
         times.push(began.elapsed());
     }
@@ -218,7 +220,8 @@ pub async fn storm(world: &World) -> Storm {
             &world.crowd_tasks,
             0..CROWD_CHANGES,
             0,
-        );
+        )
+        .await;
         let way = upstream(&dir, &node, &world.parent_url()).await;
         ways.push((node, way));
     }

@@ -82,7 +82,7 @@ impl Service {
     }
 
     /// Asks for an exchange; the lines tell how it goes.
-    pub fn sync(&self) -> impl Iterator<Item = Value> {
+    pub fn sync(&self) -> impl Iterator<Item = Value> + use<> {
         let mut stream = UnixStream::connect(self.socket()).expect("the control socket");
         let body = r#"{"wait":true}"#;
         write!(

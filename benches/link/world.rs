@@ -6,6 +6,7 @@ use nqsync::node::Node;
 use nqsync::node::write::{Acting, create};
 use nqsync_core::model::{Facts, UnitId};
 use serde_json::json;
+use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use super::data::{Report, TASKS};
@@ -67,7 +68,7 @@ pub enum Of {
 
 impl World {
     /// Sets everything up with the command line, and writes what the children will send.
-    pub fn build(dir: &Path, records: usize) -> World {
+    pub fn build(runtime: &Runtime, dir: &Path, records: usize) -> World {
         let parent_port = free_port();
         let relay = Relay::to(parent_port);
         relay.set_open(true);
@@ -105,7 +106,7 @@ impl World {
             crowd_tasks,
         };
         world.enrol(&parent, &tokens);
-        world.write_reports();
+        world.write_reports(runtime);
         world
     }
 
@@ -118,9 +119,6 @@ impl World {
             &empty,
             &["enrol", "--upstream", &url, "--token", &tokens[0]],
         );
-        let child = Service::start(&empty);
-        child.settle();
-        child.stop();
         for (index, token) in tokens[1..].iter().enumerate() {
             let dir = self.dir.join("crowd").join(index.to_string());
             nqsync(
@@ -138,14 +136,18 @@ impl World {
                 &["enrol", "--upstream", &self.parent_url(), "--token", token],
             );
         }
+        // Last, so that it holds every unit and only its own records are left to be sent.
+        let child = Service::start(&empty);
+        child.settle();
+        child.stop();
         service.stop();
     }
 
-    fn write_reports(&self) {
+    fn write_reports(&self, runtime: &Runtime) {
         let loaded = self.dir.join("loaded");
         copy(&self.dir.join("empty"), &loaded);
         let node = open(&loaded);
-        write_reports(
+        let written = write_reports(
             &node,
             self.unit,
             self.issuer,
@@ -153,6 +155,7 @@ impl World {
             0..self.records,
             0,
         );
+        runtime.block_on(written);
         node.store.close();
     }
 
@@ -237,7 +240,7 @@ fn add_tasks(node: &Node, issuer: UnitId, units: &[UnitId], count: usize) -> Vec
 const GROUPS: [&str; 8] = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII"];
 
 /// Writes reports with these numbers; a later version changes the ones there are.
-pub fn write_reports(
+pub async fn write_reports(
     node: &Node,
     unit: UnitId,
     issuer: UnitId,
@@ -248,7 +251,7 @@ pub fn write_reports(
     let numbers: Vec<usize> = numbers.into_iter().collect();
     for batch in numbers.chunks(BATCH) {
         let (batch, tasks, acting) = (batch.to_vec(), tasks.to_vec(), acting(node, unit));
-        let written = node.store.write_blocking(move |tx| {
+        let written = node.store.write(move |tx| {
             for number in batch {
                 let report = Report::numbered(number, version, tasks.len());
                 create(
@@ -261,6 +264,6 @@ pub fn write_reports(
             }
             Ok::<(), nqsync::node::Refusal>(())
         });
-        written.expect("reports");
+        written.await.expect("reports");
     }
 }
