@@ -177,3 +177,34 @@ async fn a_line_that_is_cut_at_once_is_a_transient_error_and_no_more() {
     world.commune.connect(&url).await;
     assert_eq!(world.commune.sync().await.agrees, Some(true));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_service_sends_a_file_by_itself_and_takes_up_a_cut_line_again() {
+    let mut world = World::new().await;
+    let task = world.task().await;
+    world.settle().await;
+    let line = Line {
+        rate: 20 << 20,
+        cut_after: Some(500_000),
+        seed: 3,
+    };
+    let relay = Relay::to(&world.province.url().await, line).await;
+    world.commune.serve_at(&relay.url()).await;
+    let mut commits = world.province.node.store.commits();
+    let arrives = async {
+        let bytes = noise(9, 2_000_000);
+        let unit = world.commune.unit();
+        let (_, file) = world
+            .commune
+            .add_file(unit, evidence(&world, task), &bytes)
+            .await;
+        while world.province.file(file).await.is_none() {
+            commits.changed().await.expect("the province lives");
+        }
+        assert!(world.province.file(file).await == Some(bytes));
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), arrives)
+        .await
+        .expect("within a minute");
+    assert!(relay.cuts() >= 2, "{}", relay.cuts());
+}

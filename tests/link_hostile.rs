@@ -407,6 +407,24 @@ async fn bodies_that_are_too_large_unreadable_or_out_of_turn_are_refused_by_name
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_aside_of_one_child_has_a_limit() {
+    let world = World::new().await;
+    let mut raw = Raw::of(&world.other).await;
+    raw.open().await;
+    let junk = |from: u128| -> Vec<String> {
+        let poem = |n| json!({ "k": "poem", "id": Uuid::from_u128(n) }).to_string();
+        (from..from + 6_000).map(poem).collect()
+    };
+    for from in [1, 10_000] {
+        let ack = raw.push(&junk(from)).await;
+        assert_eq!(ack.set_aside.len(), 6_000, "each hears why");
+    }
+    let kept = world.province.set_aside().await.len() as u64;
+    assert_eq!(kept, nqsync::node::receive::MAX_SET_ASIDE_PER_LINK);
+    assert_eq!(world.commune.sync().await.agrees, Some(true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_child_whose_position_is_wrong_opens_the_session_again_and_goes_on() {
     let world = World::new().await;
     let (province, commune) = (&world.province, &world.commune);

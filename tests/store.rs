@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
-use nqsync::store::{Store, StoreError, StoreOptions, queries};
+use nqsync::store::links::{self, Direction};
+use nqsync::store::{Role, Store, StoreError, StoreOptions, queries};
+use nqsync_core::model::NodeId;
 use rusqlite::Connection;
 
 fn options(dir: &Path) -> StoreOptions {
@@ -304,4 +306,36 @@ fn every_table_is_strict_and_every_commit_is_synced() {
         })
         .expect("a read");
     assert!(loose.is_empty(), "{loose:?}");
+}
+
+#[test]
+fn another_parent_takes_the_place_of_the_one_before_and_starts_from_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&options(dir.path())).expect("open");
+    let node = |number| NodeId(uuid::Uuid::from_u128(number));
+    let rows = store.write_blocking(move |tx| {
+        let first = links::ensure(tx.connection(), node(1), Role::Upstream)?;
+        let child = links::ensure(tx.connection(), node(2), Role::Downstream)?;
+        let position = links::Position {
+            batch: 7,
+            hash: vec![1],
+            before: vec![2],
+        };
+        links::set_position(tx.connection(), first, Direction::Up, &position)?;
+        assert_eq!(
+            links::ensure(tx.connection(), node(1), Role::Upstream)?,
+            first
+        );
+        let second = links::ensure(tx.connection(), node(3), Role::Upstream)?;
+        assert_eq!(first, second);
+        assert_ne!(child, second);
+        links::rows(tx.connection())
+    });
+    let rows: Vec<_> = rows
+        .expect("written")
+        .into_iter()
+        .map(|row| (row.node, row.role, row.up.batch))
+        .collect();
+    let expected = [(node(3), Role::Upstream, 0), (node(2), Role::Downstream, 0)];
+    assert_eq!(rows, expected);
 }

@@ -24,6 +24,9 @@ use crate::store::queries;
 use crate::trust::pin::Pin;
 use crate::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning};
 
+/// Pause before a session that was cut, or has to be opened again, is opened.
+const REOPEN: Duration = Duration::from_millis(200);
+
 /// What an operator's `sync` ended with.
 #[derive(Clone, Debug)]
 pub struct Synced {
@@ -159,21 +162,22 @@ impl Uplink {
         );
         let interfaces = Interfaces::watch();
         loop {
-            let error = match self.upstream.open().await {
+            let (error, opened) = match self.upstream.open().await {
                 Ok(()) => {
                     backoff.reset();
                     self.note_success(None).await;
-                    self.session().await
+                    (self.session().await, true)
                 }
-                Err(error) => error,
+                Err(error) => (error, false),
             };
             self.note_failure(&error).await;
             match &error {
-                LinkError::Unreachable { .. } => self.until_line_is_back(interfaces.as_ref()).await,
-                LinkError::Reopen(_) => {
-                    self.rest(Duration::from_millis(200), interfaces.as_ref())
-                        .await
+                // A line that was there a moment ago is often back at once: a bad one is cut every few seconds.
+                LinkError::Unreachable { .. } if opened => {
+                    self.rest(REOPEN, interfaces.as_ref()).await;
                 }
+                LinkError::Unreachable { .. } => self.until_line_is_back(interfaces.as_ref()).await,
+                LinkError::Reopen(_) => self.rest(REOPEN, interfaces.as_ref()).await,
                 other => {
                     let pause = backoff.next(other.retry_after());
                     self.rest(pause, interfaces.as_ref()).await;

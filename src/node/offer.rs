@@ -1,6 +1,6 @@
 //! Preparing a batch for a peer, and taking in its acknowledgement.
 
-use nqsync_core::model::{NodeId, Tree, UnitId};
+use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
 use nqsync_core::protocol::{
     Ack, Receipt, ZSTD_LEVEL, hex, render_left, render_receipt, render_record, running_hash,
 };
@@ -242,6 +242,11 @@ pub fn acknowledged(
         }
     }
     links::receipts_told(tx.connection(), link, &batch.receipts)?;
+    let with_file = |sent: &Sent| sent.kind == Kind::Evidence.as_str();
+    if role == Role::Upstream && batch.sent.iter().any(with_file) {
+        // Asked before it held the record, the parent did not know the file; now it does.
+        tx.wake(link);
+    }
     let direction = if role == Role::Upstream {
         Direction::Up
     } else {

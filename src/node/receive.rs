@@ -36,7 +36,13 @@ pub struct Applied {
     pub changed: usize,
     /// Lines in the batch.
     pub lines: usize,
+    /// How many records of this neighbour are set aside here in all; counted when the first one is.
+    held_aside: Option<u64>,
 }
+
+/// Most records of one neighbour that are kept aside. Further ones are refused with their reason all the same, and stay
+/// where they are: at the sender, who can offer them again.
+pub const MAX_SET_ASIDE_PER_LINK: u64 = 10_000;
 
 /// Unpacks a batch within its limits and reads its lines. Done outside the writer thread.
 pub fn decode(
@@ -145,6 +151,18 @@ pub fn apply(
         }
     }
     tx.settle_tree()?;
+    let (aside, unreadable) = (applied.set_aside.len(), applied.unreadable);
+    if aside > 0 || unreadable > 0 {
+        // Once per batch: what a broken neighbour sends must not fill the log.
+        let first = applied.set_aside.first().map_or("", |item| &item.code);
+        tracing::warn!(
+            link = link.0,
+            aside,
+            unreadable,
+            first,
+            "set records of a neighbour aside"
+        );
+    }
     Ok(applied)
 }
 
@@ -162,29 +180,31 @@ fn set_aside(
     }
     let Some(id) = bad.id else {
         applied.unreadable += 1;
-        tracing::warn!(
-            link = link.0,
-            code = bad.code,
-            "a line without a readable name was dropped"
-        );
         return Ok(());
     };
-    tracing::warn!(record = %id, code = bad.code, "set a record aside");
-    quarantine::put(
-        tx.connection(),
-        &quarantine::Item {
-            item: 0,
-            incoming: true,
-            link,
-            kind: bad.kind.clone(),
-            record: id,
-            digest: None,
-            code: bad.code.to_owned(),
-            reason: bad.reason.clone(),
-            body: Some(text.to_owned()),
-            at: now_ms,
-        },
-    )?;
+    tracing::debug!(record = %id, code = bad.code, "set a record aside");
+    let held = match applied.held_aside {
+        Some(held) => held,
+        None => quarantine::count_incoming(tx.connection(), link)?,
+    };
+    applied.held_aside = Some(held + 1);
+    if held < MAX_SET_ASIDE_PER_LINK {
+        quarantine::put(
+            tx.connection(),
+            &quarantine::Item {
+                item: 0,
+                incoming: true,
+                link,
+                kind: bad.kind.clone(),
+                record: id,
+                digest: None,
+                code: bad.code.to_owned(),
+                reason: bad.reason.clone(),
+                body: Some(text.to_owned()),
+                at: now_ms,
+            },
+        )?;
+    }
     applied.set_aside.push(SetAside {
         id,
         code: bad.code.to_owned(),

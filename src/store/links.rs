@@ -150,6 +150,27 @@ pub fn ensure(connection: &Connection, node: NodeId, role: Role) -> Result<LinkI
         Role::Upstream => "upstream",
         Role::Downstream => "downstream",
     };
+    if role == "upstream"
+        && let Some(link) = connection
+            .prepare_cached("SELECT link FROM link WHERE role = 'upstream'")?
+            .query_row([], |row| row.get(0).map(LinkId))
+            .optional()?
+    {
+        connection.execute(
+            "UPDATE link SET node = ?2, up_batch = 0, up_hash = x'00', up_before = x'00', down_batch = 0,
+                down_hash = x'00', down_before = x'00', peer_head = NULL, last_contact_at = NULL,
+                last_success_at = NULL, last_error = NULL, refused = 0, clock_ahead_ms = NULL, version = NULL,
+                agrees = NULL
+             WHERE link = ?1",
+            params![link.0, node.0.as_bytes()],
+        )?;
+        connection.execute(
+            "DELETE FROM quarantine WHERE direction = 'out' AND link = ?1",
+            [link.0],
+        )?;
+        forget(connection, link)?;
+        return Ok(link);
+    }
     connection.execute(
         "INSERT INTO link (node, role) VALUES (?1, ?2)",
         params![node.0.as_bytes(), role],

@@ -104,6 +104,13 @@ pub fn clear(
     Ok(())
 }
 
+/// How many records of a neighbour are set aside here.
+pub fn count_incoming(connection: &Connection, link: LinkId) -> Result<u64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM quarantine WHERE direction = 'in' AND link = ?1")?
+        .query_row([link.0], |row| row.get(0))?)
+}
+
 /// How many are set aside here, and how many at peers.
 pub fn counts(connection: &Connection) -> Result<(u64, u64), StoreError> {
     Ok(connection.query_row(

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use nqsync::clock::Clock;
-use nqsync::config::{Level, Loaded};
-use nqsync::daemon::uplink::Synced;
+use nqsync::config::{Config, Level, Loaded};
+use nqsync::daemon::uplink::{self, Synced};
 use nqsync::daemon::{listener, setup};
-use nqsync::link::Upstream;
+use nqsync::link::{LinkError, Upstream};
 use nqsync::node::write::{Acting, create, update};
 use nqsync::node::{Node, Refusal};
 use nqsync::store::links::{self, Role};
@@ -29,6 +29,7 @@ use nqsync_core::model::{Facts, Kind, UnitId};
 use nqsync_core::sync::{Context, Digest, Token};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -43,6 +44,7 @@ pub struct Place {
     pub clock_ms: Arc<AtomicI64>,
     pub upstream: Option<Upstream>,
     url: Option<String>,
+    config: Option<watch::Sender<Config>>,
     stop: CancellationToken,
     tasks: TaskTracker,
     pub dir: TempDir,
@@ -113,6 +115,7 @@ impl Place {
             clock_ms,
             upstream: None,
             url: None,
+            config: None,
             stop,
             tasks,
             dir,
@@ -150,6 +153,23 @@ impl Place {
         if self.loaded.config.listen.is_some() {
             self.listen().await;
         }
+    }
+
+    /// Runs the service's own way up, to a parent at this address.
+    pub async fn serve_at(&mut self, url: &str) {
+        self.upstream = None;
+        let address = url.to_owned();
+        let told = self
+            .node
+            .store
+            .write(move |tx| tx.set_meta("upstream_url", &address));
+        told.await.expect("written");
+        let (sender, config) = watch::channel(self.loaded.config.clone());
+        self.config = Some(sender);
+        uplink::start(&self.node, &self.loaded, config, &self.stop, &self.tasks)
+            .await
+            .expect("started")
+            .expect("enrolled");
     }
 
     /// Connects to a parent that moved to another address.
@@ -392,13 +412,16 @@ impl Place {
             .await
     }
 
-    /// One whole exchange with the parent.
+    /// One whole exchange with the parent; opened again when the parent asks for that, as the service does.
     pub async fn sync(&self) -> Synced {
-        self.try_sync().await.expect("an exchange")
+        match self.try_sync().await {
+            Err(LinkError::Reopen(_)) => self.try_sync().await.expect("an exchange"),
+            exchanged => exchanged.expect("an exchange"),
+        }
     }
 
     /// The same, when a failure is expected.
-    pub async fn try_sync(&self) -> Result<Synced, nqsync::link::LinkError> {
+    pub async fn try_sync(&self) -> Result<Synced, LinkError> {
         let upstream = self.upstream.as_ref().expect("a child");
         let before = upstream.progress().borrow().clone();
         upstream.open().await?;

@@ -1,6 +1,7 @@
 //! Promises as functions: the tests ask that they hold, the canaries that they are seen to break.
 
 use nqsync::store::records::Flags;
+use nqsync::store::{Store, StoreError, StoreOptions, queries};
 use nqsync_core::model::Facts;
 use serde_json::json;
 use uuid::Uuid;
@@ -17,21 +18,29 @@ pub fn keep(condition: bool, words: impl FnOnce() -> String) -> Kept {
     if condition { Ok(()) } else { Err(words()) }
 }
 
-/// What a node has acknowledged is there after it starts again.
+/// What the store has acknowledged is there after it is opened again.
 pub async fn acknowledged_writes_are_on_disk() -> Kept {
-    let mut node = Place::ministry("BO").await;
-    let mut written = Vec::new();
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let options = StoreOptions {
+        create: true,
+        ..StoreOptions::new(dir.path())
+    };
+    let store = Store::open(&options).expect("a store");
     for number in 0..5 {
-        let code = format!("2400{number}");
-        written.push(node.add_unit(&code, "commune", None).await);
+        let written = store.write(move |tx| tx.set_meta(&format!("key {number}"), "kept"));
+        written
+            .await
+            .map_err(|error: StoreError| error.to_string())?;
     }
-    node.shut().await;
-    node.start().await;
-    for unit in written {
-        keep(node.holds(unit.0).await, || {
-            format!("the acknowledged unit {unit} is gone after a restart")
+    store.close();
+    let store = Store::open(&options).expect("the same store");
+    for number in 0..5 {
+        let found = store.read(move |c| queries::meta(c, &format!("key {number}")));
+        keep(found.await.expect("a read").is_some(), || {
+            format!("acknowledged write {number} is gone after a restart")
         })?;
     }
+    store.close();
     Ok(())
 }
 
