@@ -146,11 +146,12 @@ fn separator(text: &str) -> u8 {
         for count in separators_per_record(text, separator).filter(|count| *count > 0) {
             *counts.entry(count).or_default() += 1;
         }
+        // Lines that agree count first: one cell that lists a hundred units must not outvote the header.
         counts
             .into_iter()
-            .map(|(count, lines)| count * lines)
+            .map(|(count, lines)| (lines, count))
             .max()
-            .unwrap_or(0)
+            .unwrap_or((0, 0))
     };
     // Of equals the last is taken, hence the comma stands last.
     [b'\t', b';', b',']
@@ -200,6 +201,13 @@ mod tests {
                 )
             })
             .collect()
+    }
+
+    #[test]
+    fn one_cell_that_lists_a_hundred_units_does_not_change_the_separator() {
+        let units = vec!["24001"; 100].join("; ");
+        let text = format!("STT,Nhiệm vụ,Đơn vị\n1,Kiểm tra,{units}\n");
+        assert_eq!(separator(&text), b',');
     }
 
     #[test]
