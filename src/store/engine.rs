@@ -253,11 +253,12 @@ impl Store {
     /// Finishes the jobs already queued, closes the database and ends the writer thread.
     pub fn close(&self) {
         lock(&self.inner.jobs).take();
+        // The writer goes last: only a connection that may write moves the write-ahead log into the database.
+        lock(&self.inner.readers).clear();
         if let Some(writer) = lock(&self.inner.writer).take() {
             // A writer that panicked has already told its callers that it stopped.
             let _ = writer.join();
         }
-        lock(&self.inner.readers).clear();
         lock(&self.inner.lock).take();
     }
 }
@@ -452,4 +453,28 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
     file.set_len(0).map_err(io)?;
     write!(file, "{}", std::process::id()).map_err(io)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orderly_end_leaves_everything_in_the_database_file() {
+        let dir = tempfile::tempdir().expect("room");
+        let options = StoreOptions {
+            create: true,
+            ..StoreOptions::new(dir.path())
+        };
+        let store = Store::open(&options).expect("a new store");
+        store
+            .write_blocking(|tx| tx.set_meta("note", "kept"))
+            .expect("a write");
+        store
+            .read_blocking(|connection| crate::store::queries::meta(connection, "note"))
+            .expect("a reader that has looked");
+        assert!(dir.path().join("store.db-wal").exists());
+        store.close();
+        assert!(!dir.path().join("store.db-wal").exists());
+    }
 }
