@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nqsync_core::model::NodeId;
@@ -89,6 +90,7 @@ pub async fn start(
         acceptor.connections(),
         stop.clone(),
     ));
+    tasks.spawn(note_heard(hub.clone(), stop.clone()));
     let (router, stop) = (hub.router(), stop.clone());
     tasks.spawn(async move { acceptor.serve(listener, router, stop).await });
     Ok(Some(address))
@@ -132,6 +134,22 @@ fn accept_limits(listen: &Listen) -> AcceptLimits {
         handshake: listen.handshake_timeout_s.into(),
         first_request: listen.header_timeout_s.into(),
         ..AcceptLimits::default()
+    }
+}
+
+/// How often it is written down when each child was last heard.
+const HEARD_EVERY: Duration = Duration::from_secs(30);
+
+async fn note_heard(hub: Hub, stop: CancellationToken) {
+    let mut every = tokio::time::interval(HEARD_EVERY);
+    loop {
+        tokio::select! {
+            _ = stop.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        if let Err(error) = hub.note_heard().await {
+            tracing::error!(%error, "cannot note when the children were heard");
+        }
     }
 }
 

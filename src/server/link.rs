@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::node::offer::{self, Batch};
 use crate::node::{Node, enrolment, receive, session};
 use crate::store::blobs;
-use crate::store::links::{self, Direction, Position, Role};
+use crate::store::links::{self, Contact, Direction, Position, Role};
 use crate::store::{LinkId, StoreError, audit};
 use crate::trust::authority::Authority;
 use crate::trust::tls::Peer;
@@ -70,6 +70,8 @@ struct HubInner {
     authority: Option<Arc<Authority>>,
     slots: Semaphore,
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
+    /// When each child was last heard, not yet in the store: a long poll a minute must not cost a sync of the disk.
+    heard: Mutex<HashMap<LinkId, i64>>,
     uploads: Uploads,
 }
 
@@ -119,7 +121,7 @@ impl Hub {
     /// A hub over a node. Without an authority nobody can enrol.
     pub fn new(node: Node, limits: HubLimits, authority: Option<Arc<Authority>>) -> Hub {
         let slots = Semaphore::new(limits.batches.max(1));
-        let under_way = Mutex::new(HashMap::new());
+        let (under_way, heard) = (Mutex::default(), Mutex::default());
         Hub {
             inner: Arc::new(HubInner {
                 node,
@@ -127,6 +129,7 @@ impl Hub {
                 authority,
                 slots,
                 under_way,
+                heard,
                 uploads: Uploads::default(),
             }),
         }
@@ -149,6 +152,37 @@ impl Hub {
             .nest(PREFIX, routes)
             .layer(DefaultBodyLimit::disable())
             .with_state(self.clone())
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, i64>> {
+        self.inner
+            .heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down when each child was last heard; called now and then by the service.
+    pub async fn note_heard(&self) -> Result<(), StoreError> {
+        let heard = std::mem::take(&mut *self.heard());
+        if heard.is_empty() {
+            return Ok(());
+        }
+        let store = &self.inner.node.store;
+        store
+            .write(move |tx| {
+                for (link, at) in heard {
+                    links::note_contact(
+                        tx.connection(),
+                        link,
+                        &Contact {
+                            at,
+                            ..Contact::default()
+                        },
+                    )?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, Arc<Batch>>> {
@@ -240,6 +274,8 @@ async fn known_only(
             "this node is not one of our children",
         ));
     };
+    let now = hub.inner.node.clock.now_ms();
+    hub.heard().insert(link, now);
     request.extensions_mut().insert(Child { node, link });
     Ok(next.run(request).await)
 }
@@ -447,13 +483,6 @@ async fn pull(
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => break,
         }
-    }
-    let node = hub.inner.node.clone();
-    if pull.wait_s == 0 {
-        let now = node.clock.now_ms();
-        store
-            .write(move |tx| links::note_success(tx.connection(), child.link, now, None))
-            .await?;
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

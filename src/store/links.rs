@@ -398,6 +398,21 @@ pub fn accepted(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), S
     Ok(())
 }
 
+/// Whether the neighbouring node `node` answered for the present state of a record without setting it aside. Its own
+/// acknowledgement is the receipt; no further one is sent over a single hop.
+pub fn held_by_neighbour(
+    connection: &Connection,
+    node: NodeId,
+    rec: Rec,
+) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM link l JOIN link_record lr ON lr.link = l.link
+             WHERE l.node = ?1 AND lr.rec = ?2 AND lr.pending = 0 AND lr.refused = 0 AND lr.scope = 1)",
+        )?
+        .query_row(params![node.0.as_bytes(), rec.0], |row| row.get(0))?)
+}
+
 /// How many records exist at no neighbour above: what a lost disk would take with it.
 pub fn only_here(connection: &Connection, upstream: Option<LinkId>) -> Result<u64, StoreError> {
     Ok(connection

@@ -20,11 +20,15 @@ const TOKEN_LIFE_S: std::ops::RangeInclusive<u64> = 60..=30 * 24 * 3600;
 /// due at least daily.
 const SILENT_AFTER_MS: i64 = 26 * 3600 * 1000;
 
+/// A child whose service runs asks for news at least every minute; one not heard of for so long is away. That is no
+/// problem in itself: half of the sites connect now and then.
+const AWAY_AFTER_MS: i64 = 3 * 60 * 1000;
+
 /// How contact with a neighbour stands. `ok` is said only when the last attempt went through.
 pub fn contact_state(row: Option<&LinkRow>, now_ms: i64) -> &'static str {
     let Some(row) = row else { return "never" };
     let fresh = |at: i64| now_ms.saturating_sub(at) <= SILENT_AFTER_MS;
-    match row.last_success_at.or(row.last_contact_at) {
+    match row.last_success_at.max(row.last_contact_at) {
         _ if row.refused => "refused",
         None if row.last_error.is_some() => "down",
         None => "never",
@@ -94,6 +98,12 @@ pub fn item(
         None => contact_state(state.as_ref(), now_ms),
     };
     let last_contact = state.as_ref().and_then(|state| state.last_contact_at);
+    let away = last_contact.is_none_or(|at| now_ms.saturating_sub(at) > AWAY_AFTER_MS);
+    let contact = if contact == "ok" && away {
+        "silent"
+    } else {
+        contact
+    };
     Ok(json!({
         "node": row.node,
         "unit": tree.code(row.unit),

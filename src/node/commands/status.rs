@@ -233,6 +233,11 @@ fn has_reached(on: &Reading<'_>, stored: &crate::store::Stored) -> Result<bool, 
     let Some(issuer) = issuer_of(&stored.record) else {
         return Ok(false);
     };
+    if let Some(server) = on.tree.server_of(issuer)
+        && links::held_by_neighbour(on.connection, server, stored.rec)?
+    {
+        return Ok(true);
+    }
     let extent = stored.record.extent();
     let receipts = links::receipts(on.connection, stored.rec)?;
     Ok(receipts

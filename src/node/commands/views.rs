@@ -289,6 +289,18 @@ fn proposal_line(view: &View<'_>, stored: &Stored) -> Option<Value> {
 }
 
 /// How far a task got towards each unit it is given to.
+/// Whether the node that serves an end of the record is a neighbour and has acknowledged its present state.
+fn neighbour_holds(
+    view: &View<'_>,
+    server: Option<NodeId>,
+    stored: &Stored,
+) -> Result<bool, Refusal> {
+    match server {
+        Some(node) => Ok(links::held_by_neighbour(view.connection, node, stored.rec)?),
+        None => Ok(false),
+    }
+}
+
 fn task_receipts(view: &View<'_>, stored: &Stored) -> Result<Vec<Value>, Refusal> {
     let reached = links::receipts(view.connection, stored.rec)?;
     let extent = stored.record.extent();
@@ -301,6 +313,7 @@ fn task_receipts(view: &View<'_>, stored: &Stored) -> Result<Vec<Value>, Refusal
         let (stage, at) = match arrived {
             _ if view.serves(unit) => ("reached_unit", Value::Null),
             Some((_, _, at)) => ("reached_unit", time(*at)),
+            None if neighbour_holds(view, server, stored)? => ("reached_unit", Value::Null),
             None => ("stored", Value::Null),
         };
         shown.push(json!({ "unit": view.tree.code(unit), "stage": stage, "at": at }));
@@ -315,7 +328,8 @@ pub fn receipt(view: &View<'_>, stored: &Stored, issuer: UnitId) -> Result<&'sta
     let reached = view.serves(issuer)
         || links::receipts(view.connection, stored.rec)?
             .iter()
-            .any(|(unit, held, _)| view.tree.server_of(*unit) == server && held.covers(&extent));
+            .any(|(unit, held, _)| view.tree.server_of(*unit) == server && held.covers(&extent))
+        || neighbour_holds(view, server, stored)?;
     if reached {
         return Ok("reached_issuer");
     }
