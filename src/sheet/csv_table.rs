@@ -139,6 +139,9 @@ fn utf16(name: &str, bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, S
     Ok(text)
 }
 
+/// What the separators of a line count at most when no other line has as many: less than two lines of three columns.
+const LONE_LINE: usize = 3;
+
 /// The separator that divides the most lines into the same number of cells.
 fn separator(text: &str) -> u8 {
     let score = |separator: u8| {
@@ -146,12 +149,12 @@ fn separator(text: &str) -> u8 {
         for count in separators_per_record(text, separator).filter(|count| *count > 0) {
             *counts.entry(count).or_default() += 1;
         }
-        // Lines that agree count first: one cell that lists a hundred units must not outvote the header.
-        counts
-            .into_iter()
-            .map(|(count, lines)| (lines, count))
-            .max()
-            .unwrap_or((0, 0))
+        // A count that no other line shares says little: one cell that lists a hundred units must not outvote the header.
+        let weight = |(count, lines): (usize, usize)| match lines {
+            1 => count.min(LONE_LINE),
+            lines => count * lines,
+        };
+        counts.into_iter().map(weight).max().unwrap_or(0)
     };
     // Of equals the last is taken, hence the comma stands last.
     [b'\t', b';', b',']

@@ -252,9 +252,9 @@ impl Store {
 
     /// Finishes the jobs already queued, closes the database and ends the writer thread.
     pub fn close(&self) {
-        lock(&self.inner.jobs).take();
         // The writer goes last: only a connection that may write moves the write-ahead log into the database.
         lock(&self.inner.readers).clear();
+        lock(&self.inner.jobs).take();
         if let Some(writer) = lock(&self.inner.writer).take() {
             // A writer that panicked has already told its callers that it stopped.
             let _ = writer.join();
