@@ -209,9 +209,6 @@ pub fn acknowledged(
         };
         let refused = ack.set_aside.iter().find(|aside| aside.id == sent.id);
         links::answered(tx.connection(), link, sent.rec, digest, refused.is_some())?;
-        if records::has_left(tx.connection(), sent.rec)? {
-            links::out_of_comparison(tx.connection(), link, sent.rec)?;
-        }
         match refused {
             Some(aside) => quarantine::put(
                 tx.connection(),

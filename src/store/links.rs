@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::StoreError;
-use super::records::{self, COLUMNS, Rec, Stored};
+use super::records::{self, COLUMNS, Flags, Rec, Stored};
 
 /// Row number of a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -314,7 +314,8 @@ pub fn has_due(connection: &Connection, link: LinkId) -> Result<bool, StoreError
         .query_row([link.0], |row| row.get(0))?)
 }
 
-/// The peer answered for this very state: joined it, or set it aside.
+/// The peer answered for this very state: joined it, or set it aside. A record that left our scope has then gone to it
+/// for the last time.
 pub fn answered(
     connection: &Connection,
     link: LinkId,
@@ -325,25 +326,13 @@ pub fn answered(
     connection
         .prepare_cached(
             "UPDATE link_record SET ours = ?3, refused = ?4,
+                scope = CASE WHEN (SELECT r.flags & ?5 AND r.digest = ?3 FROM record r WHERE r.rec = link_record.rec)
+                    THEN 0 ELSE scope END,
                 pending = (SELECT r.digest FROM record r WHERE r.rec = link_record.rec) IS NOT ?3
                     AND (SELECT r.digest FROM record r WHERE r.rec = link_record.rec) IS NOT theirs
              WHERE link = ?1 AND rec = ?2 AND scope = 1",
         )?
-        .execute(params![link.0, rec.0, digest.0, refused])?;
-    Ok(())
-}
-
-/// A record that left our scope has gone up for the last time.
-pub fn out_of_comparison(
-    connection: &Connection,
-    link: LinkId,
-    rec: Rec,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE link_record SET scope = 0 WHERE link = ?1 AND rec = ?2 AND scope = 1 AND pending = 0",
-        )?
-        .execute(params![link.0, rec.0])?;
+        .execute(params![link.0, rec.0, digest.0, refused, Flags::LEFT])?;
     Ok(())
 }
 

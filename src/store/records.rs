@@ -343,13 +343,6 @@ pub fn set_left(connection: &Connection, rec: Rec, left: bool) -> Result<(), Sto
     Ok(())
 }
 
-/// Whether a record is marked as gone from our scope.
-pub fn has_left(connection: &Connection, rec: Rec) -> Result<bool, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT flags & ?2 <> 0 FROM record WHERE rec = ?1")?
-        .query_row(params![rec.0, Flags::LEFT], |row| row.get(0))?)
-}
-
 fn edits_text(record: &Record) -> String {
     let edits = record.edits();
     let mut text = String::with_capacity(edits.iter().map(|e| e.raw().len() + 1).sum());
