@@ -22,7 +22,7 @@ use nqsync_core::protocol::{
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +69,7 @@ struct HubInner {
     limits: HubLimits,
     authority: Option<Arc<Authority>>,
     slots: Semaphore,
+    waiting: Semaphore,
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
     /// When each child was last heard, not yet in the store: a long poll a minute must not cost a sync of the disk.
     heard: Mutex<HashMap<LinkId, i64>>,
@@ -117,6 +118,12 @@ impl Uploads {
 /// The longest a sender that heard `busy` is asked to wait, in seconds; spread, so that they do not return together.
 const BUSY_RETRY_S: u64 = 4;
 
+/// Batches that may wait for their turn: what they hold meanwhile is bounded by HTTP/2's windows, because a body is
+/// read when its turn has come.
+const WAITING: usize = 128;
+/// Longest that a batch waits for its turn before its sender hears `busy`; well below the senders' own patience.
+const TURN: Duration = Duration::from_secs(20);
+
 impl Hub {
     /// A hub over a node. Without an authority nobody can enrol.
     pub fn new(node: Node, limits: HubLimits, authority: Option<Arc<Authority>>) -> Hub {
@@ -128,6 +135,7 @@ impl Hub {
                 limits,
                 authority,
                 slots,
+                waiting: Semaphore::new(WAITING),
                 under_way,
                 heard,
                 uploads: Uploads::default(),
@@ -373,7 +381,7 @@ async fn push(
     body: Body,
 ) -> Result<Json<Ack>, Reply> {
     let (number, before) = batch_headers(&headers)?;
-    let Ok(_slot) = hub.inner.slots.try_acquire() else {
+    let Some(_slot) = turn(&hub).await else {
         let busy = Refused {
             retry_after_s: Some(1 + number % BUSY_RETRY_S),
             ..Refused::new("busy", "many nodes are sending at once; try again shortly")
@@ -446,6 +454,16 @@ async fn push(
             ),
         )),
     }
+}
+
+/// A turn to have a batch taken in; `None` when too many wait, or the wait is too long. Coming back costs a child
+/// seconds, waiting in line only as long as the others take.
+async fn turn(hub: &Hub) -> Option<SemaphorePermit<'_>> {
+    if let Ok(slot) = hub.inner.slots.try_acquire() {
+        return Some(slot);
+    }
+    let _place = hub.inner.waiting.try_acquire().ok()?;
+    timeout(TURN, hub.inner.slots.acquire()).await.ok()?.ok()
 }
 
 fn batch_headers(headers: &HeaderMap) -> Result<(u64, Vec<u8>), Reply> {

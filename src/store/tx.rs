@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
-use nqsync_core::sync::scope::{self, LinkScope};
+use nqsync_core::sync::scope::{self, Ends, LinkScope};
 use nqsync_core::sync::{Digest, Edit, Incarnation, Record};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -59,6 +59,9 @@ pub struct WriterState {
     unit: Option<UnitId>,
     tree: Arc<Tree>,
     links: Arc<Vec<LinkState>>,
+    /// For every unit the places in `links` of those with the unit below: a hub has thousands of links, a record
+    /// passes a few.
+    routes: Arc<HashMap<UnitId, Vec<usize>>>,
     children: Arc<HashMap<[u8; 32], NodeId>>,
 }
 
@@ -121,10 +124,21 @@ impl WriterState {
             node,
             unit,
             tree,
+            routes: Arc::new(routes(&links)),
             links,
             children,
         })
     }
+}
+
+fn routes(links: &[LinkState]) -> HashMap<UnitId, Vec<usize>> {
+    let mut routes: HashMap<UnitId, Vec<usize>> = HashMap::new();
+    for (place, link) in links.iter().enumerate() {
+        for unit in link.scope.units_below() {
+            routes.entry(unit).or_default().push(place);
+        }
+    }
+    routes
 }
 
 fn link_states(
@@ -331,7 +345,8 @@ impl<'a> Tx<'a> {
         }
         let ends = scope::ends(record, &self.state.tree);
         let lane = record.key().kind.lane();
-        for link in links.iter() {
+        for place in self.places(record.key().kind, &ends, is_new) {
+            let link = &links[place];
             let theirs = from
                 .filter(|(source, _)| *source == link.link)
                 .map(|(_, digest)| digest);
@@ -351,6 +366,25 @@ impl<'a> Tx<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The places of the links that a record may pass, or whose peer has to hear that it no longer does. A link that
+    /// admits a record has one of its ends below; where no edit moves the ends, no other link ever knew of it.
+    fn places(&self, kind: Kind, ends: &Ends, is_new: bool) -> Vec<usize> {
+        match ends {
+            Ends::Units(units) if is_new || scope::ends_are_fixed(kind) => {
+                let routes = &self.state.routes;
+                let mut places: Vec<usize> = units
+                    .iter()
+                    .flat_map(|unit| routes.get(unit).map(Vec::as_slice).unwrap_or_default())
+                    .copied()
+                    .collect();
+                places.sort_unstable();
+                places.dedup();
+                places
+            }
+            _ => (0..self.state.links.len()).collect(),
+        }
     }
 
     /// Whether anything is set aside, here or at a peer; nearly always not, and then thousands of look-ups are saved.

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::record::Record;
-use crate::model::{Facts, NodeId, Tree, UnitId};
+use crate::model::{Facts, Kind, NodeId, Tree, UnitId};
 
 /// The ends of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,11 @@ impl LinkScope {
         self.below.contains(&unit)
     }
 
+    /// The units served at or below the link's child.
+    pub fn units_below(&self) -> impl Iterator<Item = UnitId> + '_ {
+        self.below.iter().copied()
+    }
+
     /// Whether a record with these ends passes the link.
     pub fn admits(&self, ends: &Ends) -> bool {
         match ends {
@@ -51,6 +56,21 @@ impl LinkScope {
                 below > 0 && below < units.len()
             }
         }
+    }
+}
+
+/// Whether the ends of a record of this kind follow from its facts alone, so that no edit ever moves them.
+pub fn ends_are_fixed(kind: Kind) -> bool {
+    match kind {
+        Kind::Unit | Kind::Task | Kind::Indicator | Kind::Directive | Kind::Rollup => false,
+        Kind::Report
+        | Kind::Evidence
+        | Kind::Verdict
+        | Kind::Arrival
+        | Kind::Proposal
+        | Kind::Decision
+        | Kind::Figure
+        | Kind::Period => true,
     }
 }
 
