@@ -1,0 +1,147 @@
+//! What version 0.1.0 wrote on disk and on the wire must be readable by every later version. The samples under
+//! `tests/fixtures/0.1.0` are never written again once the version is released;
+//! `NQSYNC_WRITE_FIXTURES=1 cargo test --test upgrade` makes those of the version under work.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use nqsync::node::offer::{self, Target};
+use nqsync::node::receive;
+use nqsync::store::links::{self, Position};
+use nqsync::store::{Store, StoreError, StoreOptions, records};
+use nqsync_core::model::{Facts, Kind};
+use nqsync_core::protocol::{Line, parse_line, render_record};
+use serde_json::json;
+use support::{Place, values};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/0.1.0")
+}
+
+/// A province with a task, a report on it with a conflict, and a deleted record; its batch for a commune.
+async fn write_samples() {
+    let ministry = Place::ministry("BO").await;
+    let unit = ministry.add_unit("66", "province", None).await;
+    let province = Place::child(&ministry, "66", unit).await;
+    let commune_unit = province.add_unit("24001", "commune", None).await;
+    let commune = Place::child(&province, "24001", commune_unit).await;
+    let assigned = json!({ "text": "24001", "units": [commune_unit] });
+    let task = province
+        .create(
+            unit,
+            Facts::Task {
+                issuer: unit,
+                parent: None,
+            },
+            values([("title", json!("Sửa đường truyền")), ("lead", assigned)]),
+        )
+        .await;
+    let report = |place: &Place, text: &str| {
+        let facts = Facts::Report {
+            unit: commune_unit,
+            issuer: unit,
+            task,
+            period: "2026-03".into(),
+        };
+        let progress = json!({ "status": "in_progress", "percent": "40" });
+        let written = values([("progress", progress), ("result", json!(text))]);
+        let store = place.node.store.clone();
+        let acting = nqsync::node::write::Acting {
+            unit: commune_unit,
+            person: "cán bộ".into(),
+            now_ms: place.node.clock.now_ms(),
+        };
+        async move {
+            store
+                .write(move |tx| {
+                    nqsync::node::write::create(tx, &acting, facts, written, None).map(drop)
+                })
+                .await
+                .expect("a report");
+        }
+    };
+    commune.sync().await;
+    report(&commune, "theo xã").await;
+    report(&province, "theo cán bộ").await;
+    let dir = fixtures();
+    std::fs::create_dir_all(&dir).expect("a folder");
+    let target = Target {
+        link: province
+            .node
+            .store
+            .shown()
+            .links
+            .iter()
+            .find(|state| state.peer == commune.node.store.shown().node.expect("a node"))
+            .expect("a link")
+            .link,
+        peer: commune.node.store.shown().node.expect("a node"),
+        node: province.node.store.shown().node.expect("a node"),
+        batch_bytes: 1 << 20,
+        after: (-1, 0),
+    };
+    // Everything in scope is offered once more, so that the sample holds every kind there is.
+    province
+        .node
+        .store
+        .write(move |tx| links::forget(tx.connection(), target.link))
+        .await
+        .expect("everything offered again");
+    let (node, tree) = (province.node.clone(), province.node.store.shown().tree);
+    let batch = province
+        .node
+        .store
+        .read(move |connection| {
+            offer::prepare(&node, connection, &tree, target, &Position::default())
+        })
+        .await
+        .expect("a read")
+        .expect("a batch");
+    std::fs::write(dir.join("batch.ndjson.zst"), batch.body).expect("written");
+    commune.sync().await;
+    let place = province.dir.path().to_path_buf();
+    province.node.store.close();
+    std::fs::copy(place.join("store.db"), dir.join("store.db")).expect("copied");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_0_1_0_wrote_is_read_and_said_again_byte_for_byte() {
+    if std::env::var_os("NQSYNC_WRITE_FIXTURES").is_some() {
+        write_samples().await;
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::copy(fixtures().join("store.db"), dir.path().join("store.db"))
+        .expect("the sample store");
+    let store = Store::open(&StoreOptions::new(dir.path())).expect("a store of 0.1.0 opens");
+    let (reports, all) = store
+        .read(|connection| {
+            let all = records::page(connection, nqsync::store::Rec(0), 1000)?;
+            Ok::<_, StoreError>((records::of_kind(connection, Kind::Report)?, all))
+        })
+        .await
+        .expect("its records are read");
+    assert_eq!(reports.len(), 1);
+    assert_eq!(
+        reports[0].record.conflicts(),
+        ["result"],
+        "the conflict is still there"
+    );
+    for stored in &all {
+        assert_eq!(
+            stored.digest,
+            stored.record.digest(),
+            "digests mean the same"
+        );
+    }
+
+    let body = std::fs::read(fixtures().join("batch.ndjson.zst")).expect("the sample batch");
+    let lines = receive::decode(&body, 1 << 20, 1 << 20).expect("a batch of 0.1.0 unpacks");
+    assert!(!lines.is_empty());
+    let text = zstd::decode_all(&body[..]).expect("zstd");
+    for line in String::from_utf8(text).expect("text").lines() {
+        if let Ok(Line::Record(record)) = parse_line(line) {
+            assert_eq!(render_record(&record), line);
+        }
+    }
+}
