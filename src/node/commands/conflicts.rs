@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::fields::Field;
-use super::more::{self, saved, time};
+use super::shared::{self, saved, time};
 use super::{Reading, Said, Writing};
 use crate::node::Refusal;
 use crate::node::write;
@@ -37,7 +37,7 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
             "kind": stored.record.key().kind,
             "record": stored.record.key().id,
             "register": register,
-            "title": more::title(on.connection, &stored.record)?,
+            "title": shared::title(on.connection, &stored.record)?,
             "unit": owner.map(|unit| on.tree.code(unit)),
             "values": choices.len(),
             "since": since(&choices),
@@ -76,7 +76,7 @@ pub fn show(on: &Reading<'_>, conflict: &str) -> Result<Said, Refusal> {
         "kind": record.key().kind,
         "record": record.key().id,
         "register": register,
-        "title": more::title(on.connection, record)?,
+        "title": shared::title(on.connection, record)?,
         "unit": owner.map(|unit| on.tree.code(unit)),
         "since": since(&choices),
         "base": base(on.connection, &stored, &register)?,

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::fields::to_json;
-use super::more::{self, needed, saved, text};
+use super::shared::{self, needed, saved, text};
 use super::{Reading, Said, Writing};
 use crate::api::Command;
 use crate::node::{Refusal, write};
@@ -40,7 +40,7 @@ fn find(connection: &Connection, typed: &str) -> Result<Stored, Refusal> {
     if found.len() == 1 {
         return Ok(found.swap_remove(0));
     }
-    more::require(connection, Kind::Directive, typed)
+    shared::require(connection, Kind::Directive, typed)
 }
 
 fn item(connection: &Connection, tree: &Tree, record: &Record) -> Result<Value, StoreError> {
@@ -63,7 +63,7 @@ fn item(connection: &Connection, tree: &Tree, record: &Record) -> Result<Value, 
         "units": units.iter().map(|unit| tree.code(*unit)).collect::<Vec<_>>(),
         "file": file,
         "file_present": present,
-        "at": more::written_at(record),
+        "at": shared::written_at(record),
     }))
 }
 
@@ -94,7 +94,7 @@ pub fn add(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
         return Err(Refusal::usage("directive-exists", [("number", number)]));
     }
     let tree = on.tx.tree();
-    let assigned = more::units(&tree, units, acting.unit)?;
+    let assigned = shared::units(&tree, units, acting.unit)?;
     let mut values: BTreeMap<String, Value> = [
         ("number".to_owned(), json!(number)),
         ("summary".to_owned(), json!(summary)),

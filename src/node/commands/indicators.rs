@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::fields::to_json;
-use super::more::{self, needed, saved, time};
+use super::shared::{self, needed, saved, time};
 use super::{Reading, Said, Writing};
 use crate::api::Command;
 use crate::node::{Refusal, rollups, write};
@@ -56,7 +56,7 @@ fn all(connection: &Connection) -> Result<Vec<Indicator>, Refusal> {
 
 /// Indicators with the values of a period: those assigned to, or reported by, the units at and below one.
 pub fn list(on: &Reading<'_>, period: Option<&str>, unit: Option<&str>) -> Result<Said, Refusal> {
-    let period = more::period(on.node, period)?;
+    let period = shared::period(on.node, period)?;
     let among = match unit {
         Some(text) => Some(super::resolve(&on.tree, text, on.home)?),
         None => None,
@@ -224,7 +224,7 @@ pub fn define(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refus
         )?,
     };
     let tree = on.tx.tree();
-    let assigned = more::units(&tree, units, acting.unit)?;
+    let assigned = shared::units(&tree, units, acting.unit)?;
     if assigned.is_empty() {
         return Err(Refusal::usage("indicator-needs-units", []));
     }
@@ -342,7 +342,7 @@ pub fn set(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
         .transpose()?;
     let acting = on.acting(wanted.filter(|unit| on.tx.serves(*unit)))?;
     let unit = wanted.unwrap_or(acting.unit);
-    let period = more::period(on.node, period.as_deref())?;
+    let period = shared::period(on.node, period.as_deref())?;
     let found = find(on.tx.connection(), indicator)?;
     let code = found.definition.code.clone();
     if !found.units.contains(&unit) {
@@ -442,6 +442,6 @@ fn find(connection: &Connection, wanted: &str) -> Result<Indicator, Refusal> {
         0 => {}
         _ => return Err(Refusal::usage("ambiguous-id", [("id", wanted.to_owned())])),
     }
-    let found = more::by_id(connection, Kind::Indicator, wanted)?.and_then(read);
+    let found = shared::by_id(connection, Kind::Indicator, wanted)?.and_then(read);
     found.ok_or_else(|| Refusal::usage("no-such-indicator", [("indicator", wanted.to_owned())]))
 }

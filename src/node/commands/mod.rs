@@ -11,16 +11,17 @@ pub mod fields;
 pub(crate) mod fixture;
 pub mod import;
 pub mod indicators;
-pub mod more;
 pub mod nodes;
 pub mod proposals;
 pub mod quarantine;
 pub mod refs;
 pub mod reports;
 pub mod rollup;
+mod shared;
 pub mod status;
 pub mod tasks;
 pub mod units;
+mod verbs;
 pub mod views;
 
 use std::collections::BTreeMap;
@@ -382,7 +383,7 @@ fn write(
             .map_err(|e| Refusal::with(Exit::Failed, "store", [("detail", e.to_string())]));
     }
     let now_ms = node.clock.now_ms();
-    let said = write_verb(&mut Writing {
+    let said = verbs::write_verb(&mut Writing {
         node,
         tx,
         now_ms,
@@ -416,7 +417,7 @@ fn write(
 }
 
 fn read(node: &Node, connection: &Connection, request: &Request) -> Result<Said, Refusal> {
-    read_verb(&surroundings(node, connection, request)?)
+    verbs::read_verb(&surroundings(node, connection, request)?)
 }
 
 fn surroundings<'a>(
@@ -442,70 +443,6 @@ fn surroundings<'a>(
         now_ms: node.clock.now_ms(),
         request,
     })
-}
-
-fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
-    match &on.request.command {
-        Command::UnitList { under } => units::list(on, under.as_deref()),
-        Command::UnitShow { unit } => units::show(on, unit),
-        Command::TaskList { .. } => tasks::list(on),
-        Command::TaskShow { task } => tasks::show(on, task),
-        Command::ReportList { task, unit, period } => {
-            reports::list(on, task.as_deref(), unit.as_deref(), period.as_deref())
-        }
-        Command::ReportShow { report } => reports::show(on, report),
-        Command::EvidenceList { task, unit, period } => {
-            evidence::list(on, task.as_deref(), unit.as_deref(), period.as_deref())
-        }
-        Command::EvidenceGet { evidence, to } => evidence::get(on, evidence, to),
-        Command::Import {
-            kind,
-            source,
-            table,
-            ..
-        } => import::preview(on, *kind, source, table),
-        _ => more::read_verb(on),
-    }
-}
-
-fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
-    let request = on.request;
-    match &request.command {
-        Command::UnitAdd { .. } => units::add(on),
-        Command::UnitRename { unit, code, name } => {
-            units::rename(on, unit, code.as_deref(), name.as_deref())
-        }
-        Command::UnitAlias { unit, alias } => units::alias(on, unit, alias),
-        Command::TaskAdd { fields } => tasks::add(on, fields),
-        Command::TaskUpdate {
-            task,
-            fields,
-            token,
-        } => tasks::update(on, task, fields, token.as_deref()),
-        Command::TaskWithdraw { task, reason } => tasks::withdraw(on, task, reason),
-        Command::ReportSet {
-            report,
-            fields,
-            token,
-            submit,
-        } => reports::set(on, report, fields, token.as_deref(), *submit),
-        Command::ReportSubmit { report } => reports::submit(on, report),
-        Command::ReportWithdraw { report, reason } => reports::withdraw(on, report, reason),
-        Command::EvidenceAdd { report, note, .. } => evidence::add(on, report, note.as_deref()),
-        Command::EvidenceRemove { evidence, reason } => evidence::remove(on, evidence, reason),
-        Command::EvidenceVerdict {
-            report,
-            accepted,
-            reason,
-        } => evidence::judge(on, report, *accepted, reason.as_deref()),
-        Command::Import {
-            kind,
-            source,
-            table,
-            ..
-        } => import::import(on, *kind, source, table),
-        _ => more::write_verb(on),
-    }
 }
 
 /// A verb that this build does not answer in this way.

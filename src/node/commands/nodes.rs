@@ -5,7 +5,7 @@ use nqsync_core::model::{NodeId, Tree};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::more::{needed, time};
+use super::shared::{needed, time};
 use super::{Reading, Said, Writing};
 use crate::node::Refusal;
 use crate::store::blobs::hex;

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::fields::{self, Field};
-use super::more::{self, needed, saved, time};
+use super::shared::{self, needed, saved, time};
 use super::{Reading, Said, Writing, refs};
 use crate::node::Refusal;
 use crate::node::write::{self, Acting};
@@ -158,7 +158,7 @@ fn item(
     let wish = shown_wish(proposal)?;
     let target_record = records::load(connection, *target)?;
     let title = match &target_record {
-        Some(stored) => more::title(connection, &stored.record)?,
+        Some(stored) => shared::title(connection, &stored.record)?,
         None => String::new(),
     };
     let current = target_record.and_then(|stored| stored.record.shown(register));
@@ -263,7 +263,7 @@ pub fn withdraw(
     proposal: &str,
     reason: Option<&str>,
 ) -> Result<Said, Refusal> {
-    let stored = more::require(on.tx.connection(), Kind::Proposal, proposal)?;
+    let stored = shared::require(on.tx.connection(), Kind::Proposal, proposal)?;
     let acting = acting_as_owner(on, &stored)?;
     let mut wish = shown_wish(&stored.record)?;
     match state_of(on.tx.connection(), &stored.record)? {
@@ -294,7 +294,7 @@ pub fn decide(
     accept: bool,
     reason: Option<&str>,
 ) -> Result<Said, Refusal> {
-    let stored = more::require(on.tx.connection(), Kind::Proposal, proposal)?;
+    let stored = shared::require(on.tx.connection(), Kind::Proposal, proposal)?;
     let Facts::Proposal {
         proposer,
         owner,

@@ -4,8 +4,8 @@ use nqsync_core::model::Tree;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::more::{needed, time};
 use super::nodes::peer_code;
+use super::shared::{needed, time};
 use super::{Reading, Said, Writing};
 use crate::api::Exit;
 use crate::node::{Refusal, receive};

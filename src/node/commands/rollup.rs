@@ -11,8 +11,8 @@ use nqsync_core::sync::Record;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::more::{self, time};
 use super::nodes;
+use super::shared::{self, time};
 use super::{Reading, Said};
 use crate::api::{Exit, RollupBy};
 use crate::node::Refusal;
@@ -50,7 +50,7 @@ pub fn show(
         .transpose()?;
     let question = Question {
         on,
-        span: rollups::span_of(&more::period(on.node, period)?),
+        span: rollups::span_of(&shared::period(on.node, period)?),
         today: on.node.today(),
         under,
     };

@@ -5,8 +5,8 @@ use nqsync_core::protocol::PROTOCOL;
 use nqsync_core::sync::Record;
 use serde_json::{Value, json};
 
-use super::more::time;
 use super::nodes::{self, contact_state, peer_code};
+use super::shared::time;
 use super::{Reading, Said, conflicts, proposals};
 use crate::api::{Exit, Lang};
 use crate::node::Refusal;

@@ -1,4 +1,4 @@
-//! Verbs about what surrounds tasks and reports, and what they share: names of records and units as people see them.
+//! What several verbs share: names of records and units as people type and see them, instants as data carries them.
 
 use jiff::Timestamp;
 use nqsync_core::calendar::Period;
@@ -7,80 +7,10 @@ use nqsync_core::sync::Record;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::{
-    Reading, Said, Writing, conflicts, directives, indicators, nodes, proposals, quarantine,
-    rollup, status, unknown_verb,
-};
-use crate::api::Command;
+use super::Writing;
 use crate::node::write::Written;
 use crate::node::{Node, Refusal, files, rollups};
 use crate::store::{StoreError, Stored, lookups, records};
-
-/// Answers the reading verbs that `commands` does not answer itself.
-pub fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
-    match &on.request.command {
-        Command::Status => status::show(on),
-        Command::SyncPreview => status::preview(on),
-        Command::NodeList => nodes::list(on),
-        Command::NodeShow { node } => nodes::show(on, node),
-        Command::IndicatorList { period, unit } => {
-            indicators::list(on, period.as_deref(), unit.as_deref())
-        }
-        Command::DirectiveList => directives::list(on),
-        Command::DirectiveShow { directive } => directives::show(on, directive),
-        Command::ProposalList { open_only } => proposals::list(on, *open_only),
-        Command::RollupShow {
-            period,
-            unit,
-            by,
-            recompute,
-        } => rollup::show(on, period.as_deref(), unit.as_deref(), *by, *recompute),
-        Command::ConflictList => conflicts::list(on),
-        Command::ConflictShow { conflict } => conflicts::show(on, conflict),
-        Command::QuarantineList => quarantine::list(on),
-        Command::QuarantineShow { item } => quarantine::show(on, *item),
-        _ => Err(unknown_verb(on.request)),
-    }
-}
-
-/// Carries out the writing verbs that `commands` does not carry out itself.
-pub fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
-    let command = on.request.command.clone();
-    match &command {
-        Command::NodeToken {
-            unit,
-            expires_s,
-            url,
-        } => nodes::token(on, unit, *expires_s, url.as_deref()),
-        Command::NodeRevoke { node, reason, undo } => nodes::revoke(on, node, reason, *undo),
-        Command::IndicatorDefine { .. } => indicators::define(on, &command),
-        Command::IndicatorSet { .. } => indicators::set(on, &command),
-        Command::DirectiveAdd { .. } => directives::add(on, &command),
-        Command::ProposalMake {
-            task,
-            field,
-            value,
-            reason,
-        } => proposals::make(on, task, field, value, reason),
-        Command::ProposalWithdraw { proposal, reason } => {
-            proposals::withdraw(on, proposal, reason.as_deref())
-        }
-        Command::ProposalDecide {
-            proposal,
-            accept,
-            reason,
-        } => proposals::decide(on, proposal, *accept, reason.as_deref()),
-        Command::ConflictResolve {
-            conflict,
-            take,
-            value,
-            reason,
-        } => conflicts::resolve(on, conflict, *take, value.as_ref(), reason.as_deref()),
-        Command::QuarantineRetry { item } => quarantine::retry(on, *item),
-        Command::QuarantineDrop { item, reason } => quarantine::drop_item(on, *item, reason),
-        _ => Err(unknown_verb(on.request)),
-    }
-}
 
 /// What follows from a record written by a person here: the file it names, the rollups it touches.
 pub(super) fn saved(
@@ -192,5 +122,5 @@ pub(super) fn needed(code: &'static str, text: Option<&str>) -> Result<String, R
 }
 
 #[cfg(test)]
-#[path = "more_tests.rs"]
+#[path = "shared_tests.rs"]
 mod tests;

@@ -1,0 +1,125 @@
+//! Which module answers which verb.
+
+use super::{
+    Reading, Said, Writing, conflicts, directives, evidence, import, indicators, nodes, proposals,
+    quarantine, reports, rollup, status, tasks, units, unknown_verb,
+};
+use crate::api::Command;
+use crate::node::Refusal;
+
+/// Answers a reading verb.
+pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
+    match &on.request.command {
+        Command::UnitList { under } => units::list(on, under.as_deref()),
+        Command::UnitShow { unit } => units::show(on, unit),
+        Command::TaskList { .. } => tasks::list(on),
+        Command::TaskShow { task } => tasks::show(on, task),
+        Command::ReportList { task, unit, period } => {
+            reports::list(on, task.as_deref(), unit.as_deref(), period.as_deref())
+        }
+        Command::ReportShow { report } => reports::show(on, report),
+        Command::EvidenceList { task, unit, period } => {
+            evidence::list(on, task.as_deref(), unit.as_deref(), period.as_deref())
+        }
+        Command::EvidenceGet { evidence, to } => evidence::get(on, evidence, to),
+        Command::Import {
+            kind,
+            source,
+            table,
+            ..
+        } => import::preview(on, *kind, source, table),
+        Command::Status => status::show(on),
+        Command::SyncPreview => status::preview(on),
+        Command::NodeList => nodes::list(on),
+        Command::NodeShow { node } => nodes::show(on, node),
+        Command::IndicatorList { period, unit } => {
+            indicators::list(on, period.as_deref(), unit.as_deref())
+        }
+        Command::DirectiveList => directives::list(on),
+        Command::DirectiveShow { directive } => directives::show(on, directive),
+        Command::ProposalList { open_only } => proposals::list(on, *open_only),
+        Command::RollupShow {
+            period,
+            unit,
+            by,
+            recompute,
+        } => rollup::show(on, period.as_deref(), unit.as_deref(), *by, *recompute),
+        Command::ConflictList => conflicts::list(on),
+        Command::ConflictShow { conflict } => conflicts::show(on, conflict),
+        Command::QuarantineList => quarantine::list(on),
+        Command::QuarantineShow { item } => quarantine::show(on, *item),
+        _ => Err(unknown_verb(on.request)),
+    }
+}
+
+/// Carries out a writing verb.
+pub(super) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
+    let request = on.request;
+    match &request.command {
+        Command::UnitAdd { .. } => units::add(on),
+        Command::UnitRename { unit, code, name } => {
+            units::rename(on, unit, code.as_deref(), name.as_deref())
+        }
+        Command::UnitAlias { unit, alias } => units::alias(on, unit, alias),
+        Command::TaskAdd { fields } => tasks::add(on, fields),
+        Command::TaskUpdate {
+            task,
+            fields,
+            token,
+        } => tasks::update(on, task, fields, token.as_deref()),
+        Command::TaskWithdraw { task, reason } => tasks::withdraw(on, task, reason),
+        Command::ReportSet {
+            report,
+            fields,
+            token,
+            submit,
+        } => reports::set(on, report, fields, token.as_deref(), *submit),
+        Command::ReportSubmit { report } => reports::submit(on, report),
+        Command::ReportWithdraw { report, reason } => reports::withdraw(on, report, reason),
+        Command::EvidenceAdd { report, note, .. } => evidence::add(on, report, note.as_deref()),
+        Command::EvidenceRemove { evidence, reason } => evidence::remove(on, evidence, reason),
+        Command::EvidenceVerdict {
+            report,
+            accepted,
+            reason,
+        } => evidence::judge(on, report, *accepted, reason.as_deref()),
+        Command::Import {
+            kind,
+            source,
+            table,
+            ..
+        } => import::import(on, *kind, source, table),
+        Command::NodeToken {
+            unit,
+            expires_s,
+            url,
+        } => nodes::token(on, unit, *expires_s, url.as_deref()),
+        Command::NodeRevoke { node, reason, undo } => nodes::revoke(on, node, reason, *undo),
+        Command::IndicatorDefine { .. } => indicators::define(on, &request.command),
+        Command::IndicatorSet { .. } => indicators::set(on, &request.command),
+        Command::DirectiveAdd { .. } => directives::add(on, &request.command),
+        Command::ProposalMake {
+            task,
+            field,
+            value,
+            reason,
+        } => proposals::make(on, task, field, value, reason),
+        Command::ProposalWithdraw { proposal, reason } => {
+            proposals::withdraw(on, proposal, reason.as_deref())
+        }
+        Command::ProposalDecide {
+            proposal,
+            accept,
+            reason,
+        } => proposals::decide(on, proposal, *accept, reason.as_deref()),
+        Command::ConflictResolve {
+            conflict,
+            take,
+            value,
+            reason,
+        } => conflicts::resolve(on, conflict, *take, value.as_ref(), reason.as_deref()),
+        Command::QuarantineRetry { item } => quarantine::retry(on, *item),
+        Command::QuarantineDrop { item, reason } => quarantine::drop_item(on, *item, reason),
+        _ => Err(unknown_verb(request)),
+    }
+}
