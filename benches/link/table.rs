@@ -24,11 +24,11 @@ pub struct Line {
 #[derive(Clone, Copy)]
 enum Limit {
     /// Our figure is at least this part of the base.
-    AtLeastOfBase,
+    PartOfBase,
     /// Our figure is at most this many times the base.
-    AtMostOfBase,
+    TimesBase,
     /// Our figure itself is at most this.
-    AtMost,
+    Plain,
 }
 
 impl Line {
@@ -51,9 +51,9 @@ impl Line {
 
     fn budget(mut self, limit: Limit, value: f64) -> Line {
         self.kept = Some(match limit {
-            Limit::AtLeastOfBase => self.ratio() >= Some(value),
-            Limit::AtMostOfBase => self.ratio().is_some_and(|ratio| ratio <= value),
-            Limit::AtMost => self.ours <= value,
+            Limit::PartOfBase => self.ratio() >= Some(value),
+            Limit::TimesBase => self.ratio().is_some_and(|ratio| ratio <= value),
+            Limit::Plain => self.ours <= value,
         });
         self.budget = Some((limit, value));
         self
@@ -100,7 +100,7 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
             "/s",
         )
         .beside("SQLite alone", floor)
-        .budget(Limit::AtLeastOfBase, 0.35),
+        .budget(Limit::PartOfBase, 0.35),
         Line::new(
             "w1_time",
             "   the same, time",
@@ -121,7 +121,7 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
             over(loaded, |l| mib(l.first_load.child_kib)),
             "MiB",
         )
-        .budget(Limit::AtMost, 128.0),
+        .budget(Limit::Plain, 128.0),
         Line::new(
             "w1_parent",
             "   greatest memory of the parent",
@@ -134,7 +134,7 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
             over(loaded, |l| mib(l.idle_kib)),
             "MiB",
         )
-        .budget(Limit::AtMost, 48.0),
+        .budget(Limit::Plain, 48.0),
         Line::new(
             "w2_time",
             "W2 1,000 changes, connecting included",
@@ -151,7 +151,7 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
             "zstd of the changed records",
             over(loaded, |l| l.changes_base as f64) / 1e3,
         )
-        .budget(Limit::AtMostOfBase, 1.5),
+        .budget(Limit::TimesBase, 1.5),
     ];
     lines.extend([
         Line::new(
@@ -181,7 +181,7 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
             over(&figures.storm, |s| mib(s.parent_kib)),
             "MiB",
         )
-        .budget(Limit::AtMost, 128.0),
+        .budget(Limit::Plain, 128.0),
         Line::new(
             "w4_put_off",
             "   children put off",
@@ -194,14 +194,14 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
             over(loaded, |l| l.quiet.requests),
             "",
         )
-        .budget(Limit::AtMost, 1.0),
+        .budget(Limit::Plain, 1.0),
         Line::new(
             "w5_bytes",
             "   bytes on the wire, both ways",
             over(loaded, |l| l.quiet.bytes),
             "B",
         )
-        .budget(Limit::AtMost, 1024.0),
+        .budget(Limit::Plain, 1024.0),
         Line::new(
             "w5_time",
             "   time",
@@ -261,9 +261,9 @@ pub fn text(figures: &Figures, lines: &[Line]) -> String {
         let budget = match (line.budget, line.kept) {
             (Some((limit, value)), Some(kept)) => {
                 let sign = match limit {
-                    Limit::AtLeastOfBase => ">=",
-                    Limit::AtMostOfBase => "<= x",
-                    Limit::AtMost => "<=",
+                    Limit::PartOfBase => ">=",
+                    Limit::TimesBase => "<= x",
+                    Limit::Plain => "<=",
                 };
                 format!("{sign} {value} {}", if kept { "ok" } else { "MISSED" })
             }
