@@ -3,12 +3,14 @@
 //! Who asks is decided by the key of the TLS connection, never by the body. Every body has a limit and a deadline; a
 //! batch is unpacked outside the writer thread, applied in one transaction, and acknowledged when that is on disk.
 
+mod files;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -16,19 +18,16 @@ use axum::{Json, Router, middleware};
 use http_body_util::{BodyExt, Limited};
 use nqsync_core::model::NodeId;
 use nqsync_core::protocol::{
-    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, EnrolRequest, Hello, LENGTH_HEADER, Limits,
-    MAX_SMALL_BODY, MAX_WAIT_S, OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Versions, Welcome,
-    hex, running_hash, unhex,
+    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, EnrolRequest, Hello, Limits, MAX_SMALL_BODY,
+    MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, Versions, Welcome, hex, running_hash, unhex,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use crate::node::offer::{self, Batch};
 use crate::node::{Node, enrolment, receive, session};
-use crate::store::blobs;
 use crate::store::links::{self, Contact, Direction, Position, Role};
 use crate::store::{LinkId, StoreError, audit};
 use crate::trust::authority::Authority;
@@ -73,46 +72,7 @@ struct HubInner {
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
     /// When each child was last heard, not yet in the store: a long poll a minute must not cost a sync of the disk.
     heard: Mutex<HashMap<LinkId, i64>>,
-    uploads: Uploads,
-}
-
-/// The file a child is sending: its last request has the word. One before it may still hang on a line that is dead.
-#[derive(Default)]
-struct Uploads(Mutex<HashMap<(LinkId, blobs::BlobId), Upload>>);
-
-struct Upload {
-    stop: CancellationToken,
-    turn: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl Uploads {
-    /// Ends the request before, if it still runs, and waits until its last byte is written.
-    async fn begin(
-        &self,
-        link: LinkId,
-        id: blobs::BlobId,
-    ) -> (CancellationToken, tokio::sync::OwnedMutexGuard<()>) {
-        let stop = CancellationToken::new();
-        let turn = {
-            let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // Only this table holds the locks of uploads that are over.
-            held.retain(|_, upload| Arc::strong_count(&upload.turn) > 1);
-            let turn = match held.get(&(link, id)) {
-                Some(before) => {
-                    before.stop.cancel();
-                    before.turn.clone()
-                }
-                None => Arc::default(),
-            };
-            let upload = Upload {
-                stop: stop.clone(),
-                turn: turn.clone(),
-            };
-            held.insert((link, id), upload);
-            turn
-        };
-        (stop, turn.lock_owned().await)
-    }
+    uploads: files::Uploads,
 }
 
 /// The longest a sender that heard `busy` is asked to wait, in seconds; spread, so that they do not return together.
@@ -138,7 +98,7 @@ impl Hub {
                 waiting: Semaphore::new(WAITING),
                 under_way,
                 heard,
-                uploads: Uploads::default(),
+                uploads: files::Uploads::default(),
             }),
         }
     }
@@ -152,7 +112,9 @@ impl Hub {
             .route("/agree", post(agree))
             .route(
                 "/blob/{sha256}",
-                get(send_blob).head(blob_offset).patch(take_blob),
+                get(files::send_blob)
+                    .head(files::blob_offset)
+                    .patch(files::take_blob),
             )
             .layer(middleware::from_fn_with_state(self.clone(), known_only));
         let routes = Router::new().route("/enrol", post(enrol)).merge(known);
@@ -601,213 +563,4 @@ async fn enrol(State(hub): State<Hub>, body: Body) -> Result<Response, Reply> {
         }
         Err(enrolment::AdmitError::Store(error)) => Err(error.into()),
     }
-}
-
-/// A file that a child has to bring, or a refusal that tells nothing about files of others.
-async fn wanted(
-    hub: &Hub,
-    child: Child,
-    sha256: &str,
-) -> Result<(blobs::BlobId, u64, bool), Reply> {
-    let unknown = || {
-        refuse(
-            StatusCode::NOT_FOUND,
-            "unknown_file",
-            "no record of yours asks for this file",
-        )
-    };
-    let id = blobs::parse_hex(sha256).ok_or_else(unknown)?;
-    let store = &hub.inner.node.store;
-    let found = store
-        .read(move |connection| blobs::wanted(connection, child.link, &id))
-        .await?;
-    found
-        .map(|(size, arrived)| (id, size, arrived))
-        .ok_or_else(unknown)
-}
-
-async fn blob_offset(
-    State(hub): State<Hub>,
-    Extension(child): Extension<Child>,
-    Path(sha256): Path<String>,
-) -> Result<Response, Reply> {
-    let (id, size, arrived) = wanted(&hub, child, &sha256).await?;
-    let (_stop, _turn) = hub.inner.uploads.begin(child.link, id).await;
-    let offset = on_disk(&hub, child, id, size, arrived).await?;
-    let headers = [
-        (OFFSET_HEADER, offset.to_string()),
-        (LENGTH_HEADER, size.to_string()),
-    ];
-    Ok((StatusCode::OK, headers).into_response())
-}
-
-/// How many bytes of an arriving file are here. When a stop came between the last byte and the verification, that is
-/// made up for first: whoever hears the whole length sends nothing more.
-async fn on_disk(
-    hub: &Hub,
-    child: Child,
-    id: blobs::BlobId,
-    size: u64,
-    arrived: bool,
-) -> Result<u64, Reply> {
-    if arrived {
-        return Ok(size);
-    }
-    let dir = hub.inner.node.store.dir();
-    if size == 0 {
-        drop(blobs::open_partial(dir, &id, child.link)?);
-    }
-    let have = blobs::partial_len(dir, &id, child.link);
-    if have >= size {
-        finish_blob(hub, child, id).await?;
-    }
-    Ok(have)
-}
-
-async fn take_blob(
-    State(hub): State<Hub>,
-    Extension(child): Extension<Child>,
-    Path(sha256): Path<String>,
-    headers: HeaderMap,
-    mut body: Body,
-) -> Result<Response, Reply> {
-    let (id, size, arrived) = wanted(&hub, child, &sha256).await?;
-    let limit = hub.inner.node.settings.max_blob_bytes;
-    if size > limit {
-        let message = format!("a file may have {limit} bytes; the record announces {size}");
-        return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
-    }
-    let (stop, _turn) = hub.inner.uploads.begin(child.link, id).await;
-    let dir = hub.inner.node.store.dir().to_path_buf();
-    let offset: Option<u64> = headers
-        .get(OFFSET_HEADER)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse().ok());
-    let have = on_disk(&hub, child, id, size, arrived).await?;
-    if offset != Some(have) || arrived {
-        let refused = refuse(
-            StatusCode::CONFLICT,
-            "position",
-            format!("the file goes on at byte {have}"),
-        );
-        let mut response = refused.into_response();
-        response
-            .headers_mut()
-            .insert(OFFSET_HEADER, HeaderValue::from(have));
-        return Ok(response);
-    }
-    let mut file = blobs::open_partial(&dir, &id, child.link)?;
-    let mut have = have;
-    loop {
-        let next = timeout(hub.inner.limits.body_idle, body.frame());
-        let frame = stop.run_until_cancelled(next).await;
-        let Some(Ok(Some(Ok(frame)))) = frame else {
-            match frame {
-                Some(Ok(None)) => break,
-                _ => {
-                    return Err(refuse(
-                        StatusCode::REQUEST_TIMEOUT,
-                        "cut",
-                        "the file's bytes stopped coming",
-                    ));
-                }
-            }
-        };
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        have += data.len() as u64;
-        if have > size {
-            return Err(refuse(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                "more bytes than the record announced",
-            ));
-        }
-        file = append(file, data).await?;
-    }
-    if have == size {
-        finish_blob(&hub, child, id).await?;
-    }
-    Ok((StatusCode::NO_CONTENT, [(OFFSET_HEADER, have.to_string())]).into_response())
-}
-
-async fn append(mut file: std::fs::File, data: Bytes) -> Result<std::fs::File, Reply> {
-    let written = tokio::task::spawn_blocking(move || {
-        std::io::Write::write_all(&mut file, &data).map_err(|source| StoreError::Io {
-            what: "write an arriving file".to_owned(),
-            source,
-        })?;
-        Ok::<_, StoreError>(file)
-    });
-    written
-        .await
-        .map_err(|e| StoreError::Panicked(e.to_string()))
-        .and_then(|r| r)
-        .map_err(Reply::from)
-}
-
-async fn finish_blob(hub: &Hub, child: Child, id: blobs::BlobId) -> Result<(), Reply> {
-    let node = hub.inner.node.clone();
-    let store = node.store.clone();
-    match session::finish_blob(&node, child.link, id).await {
-        Ok(()) => Ok(()),
-        Err(blobs::BlobError::Store(error)) => Err(error.into()),
-        Err(error) => {
-            tracing::warn!(%error, dir = %store.dir().display(), "an arriving file was thrown away");
-            Err(refuse(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "mismatch",
-                error.to_string(),
-            ))
-        }
-    }
-}
-
-/// A directive's file on its way down, from a byte on.
-async fn send_blob(
-    State(hub): State<Hub>,
-    Extension(child): Extension<Child>,
-    Path(sha256): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Reply> {
-    let unknown = || {
-        refuse(
-            StatusCode::NOT_FOUND,
-            "unknown_file",
-            "this file is not for you, or not here yet",
-        )
-    };
-    let id = blobs::parse_hex(&sha256).ok_or_else(unknown)?;
-    let store = hub.inner.node.store.clone();
-    let (owed, state) = store
-        .read(move |connection| {
-            Ok::<_, StoreError>((
-                blobs::is_due(connection, child.link, &id)?,
-                blobs::state(connection, &id)?,
-            ))
-        })
-        .await?;
-    let Some((size, true)) = state.filter(|_| owed) else {
-        return Err(unknown());
-    };
-    let from: u64 = headers
-        .get(OFFSET_HEADER)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0);
-    if from >= size {
-        // The child says that it has the whole file, verified.
-        store
-            .write(move |tx| blobs::settled(tx.connection(), child.link, &id))
-            .await?;
-        return Ok(([(LENGTH_HEADER, size.to_string())], Vec::<u8>::new()).into_response());
-    }
-    let path = blobs::path(store.dir(), &id);
-    let piece = tokio::task::spawn_blocking(move || blobs::read_piece(&path, from, blobs::PIECE));
-    let piece = piece
-        .await
-        .map_err(|e| StoreError::Panicked(e.to_string()))
-        .and_then(|r| r)?;
-    Ok(([(LENGTH_HEADER, size.to_string())], piece).into_response())
 }

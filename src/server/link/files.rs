@@ -1,0 +1,267 @@
+//! Files on their way, at the parent's end: where an arriving one goes on, its bytes, and a directive's file going down.
+//!
+//! What is asked of one child's files never depends on another child's: offsets and partial files are per link.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use nqsync_core::protocol::{LENGTH_HEADER, OFFSET_HEADER};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Child, Hub, Reply, refuse};
+use crate::node::session;
+use crate::store::{LinkId, StoreError, blobs};
+
+/// The file a child is sending: its last request has the word. One before it may still hang on a line that is dead.
+#[derive(Default)]
+pub(super) struct Uploads(Mutex<HashMap<(LinkId, blobs::BlobId), Upload>>);
+
+struct Upload {
+    stop: CancellationToken,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Uploads {
+    /// Ends the request before, if it still runs, and waits until its last byte is written.
+    async fn begin(
+        &self,
+        link: LinkId,
+        id: blobs::BlobId,
+    ) -> (CancellationToken, tokio::sync::OwnedMutexGuard<()>) {
+        let stop = CancellationToken::new();
+        let turn = {
+            let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // Only this table holds the locks of uploads that are over.
+            held.retain(|_, upload| Arc::strong_count(&upload.turn) > 1);
+            let turn = match held.get(&(link, id)) {
+                Some(before) => {
+                    before.stop.cancel();
+                    before.turn.clone()
+                }
+                None => Arc::default(),
+            };
+            let upload = Upload {
+                stop: stop.clone(),
+                turn: turn.clone(),
+            };
+            held.insert((link, id), upload);
+            turn
+        };
+        (stop, turn.lock_owned().await)
+    }
+}
+
+/// A file that a child has to bring, or a refusal that tells nothing about files of others.
+async fn wanted(
+    hub: &Hub,
+    child: Child,
+    sha256: &str,
+) -> Result<(blobs::BlobId, u64, bool), Reply> {
+    let unknown = || {
+        refuse(
+            StatusCode::NOT_FOUND,
+            "unknown_file",
+            "no record of yours asks for this file",
+        )
+    };
+    let id = blobs::parse_hex(sha256).ok_or_else(unknown)?;
+    let store = &hub.inner.node.store;
+    let found = store
+        .read(move |connection| blobs::wanted(connection, child.link, &id))
+        .await?;
+    found
+        .map(|(size, arrived)| (id, size, arrived))
+        .ok_or_else(unknown)
+}
+
+pub(super) async fn blob_offset(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    Path(sha256): Path<String>,
+) -> Result<Response, Reply> {
+    let (id, size, arrived) = wanted(&hub, child, &sha256).await?;
+    let (_stop, _turn) = hub.inner.uploads.begin(child.link, id).await;
+    let offset = on_disk(&hub, child, id, size, arrived).await?;
+    let headers = [
+        (OFFSET_HEADER, offset.to_string()),
+        (LENGTH_HEADER, size.to_string()),
+    ];
+    Ok((StatusCode::OK, headers).into_response())
+}
+
+/// How many bytes of an arriving file are here. When a stop came between the last byte and the verification, that is
+/// made up for first: whoever hears the whole length sends nothing more.
+async fn on_disk(
+    hub: &Hub,
+    child: Child,
+    id: blobs::BlobId,
+    size: u64,
+    arrived: bool,
+) -> Result<u64, Reply> {
+    if arrived {
+        return Ok(size);
+    }
+    let dir = hub.inner.node.store.dir();
+    if size == 0 {
+        drop(blobs::open_partial(dir, &id, child.link)?);
+    }
+    let have = blobs::partial_len(dir, &id, child.link);
+    if have >= size {
+        finish_blob(hub, child, id).await?;
+    }
+    Ok(have)
+}
+
+pub(super) async fn take_blob(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    Path(sha256): Path<String>,
+    headers: HeaderMap,
+    mut body: Body,
+) -> Result<Response, Reply> {
+    let (id, size, arrived) = wanted(&hub, child, &sha256).await?;
+    let limit = hub.inner.node.settings.max_blob_bytes;
+    if size > limit {
+        let message = format!("a file may have {limit} bytes; the record announces {size}");
+        return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
+    }
+    let (stop, _turn) = hub.inner.uploads.begin(child.link, id).await;
+    let dir = hub.inner.node.store.dir().to_path_buf();
+    let offset: Option<u64> = headers
+        .get(OFFSET_HEADER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok());
+    let have = on_disk(&hub, child, id, size, arrived).await?;
+    if offset != Some(have) || arrived {
+        let refused = refuse(
+            StatusCode::CONFLICT,
+            "position",
+            format!("the file goes on at byte {have}"),
+        );
+        let mut response = refused.into_response();
+        response
+            .headers_mut()
+            .insert(OFFSET_HEADER, HeaderValue::from(have));
+        return Ok(response);
+    }
+    let mut file = blobs::open_partial(&dir, &id, child.link)?;
+    let mut have = have;
+    loop {
+        let next = timeout(hub.inner.limits.body_idle, body.frame());
+        let frame = stop.run_until_cancelled(next).await;
+        let Some(Ok(Some(Ok(frame)))) = frame else {
+            match frame {
+                Some(Ok(None)) => break,
+                _ => {
+                    return Err(refuse(
+                        StatusCode::REQUEST_TIMEOUT,
+                        "cut",
+                        "the file's bytes stopped coming",
+                    ));
+                }
+            }
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        have += data.len() as u64;
+        if have > size {
+            return Err(refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "more bytes than the record announced",
+            ));
+        }
+        file = append(file, data).await?;
+    }
+    if have == size {
+        finish_blob(&hub, child, id).await?;
+    }
+    Ok((StatusCode::NO_CONTENT, [(OFFSET_HEADER, have.to_string())]).into_response())
+}
+
+async fn append(mut file: std::fs::File, data: Bytes) -> Result<std::fs::File, Reply> {
+    let written = tokio::task::spawn_blocking(move || {
+        std::io::Write::write_all(&mut file, &data).map_err(|source| StoreError::Io {
+            what: "write an arriving file".to_owned(),
+            source,
+        })?;
+        Ok::<_, StoreError>(file)
+    });
+    written
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))
+        .and_then(|r| r)
+        .map_err(Reply::from)
+}
+
+async fn finish_blob(hub: &Hub, child: Child, id: blobs::BlobId) -> Result<(), Reply> {
+    let node = hub.inner.node.clone();
+    let store = node.store.clone();
+    match session::finish_blob(&node, child.link, id).await {
+        Ok(()) => Ok(()),
+        Err(blobs::BlobError::Store(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, dir = %store.dir().display(), "an arriving file was thrown away");
+            Err(refuse(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "mismatch",
+                error.to_string(),
+            ))
+        }
+    }
+}
+
+/// A directive's file on its way down, from a byte on.
+pub(super) async fn send_blob(
+    State(hub): State<Hub>,
+    Extension(child): Extension<Child>,
+    Path(sha256): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Reply> {
+    let unknown = || {
+        refuse(
+            StatusCode::NOT_FOUND,
+            "unknown_file",
+            "this file is not for you, or not here yet",
+        )
+    };
+    let id = blobs::parse_hex(&sha256).ok_or_else(unknown)?;
+    let store = hub.inner.node.store.clone();
+    let (owed, state) = store
+        .read(move |connection| {
+            Ok::<_, StoreError>((
+                blobs::is_due(connection, child.link, &id)?,
+                blobs::state(connection, &id)?,
+            ))
+        })
+        .await?;
+    let Some((size, true)) = state.filter(|_| owed) else {
+        return Err(unknown());
+    };
+    let from: u64 = headers
+        .get(OFFSET_HEADER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0);
+    if from >= size {
+        // The child says that it has the whole file, verified.
+        store
+            .write(move |tx| blobs::settled(tx.connection(), child.link, &id))
+            .await?;
+        return Ok(([(LENGTH_HEADER, size.to_string())], Vec::<u8>::new()).into_response());
+    }
+    let path = blobs::path(store.dir(), &id);
+    let piece = tokio::task::spawn_blocking(move || blobs::read_piece(&path, from, blobs::PIECE));
+    let piece = piece
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))
+        .and_then(|r| r)?;
+    Ok(([(LENGTH_HEADER, size.to_string())], piece).into_response())
+}
