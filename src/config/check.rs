@@ -2,10 +2,10 @@
 
 use toml::Value;
 
+use super::hosts;
 use super::keys::{Key, Kind};
 use super::problem::Fault;
 use super::units::{EXPECTED_SIZE, Size};
-use super::{hosts, regimes};
 
 /// Why a value does not fit. The caller knows the place and the key.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,6 @@ pub fn check(key: &Key, value: &Value, written: &str) -> Result<Value, Misfit> {
         Kind::Address => hosts::address(value, written),
         Kind::Names => hosts::names(value, written),
         Kind::Schedule => schedule(value, written),
-        Kind::Regimes => regimes::check(value, written),
     }
 }
 
@@ -53,15 +52,7 @@ pub fn check(key: &Key, value: &Value, written: &str) -> Result<Value, Misfit> {
 pub fn value_of_text(key: &Key, text: &str) -> Result<Value, Misfit> {
     let is_toml = text.trim_start().starts_with('[');
     let value = match key.kind {
-        Kind::Regimes | Kind::Names | Kind::Schedule if is_toml => parse_toml(text)?,
-        Kind::Regimes => {
-            return Err(misfit(
-                Fault::WrongType,
-                quoted(text),
-                "is not a TOML list",
-                regimes::EXPECTED,
-            ));
-        }
+        Kind::Names | Kind::Schedule if is_toml => parse_toml(text)?,
         Kind::Names => list_of(text.split([';', ','])),
         Kind::Schedule => list_of(text.split(';')),
         Kind::Whole { .. } => text

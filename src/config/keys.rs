@@ -3,6 +3,8 @@
 //! Checking, `config show`, the JSON schema and the commented samples all read this table, so they cannot disagree
 //! about a name, a type, a range or a default. The typed structures in `model` are compared with it by a test.
 
+use nqsync_core::protocol::MAX_FILE_PIECE;
+
 /// What a key may hold, and in which range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -43,8 +45,6 @@ pub enum Kind {
     Names,
     /// Cron expressions.
     Schedule,
-    /// Tables, one per reporting regime.
-    Regimes,
 }
 
 /// What holds where a key is not written.
@@ -103,7 +103,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ),
     ("sync", "When to synchronize, and how much at once."),
     ("store", "The database."),
-    ("reporting", "Reporting periods and when they are due."),
+    ("reporting", "Reporting periods."),
     (
         "log",
         "What is written to standard error (the journal, under systemd).",
@@ -179,27 +179,11 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "node",
-        "lang",
-        Kind::Choice(&["vi", "en"]),
-        Value("\"vi\""),
-        "Language of messages where neither --lang nor LANG says it.",
-        "An operator who reads English.",
-    ),
-    key(
-        "node",
         "time_zone",
         Kind::Zone,
         Value("\"Asia/Ho_Chi_Minh\""),
         "Zone in which schedules run and deadlines end.",
         "A deployment elsewhere, or tests.",
-    ),
-    key(
-        "node",
-        "profile",
-        Kind::Choice(&["networked", "isolated"]),
-        Value("\"networked\""),
-        "A networked node refuses classified records. An isolated one may hold them, and has no upstream link.",
-        "A machine in one of the independent networks that the law allows for state secrets.",
     ),
     key(
         "listen",
@@ -215,7 +199,7 @@ pub const KEYS: &[Key] = &[
         Kind::Names,
         Value("[\"localhost\"]"),
         "DNS names and IP addresses put into the server certificate: those by which children reach this node.",
-        "Always set it: a child refuses a certificate that does not name the host it dialled.",
+        "So that other programs can check the name. Children do not: they trust the parent's key, pinned at enrolment.",
     ),
     key(
         "listen",
@@ -278,7 +262,7 @@ pub const KEYS: &[Key] = &[
         },
         Value("120"),
         "Time for one whole request. Must be longer than the children's long_poll_s.",
-        "Very slow lines; lower blob_chunk_bytes first.",
+        "Very slow lines; lower sync.blob_chunk_bytes first.",
     ),
     key(
         "listen",
@@ -419,7 +403,7 @@ pub const KEYS: &[Key] = &[
         "blob_chunk_bytes",
         Kind::Size {
             min: 4 * KIB,
-            max: 64 * MIB,
+            max: MAX_FILE_PIECE as u64,
         },
         Value("\"512 KiB\""),
         "Evidence files travel in pieces of this size; a cut line loses at most one.",
@@ -455,7 +439,7 @@ pub const KEYS: &[Key] = &[
             max: 1024 * GIB,
         },
         Value("0"),
-        "Most bytes of evidence files per second, each way; records are never slowed. 0 is no limit.",
+        "Most bytes of files per second to and from the parent, on average; records are never slowed. 0 is no limit.",
         "A line shared with other work: 16 Mbit/s is about \"2 MiB\".",
     ),
     key(
@@ -518,7 +502,7 @@ pub const KEYS: &[Key] = &[
             max: 1024 * GIB,
         },
         Value("\"256 MiB\""),
-        "With less free disk than this nothing more is taken in, and status says so.",
+        "With less free disk than this, or less than 2 % of it, status says that the disk is nearly full.",
         "A disk shared with other programs that fill it quickly.",
     ),
     key(
@@ -526,16 +510,8 @@ pub const KEYS: &[Key] = &[
         "period",
         Kind::Choice(PERIOD_KINDS),
         Value("\"month\""),
-        "Kind of period meant where a command or a sheet does not say it.",
-        "A unit that mainly reports by week or quarter.",
-    ),
-    key(
-        "reporting",
-        "regimes",
-        Kind::Regimes,
-        Value("[]"),
-        "Who must send what by when: one table each, with name, kind, due_day, due_in, due_time, consolidate_day.",
-        "The deadlines of the plan in force.",
+        "Kind of period meant where a command or a sheet does not say it. The current one is counted in rollups beside the month.",
+        "Units that mainly report by week or quarter; best the same at every node.",
     ),
     key(
         "log",

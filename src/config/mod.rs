@@ -12,7 +12,6 @@ pub mod keys;
 mod layers;
 mod model;
 mod problem;
-mod regimes;
 mod rules;
 mod sample;
 mod show;
@@ -27,10 +26,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-pub use model::{
-    Config, DueIn, Level, Listen, Log, LogFormat, Node, PeriodKind, Profile, Regime, Reporting,
-    Store, Sync, Upstream,
-};
+pub use model::{Config, Level, Listen, Log, LogFormat, Node, Reporting, Store, Sync, Upstream};
 pub use problem::{ConfigErrors, Fault, Place, Problem};
 pub use sample::sample;
 pub use show::{Shown, schema, show};

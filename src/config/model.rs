@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use nqsync_core::calendar::PeriodKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::api::Lang;
 
 use super::units::{CronRule, Millis, Seconds, Size};
 
@@ -56,16 +54,6 @@ impl Level {
     }
 }
 
-/// Whether the machine is connected to a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Profile {
-    /// Connected: classified records are refused.
-    Networked,
-    /// In an independent network: may hold classified records, has no upstream link.
-    Isolated,
-}
-
 /// `[node]`; each field is the key of that name in `keys::KEYS`, as in the structures below.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,12 +63,9 @@ pub struct Node {
     pub level: Level,
     pub data_dir: PathBuf,
     pub socket: PathBuf,
-    #[schemars(with = "String")]
-    pub lang: Lang,
     #[serde(with = "jiff::fmt::serde::tz::required")]
     #[schemars(with = "String")]
     pub time_zone: TimeZone,
-    pub profile: Profile,
 }
 
 /// `[listen]`.
@@ -148,63 +133,8 @@ pub struct Store {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the key table documents every key, once")]
 pub struct Reporting {
-    pub period: PeriodKind,
-    pub regimes: Vec<Regime>,
-}
-
-/// A kind of reporting period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum PeriodKind {
-    Week,
-    Month,
-    Quarter,
-    /// The first or second six months.
-    Half,
-    /// January to September.
-    NineMonths,
-    Year,
-}
-
-/// In which week or month a report is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DueIn {
-    /// The last week or month of the period itself.
-    Last,
-    /// The week or month after it.
-    Next,
-}
-
-/// One rule of who sends by when: `[[reporting.regimes]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Regime {
-    /// What people call it.
-    pub name: String,
-    /// Which periods it has.
-    pub kind: PeriodKind,
-    /// Day on which units must have sent: of the week (1 is Monday) for weeks, else of the month. A day that the month
-    /// does not have means its last one.
-    pub due_day: i8,
-    /// In which week or month that day lies.
-    #[serde(default = "next")]
-    pub due_in: DueIn,
-    /// Time of that day, in `node.time_zone`. "Before the 11th" is day 11 at 00:00.
-    #[serde(default = "midnight")]
     #[schemars(with = "String")]
-    pub due_time: Time,
-    /// Day by which the level above has consolidated, counted in the same way.
-    pub consolidate_day: Option<i8>,
-}
-
-fn next() -> DueIn {
-    DueIn::Next
-}
-
-fn midnight() -> Time {
-    Time::midnight()
+    pub period: PeriodKind,
 }
 
 /// How log lines look.

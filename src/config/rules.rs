@@ -240,15 +240,6 @@ fn contradictions(layers: &mut Layers) {
                 "contradicts node.level \"ministry\"",
                 hint,
             );
-        } else if is(("node", "profile"), "isolated") {
-            let hint = "an isolated node exchanges by media: remove [upstream], or set node.profile = \"networked\"";
-            refuse(
-                layers,
-                upstream,
-                Fault::Contradiction,
-                "contradicts node.profile \"isolated\"",
-                hint,
-            );
         }
     }
 }

@@ -11,7 +11,7 @@ pub fn sample(level: Level, set: &[(&str, &str)]) -> String {
          #\n\
          # A line that starts with # and a key shows the default; remove the # to change it. Any key can be overridden by\n\
          # NQSYNC_<SECTION>_<KEY> in the environment, and that by --set section.key=value. `nqsync config check` names\n\
-         # everything that is wrong here; `nqsync config show --effective --origin` shows what holds, and why.\n\
+         # everything that is wrong here; `nqsync config show --all` shows what holds, and where it comes from.\n\
          # No secret stands in this file: keys and tokens are files in data_dir, or systemd credentials.\n",
         level.as_str()
     );
@@ -27,31 +27,9 @@ pub fn sample(level: Level, set: &[(&str, &str)]) -> String {
         for key in keys {
             text += &block(key, is_set(key));
         }
-        if *section == "reporting" {
-            text += REGIMES_EXAMPLE;
-        }
     }
     text
 }
-
-/// Two rules of the plans, to copy from.
-const REGIMES_EXAMPLE: &str = "\
-# Every week by Thursday 10:00 (day 4), in that week; and every month before the 11th of the next, consolidated before
-# the 15th:
-#[[reporting.regimes]]
-#name = \"weekly progress\"
-#kind = \"week\"
-#due_day = 4
-#due_in = \"last\"
-#due_time = \"10:00\"
-#[[reporting.regimes]]
-#name = \"monthly report\"
-#kind = \"month\"
-#due_day = 11
-#due_in = \"next\"
-#due_time = \"00:00\"
-#consolidate_day = 15
-";
 
 fn block(key: &Key, value: Option<&str>) -> String {
     let (default, shown) = match key.fallback {

@@ -104,13 +104,12 @@ pub fn schema() -> serde_json::Value {
     }
     for key in KEYS {
         let property = &mut schema["properties"][key.section]["properties"][key.name];
-        let items = property["items"].take();
-        *property = key_schema(key, items);
+        *property = key_schema(key);
     }
     schema
 }
 
-fn key_schema(key: &Key, items: serde_json::Value) -> serde_json::Value {
+fn key_schema(key: &Key) -> serde_json::Value {
     let mut schema = match key.kind {
         Kind::Choice(allowed) => json!({ "type": "string", "enum": allowed }),
         Kind::Whole { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
@@ -123,7 +122,6 @@ fn key_schema(key: &Key, items: serde_json::Value) -> serde_json::Value {
         Kind::Unit => json!({ "type": "string", "pattern": "^\\S+$" }),
         Kind::Names => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
         Kind::Schedule => json!({ "type": "array", "items": { "type": "string" } }),
-        Kind::Regimes => json!({ "type": "array", "items": items }),
         Kind::Path | Kind::Zone | Kind::Address => json!({ "type": "string" }),
     };
     schema["description"] = json!(format!("{} When to change it: {}", key.doc, key.why));

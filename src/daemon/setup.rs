@@ -41,10 +41,15 @@ pub fn settings(config: &Config) -> Settings {
     Settings {
         service: false,
         zone: config.node.time_zone.clone(),
+        period: config.reporting.period,
         max_blob_bytes: config.sync.max_blob_bytes.bytes(),
         max_record_bytes: config.sync.max_record_bytes.bytes() as usize,
         batch_records: config.sync.batch_records,
         batch_bytes: config.sync.batch_bytes.bytes() as usize,
+        max_batch_bytes: config.sync.max_batch_bytes.bytes() as usize,
+        file_piece_bytes: config.sync.blob_chunk_bytes.bytes() as usize,
+        bandwidth_bytes_per_s: config.sync.bandwidth_bytes_per_s.bytes(),
+        min_free_bytes: config.store.min_free_bytes.bytes(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The child's end of a link: it always dials, so a commune needs no open port.
 
 pub mod backoff;
+pub mod pace;
 pub mod upstream;
 
 pub use upstream::{LinkError, Report, Upstream};

@@ -5,17 +5,18 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nqsync_core::protocol::{
-    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, Hello, MAX_SMALL_BODY, OFFSET_HEADER, PREFIX,
-    PROTOCOL, Pull, Refused, Welcome, hex, running_hash, unhex,
+    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, Hello, MAX_FILE_PIECE, MAX_SMALL_BODY,
+    OFFSET_HEADER, PREFIX, PROTOCOL, Pull, Refused, Welcome, hex, running_hash, unhex,
 };
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
 
+use super::pace;
 use crate::node::offer::{self, Batch, Target};
 use crate::node::{Node, receive, session};
 use crate::store::links::{self, Direction, Position};
@@ -364,7 +365,7 @@ impl Upstream {
                 "a batch without its number".to_owned(),
             ));
         };
-        let limit = 64 << 20;
+        let limit = self.inner.node.settings.max_batch_bytes;
         let body = self.body(response, limit).await?;
         self.note(|r| {
             r.phase = "pull";
@@ -481,8 +482,12 @@ impl Upstream {
             // The parent has not taken the record that names the file, or set it aside: nothing to send now.
             return Ok(());
         }
+        let settings = &self.inner.node.settings;
+        let bytes_per_s = settings.bandwidth_bytes_per_s;
+        let piece_bytes = pace::piece(settings.file_piece_bytes, bytes_per_s);
         let mut offset = offset_of(&response).unwrap_or(0);
         loop {
+            let begun = Instant::now();
             self.note(|r| {
                 r.phase = "blobs";
                 r.file = Some((offset, size));
@@ -492,7 +497,7 @@ impl Upstream {
             }
             let piece_path = path.clone();
             let piece = tokio::task::spawn_blocking(move || {
-                blobs::read_piece(&piece_path, offset, blobs::PIECE)
+                blobs::read_piece(&piece_path, offset, piece_bytes)
             });
             let piece = piece
                 .await
@@ -520,6 +525,7 @@ impl Upstream {
                 _ => return Err(self.refusal(response).await),
             };
             self.note(|r| r.bytes_up += length);
+            tokio::time::sleep(pace::pause(length, bytes_per_s, begun.elapsed())).await;
         }
         let link = self.inner.link;
         store
@@ -543,14 +549,18 @@ impl Upstream {
         if !blobs::path(&dir, &id).exists() {
             let mut offset = blobs::partial_len(&dir, &id, link);
             while offset < size {
-                match self.fetch_piece(&endpoint, offset).await? {
-                    Some(piece) => offset += self.keep_piece(id, piece).await?,
-                    None => return Ok(()),
-                }
+                let begun = Instant::now();
+                let Some(piece) = self.fetch_piece(&endpoint, offset).await? else {
+                    return Ok(());
+                };
+                let length = self.keep_piece(id, piece).await?;
+                offset += length;
                 self.note(|r| {
                     r.phase = "blobs";
                     r.file = Some((offset, size));
                 });
+                let bytes_per_s = node.settings.bandwidth_bytes_per_s;
+                tokio::time::sleep(pace::pause(length, bytes_per_s, begun.elapsed())).await;
             }
             if size == 0 {
                 drop(blobs::open_partial(&dir, &id, link)?);
@@ -575,7 +585,7 @@ impl Upstream {
             return Ok(None);
         }
         let response = self.success(response).await?;
-        self.body(response, blobs::PIECE).await.map(Some)
+        self.body(response, MAX_FILE_PIECE).await.map(Some)
     }
 
     async fn keep_piece(&self, id: blobs::BlobId, piece: Vec<u8>) -> Result<u64, LinkError> {

@@ -15,6 +15,7 @@ pub mod write;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use nqsync_core::calendar::{Period, PeriodKind};
 
 pub use refusal::Refusal;
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub service: bool,
     /// Zone of periods and deadlines.
     pub zone: TimeZone,
+    /// Kind of period meant where none is named.
+    pub period: PeriodKind,
     /// Largest evidence file, in bytes.
     pub max_blob_bytes: u64,
     /// Largest record on the wire, in bytes.
@@ -47,6 +50,14 @@ pub struct Settings {
     pub batch_records: usize,
     /// Most bytes in one batch before compression.
     pub batch_bytes: usize,
+    /// Most bytes in one batch received, packed or unpacked.
+    pub max_batch_bytes: usize,
+    /// Bytes in one piece of a file.
+    pub file_piece_bytes: usize,
+    /// Most bytes of files per second to and from the parent; 0 for no limit.
+    pub bandwidth_bytes_per_s: u64,
+    /// Less free disk than this is a problem.
+    pub min_free_bytes: u64,
 }
 
 impl Default for Settings {
@@ -54,10 +65,15 @@ impl Default for Settings {
         Settings {
             service: false,
             zone: TimeZone::get("Asia/Ho_Chi_Minh").unwrap_or(TimeZone::UTC),
+            period: PeriodKind::Month,
             max_blob_bytes: 2 << 30,
             max_record_bytes: 1 << 20,
             batch_records: 2_000,
             batch_bytes: 4 << 20,
+            max_batch_bytes: 64 << 20,
+            file_piece_bytes: 512 << 10,
+            bandwidth_bytes_per_s: 0,
+            min_free_bytes: 256 << 20,
         }
     }
 }
@@ -66,5 +82,10 @@ impl Node {
     /// Today, in the zone of periods and deadlines.
     pub fn today(&self) -> Date {
         self.clock.today(&self.settings.zone)
+    }
+
+    /// The period meant where none is named.
+    pub fn current_period(&self) -> Period {
+        Period::containing(self.settings.period, self.today())
     }
 }

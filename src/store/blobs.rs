@@ -16,8 +16,6 @@ use super::links::LinkId;
 /// SHA-256 of a file's bytes.
 pub type BlobId = [u8; 32];
 
-/// Bytes of a file sent in one request: a cut line costs at most these.
-pub const PIECE: usize = 256 * 1024;
 /// Bytes read or written at once.
 const CHUNK: usize = 256 * 1024;
 

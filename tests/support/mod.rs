@@ -66,7 +66,7 @@ pub fn configure(dir: &Path, unit: &str, level: Level) -> Loaded {
         level.as_str()
     );
     if level != Level::Commune {
-        text.push_str("[sync]\nmax_batch_bytes = \"8 MiB\"\n[listen]\naddress = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\"]\n");
+        text.push_str("[sync]\nmax_batch_bytes = \"8 MiB\"\nblob_chunk_bytes = \"256 KiB\"\n[listen]\naddress = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\"]\n");
     }
     std::fs::write(&file, text).expect("a writable temporary folder");
     nqsync::config::load(&file, std::iter::empty(), &[]).expect("a valid configuration")

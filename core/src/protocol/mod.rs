@@ -34,6 +34,8 @@ pub const LENGTH_HEADER: &str = "upload-length";
 pub const CHAIN_SHOWN: u32 = 64;
 /// Longest that a pull may be asked to wait, in seconds.
 pub const MAX_WAIT_S: u64 = 55;
+/// Most bytes in one piece of a file.
+pub const MAX_FILE_PIECE: usize = 4 << 20;
 /// Most bytes a greeting or an answer without records may have.
 pub const MAX_SMALL_BODY: usize = 256 * 1024;
 /// Greatest window a zstd frame may ask for, as a power of two: 8 MiB.

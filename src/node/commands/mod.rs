@@ -140,6 +140,7 @@ impl Reading<'_> {
             home: self.home,
             here: self.here,
             zone: &self.node.settings.zone,
+            period: self.node.settings.period,
             now_ms: self.now_ms,
             lang: self.request.lang,
         }
@@ -163,6 +164,7 @@ impl Writing<'_, '_> {
             home: self.tx.unit()?,
             here: self.tx.node()?,
             zone: &self.node.settings.zone,
+            period: self.node.settings.period,
             now_ms: self.now_ms,
             lang: self.request.lang,
         })

@@ -1,6 +1,6 @@
 //! What people type to name a task, a piece of evidence or a period.
 
-use nqsync_core::calendar::{Period, PeriodKind, fold};
+use nqsync_core::calendar::{Period, fold};
 use nqsync_core::model::{Facts, Kind, UnitId};
 use nqsync_core::sync::{Record, scope};
 use uuid::Uuid;
@@ -135,10 +135,10 @@ pub fn title(record: &Record) -> String {
     )
 }
 
-/// The period that was typed, else the current month.
+/// The period that was typed, else the current one of the kind that the configuration names.
 pub fn period(view: &View<'_>, text: Option<&str>) -> Result<Period, Refusal> {
     match text {
-        None => Ok(Period::containing(PeriodKind::Month, view.today())),
+        None => Ok(Period::containing(view.period, view.today())),
         Some(text) => text
             .parse()
             .map_err(|_| Refusal::usage("bad-period", [("period", text.to_owned())])),

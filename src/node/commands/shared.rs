@@ -42,10 +42,10 @@ pub(super) fn text(record: &Record, register: &str) -> String {
     }
 }
 
-/// A period as typed; without one, the current month.
+/// A period as typed; without one, the current one of the kind that the configuration names.
 pub(super) fn period(node: &Node, typed: Option<&str>) -> Result<Period, Refusal> {
     match typed {
-        None => Ok(rollups::current_period(node.today())),
+        None => Ok(node.current_period()),
         Some(typed) => typed
             .parse()
             .map_err(|_| Refusal::usage("bad-period", [("period", typed.to_owned())])),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use nqsync_core::calendar::{Deadline, Period};
+use nqsync_core::calendar::{Deadline, Period, PeriodKind};
 use nqsync_core::model::values::{
     Assigned, Figures, FileRef, Group, Progress, Submission, VerdictValue, Wish,
 };
@@ -36,6 +36,8 @@ pub struct View<'a> {
     pub here: NodeId,
     /// Zone of periods and deadlines.
     pub zone: &'a TimeZone,
+    /// Kind of period meant where none is named.
+    pub period: PeriodKind,
     /// Now.
     pub now_ms: i64,
     /// Language of sentences.

@@ -128,6 +128,7 @@ pub async fn refresh(node: &Node) -> Result<(), StoreError> {
 /// Answers how many groups were looked at: the caller goes on until that is 0.
 pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
     let today = node.today();
+    let current = node.current_period();
     let mut marked: BTreeMap<(UnitId, String), Vec<queries::Dirty>> = BTreeMap::new();
     for dirty in queries::dirty(tx.connection())? {
         let key = (dirty.0, dirty.1.clone());
@@ -143,7 +144,7 @@ pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
                 group: &group,
                 since: &since,
             };
-            recompute_group(tx, &change, today, now_ms)?;
+            recompute_group(tx, &change, current, today, now_ms)?;
         }
         for dirty in &marks {
             queries::clear_dirty(tx.connection(), dirty)?;
@@ -163,6 +164,7 @@ struct Change<'a> {
 fn recompute_group(
     tx: &mut Tx<'_>,
     change: &Change<'_>,
+    current: Period,
     today: Date,
     now_ms: i64,
 ) -> Result<(), StoreError> {
@@ -171,7 +173,7 @@ fn recompute_group(
     let known = known_periods(tx.connection(), issuer)?;
     let mut periods = known.clone();
     periods.extend(inputs.periods());
-    periods.insert(current_period(today));
+    periods.extend([current, Period::containing(PeriodKind::Month, today)]);
     let marked: Vec<Option<Period>> = change.since.iter().map(|text| text.parse().ok()).collect();
     periods.extend(marked.iter().flatten());
     // A mark without a period, or with one that nobody can place, stands for all of them.
@@ -282,11 +284,6 @@ fn facts_of(issuer: UnitId, group: &str, span: &PeriodSpan) -> Facts {
 fn known_periods(connection: &Connection, issuer: UnitId) -> Result<BTreeSet<Period>, StoreError> {
     let texts = groups::periods(connection, issuer)?;
     Ok(texts.iter().filter_map(|text| text.parse().ok()).collect())
-}
-
-/// The period that is reported on when nobody names one.
-pub fn current_period(today: Date) -> Period {
-    Period::containing(PeriodKind::Month, today)
 }
 
 /// Name and days of a period.

@@ -258,7 +258,8 @@ pub(super) async fn send_blob(
         return Ok(([(LENGTH_HEADER, size.to_string())], Vec::<u8>::new()).into_response());
     }
     let path = blobs::path(store.dir(), &id);
-    let piece = tokio::task::spawn_blocking(move || blobs::read_piece(&path, from, blobs::PIECE));
+    let length = hub.inner.node.settings.file_piece_bytes;
+    let piece = tokio::task::spawn_blocking(move || blobs::read_piece(&path, from, length));
     let piece = piece
         .await
         .map_err(|e| StoreError::Panicked(e.to_string()))
