@@ -162,6 +162,14 @@ fn views() -> Vec<(&'static str, View, Value)> {
         ("directive show", directive::show, directive),
         ("import", import::show, import),
         (
+            "sync preview",
+            sync::preview,
+            json!({ "records": [{ "kind": "evidence", "id": "5f0c1111-2222-5333-8444-555566667777", "lane": "assignments",
+                "bytes": 204_800, "to": "26548" }], "counts": { "assignments": 2 }, "bytes": 1, "receipts": 1,
+                "withheld": [{ "reason": "quarantined_at_peer", "count": 1 }, { "reason": "left_scope", "count": 2 }],
+                "blobs": { "count": 1, "bytes": 3 } }),
+        ),
+        (
             "sync",
             sync::show,
             json!({ "sent": 3, "received": 1, "bytes_up": 4567, "bytes_down": 0, "agree": true }),

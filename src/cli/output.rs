@@ -63,21 +63,157 @@ fn lines(text: &str) -> String {
     text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }
 
-/// What a verb that wrote something shows: the ids and values it answered, a line each. Lists are for `--json`, and so is
-/// the token of a next write: nobody types it.
+/// How a field of an answer is shown.
+#[derive(Clone, Copy)]
+enum Shape {
+    Plain,
+    Time,
+    Bytes,
+    /// A word of the first of these families that has it.
+    Word(&'static [&'static str]),
+}
+
+use Shape::{Bytes, Plain, Time, Word};
+
+/// The fields of answers to verbs that write, in the order they are shown, with their labels. What is not here is for
+/// `--json`, such as the token of a next write: nobody types it.
+const FIELDS: &[(&str, &str, Shape)] = &[
+    ("id", "label-id", Plain),
+    ("node", "label-node", Plain),
+    ("item", "label-n", Plain),
+    ("record", "label-record", Plain),
+    ("code", "label-code", Plain),
+    ("name", "label-name", Plain),
+    ("kind", "label-kind", Word(&["word-kind-"])),
+    ("level", "label-level", Word(&["word-level-"])),
+    ("parent", "label-parent", Plain),
+    ("group", "label-group", Plain),
+    ("number", "label-number", Plain),
+    ("date", "label-date", Time),
+    ("title", "label-title", Plain),
+    ("subtask", "label-subtask", Plain),
+    ("summary", "label-summary", Plain),
+    ("deliverable", "label-deliverable", Plain),
+    ("kpi", "label-kpi", Plain),
+    ("programme", "label-programme", Plain),
+    ("responsible", "label-responsible", Plain),
+    ("authority", "label-authority", Plain),
+    ("task", "label-task", Plain),
+    ("task_title", "label-title", Plain),
+    ("target", "label-task", Plain),
+    ("target_title", "label-title", Plain),
+    ("field", "label-field", Word(&["word-register-"])),
+    ("register", "label-field", Word(&["word-register-"])),
+    ("issuer", "label-issuer", Plain),
+    ("unit", "label-unit", Plain),
+    ("units", "label-units", Plain),
+    ("owner", "label-owner", Plain),
+    ("proposer", "label-proposer", Plain),
+    ("reviewer", "label-reviewer", Word(&["word-reviewer-"])),
+    ("served_by", "label-served-by", Plain),
+    ("period", "label-period", Plain),
+    ("status", "label-status", Word(&["word-status-"])),
+    ("stated_status", "label-stated", Word(&["word-status-"])),
+    ("percent", "label-percent", Plain),
+    ("value", "label-value", Plain),
+    ("numerator", "label-numerator", Plain),
+    ("denominator", "label-denominator", Plain),
+    ("ratio", "label-percent", Plain),
+    ("result", "label-result", Word(&["word-retry-"])),
+    ("difficulties", "label-difficulties", Plain),
+    ("next_steps", "label-next-steps", Plain),
+    ("evidence", "label-evidence", Plain),
+    ("size", "label-size", Bytes),
+    ("note", "label-note", Plain),
+    (
+        "state",
+        "label-state",
+        Word(&["word-proposal-", "word-blob-", "word-node-"]),
+    ),
+    ("receipt", "label-receipt", Word(&["word-receipt-"])),
+    ("reason", "label-reason", Plain),
+    ("withdrawn_reason", "label-reason", Plain),
+    ("decision_reason", "label-decision-reason", Plain),
+    ("remaining", "label-conflicts-left", Plain),
+    ("linked_tasks", "label-linked-tasks", Plain),
+    ("peer", "label-peer", Plain),
+    ("by", "label-by", Plain),
+    ("at", "label-at", Time),
+    ("added_at", "label-added", Time),
+    ("submitted_at", "label-submitted", Time),
+    ("enrolled_at", "label-enrolled", Time),
+    ("last_contact_at", "label-last-contact", Time),
+    ("revoked_at", "label-revoked", Time),
+    ("upstream", "label-upstream", Plain),
+    ("dir", "label-data-dir", Plain),
+    ("config", "label-config", Plain),
+    ("written_to", "label-path", Plain),
+    ("nodes", "label-nodes", Plain),
+    ("tasks", "label-tasks", Plain),
+];
+
+/// What a verb that wrote something shows: the ids and values it answered, a line each. Lists are for `--json`.
 pub fn written(data: &Value, screen: &Screen) -> String {
-    let mut shown = String::new();
-    let fields = data.as_object().into_iter().flatten();
-    for (name, value) in
-        fields.filter(|(name, v)| (v.is_string() || v.is_number()) && *name != "token")
-    {
-        let label = word(screen.lang, "label-", name).unwrap_or_else(|| clean(name));
-        let value = if name.ends_with("_at") {
-            screen.time(value)
-        } else {
-            screen.plain(value)
-        };
-        shown.push_str(&format!("{label}: {value}\n"));
+    let shown = |(name, label, shape): &(&str, &str, Shape)| {
+        let value = data.get(name)?;
+        let told = value.is_number() || value.as_str().is_some_and(|text| !text.is_empty());
+        told.then(|| {
+            let value = shaped(value, *shape, screen);
+            format!("{}: {value}\n", screen.label(label))
+        })
+    };
+    FIELDS.iter().filter_map(shown).collect()
+}
+
+fn shaped(value: &Value, shape: Shape, screen: &Screen) -> String {
+    match shape {
+        Plain => screen.plain(value),
+        Time => screen.time(value),
+        Bytes => screen.bytes(value),
+        Word(families) => value
+            .as_str()
+            .and_then(|text| {
+                families
+                    .iter()
+                    .find_map(|family| word(screen.lang, family, text))
+            })
+            .unwrap_or_else(|| screen.plain(value)),
     }
-    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::text;
+
+    fn screen(lang: Lang) -> Screen {
+        Screen {
+            lang,
+            ..super::super::golden::screen()
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_label_in_both_languages() {
+        for lang in [Lang::Vi, Lang::En] {
+            for (name, label, _) in FIELDS {
+                let shown = text(lang, label, &[]);
+                assert_ne!(shown, *label, "{name} {lang:?}");
+                let line = written(&json!({ *name: "x" }), &screen(lang));
+                assert_eq!(line, format!("{shown}: x\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_words_and_unknown_fields_are_left_to_json() {
+        let data = json!({
+            "stated_status": "in_progress", "token": "opaque", "some_new_field": 7, "subtask": "", "late": true,
+            "submitted_at": "2026-04-02T03:04:00Z", "field": "next_steps", "state": "open", "linked_tasks": 2,
+        });
+        assert_eq!(
+            written(&data, &screen(Lang::En)),
+            "Field: next steps\nStated status: in progress\nState: open\nTasks linked: 2\nSubmitted: 02/04/2026 10:04\n"
+        );
+    }
 }

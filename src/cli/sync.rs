@@ -8,8 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::connect::Service;
+use super::list::{col, num, section, tabled};
 use super::output::{Output, say};
-use super::screen::{Screen, at, number};
+use super::screen::{Screen, at, items, number, short_ids};
 use super::{Caller, Job, ask, failure, job};
 use crate::api::{Command, Exit, Failure};
 use crate::t;
@@ -84,19 +85,30 @@ impl Shown {
             self.bar.set_length(total.unsigned_abs());
             self.bar.set_position(done.unsigned_abs());
             self.bar.set_message(format!("{phase} {bytes}"));
-        } else if self.last.as_ref() != Some(&phase) || done == total {
-            let (done, total) = (screen.count(done), screen.count(total));
-            say(&t!(
-                screen.lang,
-                "cli-sync-progress",
-                phase = phase,
-                done = done,
-                total = total,
-                bytes = bytes
-            ));
+        } else if self.last.as_ref() != Some(&phase) || (total > 0 && done == total) {
+            say(&line(event, screen));
             self.last = Some(phase);
         }
     }
+}
+
+/// One event as a line. Only of a file under way is the whole known, in bytes; records are counted as they go.
+fn line(event: &Value, screen: &Screen) -> String {
+    let done = match at(event, "total").as_u64() {
+        Some(_) => format!(
+            "{}/{}",
+            screen.bytes(at(event, "done")),
+            screen.bytes(at(event, "total"))
+        ),
+        None => screen.plain(at(event, "done")),
+    };
+    t!(
+        screen.lang,
+        "cli-sync-progress",
+        phase = screen.word("word-phase-", at(event, "phase")),
+        done = done,
+        bytes = screen.bytes(at(event, "bytes"))
+    )
 }
 
 pub(super) fn show(data: &Value, screen: &Screen) -> String {
@@ -111,28 +123,104 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
     ])
 }
 
-/// What would go: the numbers by name, and what is withheld with its reason.
+/// What would go, and what is withheld with its reason.
 pub(super) fn preview(data: &Value, screen: &Screen) -> String {
-    let counts = ["records", "bytes", "blobs", "blob_bytes"];
+    let records = items(data, "records");
+    let counts = at(data, "counts").as_object();
+    let waiting = counts.map_or(0, |c| c.values().filter_map(Value::as_i64).sum());
     let mut text = screen.facts(&[
-        ("label-records", screen.plain(at(data, counts[0]))),
-        ("label-bytes-up", screen.bytes(at(data, counts[1]))),
-        ("label-evidence", screen.plain(at(data, counts[2]))),
-        ("label-size", screen.bytes(at(data, counts[3]))),
+        ("label-records", screen.count(waiting)),
+        ("label-bytes-up", screen.bytes(at(data, "bytes"))),
+        ("label-receipts", screen.plain(at(data, "receipts"))),
+        ("label-files", screen.plain(at(data, "blobs.count"))),
+        ("label-size", screen.bytes(at(data, "blobs.bytes"))),
     ]);
-    let withheld = super::screen::items(data, "withheld");
+    if !records.is_empty() {
+        let columns = [
+            col("label-kind", |r, s| s.word("word-kind-", at(r, "kind"))),
+            col("label-lane", |r, s| s.word("word-lane-", at(r, "lane"))),
+            num("label-size", |r, s| s.bytes(at(r, "bytes"))),
+            col("label-to", |r, s| s.plain(at(r, "to"))),
+        ];
+        let ids = short_ids(records, "id");
+        text += &format!("\n{}", tabled(records, screen, Some(ids), &columns));
+    }
+    let unlisted = waiting - records.len() as i64;
+    if unlisted > 0 {
+        text += &format!(
+            "{}\n",
+            t!(screen.lang, "cli-more", n = screen.count(unlisted))
+        );
+    }
+    let withheld = items(data, "withheld");
     if !withheld.is_empty() {
         let columns = [
-            super::list::col("label-kind", |w, s| s.word("word-kind-", at(w, "kind"))),
-            super::list::col("label-id", |w, s| s.plain(at(w, "record"))),
-            super::list::col("label-reason", |w, s| s.plain(at(w, "reason"))),
+            col("label-reason", |w, s| {
+                s.word("word-withheld-", at(w, "reason"))
+            }),
+            num("label-records", |w, s| s.plain(at(w, "count"))),
         ];
-        let table = super::list::tabled(withheld, screen, None, &columns);
-        text += &super::list::section(screen, "label-withheld", &table);
+        let table = tabled(withheld, screen, None, &columns);
+        text += &section(screen, "label-withheld", &table);
     }
-    if text.is_empty() {
-        super::output::written(data, screen)
-    } else {
-        text
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::Lang;
+
+    fn english() -> Screen {
+        Screen {
+            lang: Lang::En,
+            ..super::super::golden::screen()
+        }
+    }
+
+    #[test]
+    fn progress_counts_records_and_measures_files() {
+        let pull = json!({ "phase": "pull", "done": 5, "total": null, "bytes": 1946 });
+        assert_eq!(line(&pull, &english()), "Receiving: 5, 1.9 KiB");
+        let file = json!({ "phase": "blobs", "done": 1024, "total": 2048, "bytes": 9 });
+        assert_eq!(
+            line(&file, &english()),
+            "Evidence files: 1.0 KiB/2.0 KiB, 9 B"
+        );
+        for phase in ["open", "push", "pull", "blobs", "compare"] {
+            let shown = line(
+                &json!({ "phase": phase, "done": 0, "bytes": 0 }),
+                &english(),
+            );
+            assert!(!shown.starts_with(phase), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_dry_run_is_a_table_with_totals_and_reasons() {
+        let preview_of = json!({
+            "records": [
+                { "kind": "unit", "id": "0192f3c8-8a1b-7c3d-9e00-000000000009", "lane": "units", "bytes": 200, "to": "75" },
+                { "kind": "task", "id": "5f0c1111-2222-5333-8444-555566667777", "lane": "assignments", "bytes": 2048, "to": "75" },
+            ],
+            "counts": { "units": 1, "assignments": 3, "reports": 0 }, "bytes": 4000, "receipts": 2,
+            "withheld": [{ "reason": "one_side_only", "count": 7 }], "blobs": { "count": 1, "bytes": 5000 },
+        });
+        let text = preview(&preview_of, &english());
+        for shown in [
+            "5f0c1111",
+            "assignments",
+            "2.0 KiB",
+            "2 more",
+            "stays on one side",
+            "Files",
+        ] {
+            assert!(text.contains(shown), "{shown}\n{text}");
+        }
+        for raw in ['{', '"', '_'] {
+            assert!(!text.contains(raw), "{text}");
+        }
     }
 }

@@ -16,8 +16,8 @@ use crate::store::{LinkRow, Role, StoreError, blobs, links, quarantine, queries,
 
 /// Records listed by a preview; counts and bytes are of all.
 const PREVIEW_RECORDS: usize = 200;
-/// Less free space than this is a problem: the store refuses writes when the disk is full.
-const DISK_MIN_BYTES: u64 = 256 << 20;
+/// Every lane of records.
+const LANES: [Lane; 3] = [Lane::Units, Lane::Assignments, Lane::Reports];
 /// A clock that is off by more is shown as a problem; it loses nothing, but dates look wrong.
 const CLOCK_OFF_MS: i64 = 10 * 60 * 1000;
 
@@ -262,7 +262,8 @@ fn disk(on: &Reading<'_>, problems: &mut Problems) -> Value {
         found.f_bavail * found.f_frsize,
         found.f_blocks * found.f_frsize,
     );
-    if free < DISK_MIN_BYTES || free < total / 50 {
+    // The store refuses writes when the disk is full; this warns before.
+    if free < on.node.settings.min_free_bytes || free < total / 50 {
         problems.add("problem-disk-nearly-full", (free >> 20).to_string(), None);
     }
     json!({ "free_bytes": free, "total_bytes": total })
@@ -276,7 +277,7 @@ pub fn preview(on: &Reading<'_>) -> Result<Said, Refusal> {
     let (mut bytes, mut receipts) = (0, 0);
     let (mut files, mut file_bytes) = (0, 0);
     for row in &rows {
-        for lane in [Lane::Assignments, Lane::Reports] {
+        for lane in LANES {
             let waiting = lookups::waiting(on.connection, row.link, lane)?;
             let name = json!(lane).as_str().unwrap_or_default().to_owned();
             let before = counts.get(&name).and_then(Value::as_u64).unwrap_or(0);
@@ -326,11 +327,7 @@ pub fn preview(on: &Reading<'_>) -> Result<Said, Refusal> {
 }
 
 fn due_item(due: &Due, lane: i64, peer: &str) -> Value {
-    let lane = if lane == Lane::Assignments as i64 {
-        Lane::Assignments
-    } else {
-        Lane::Reports
-    };
+    let lane = LANES.into_iter().find(|known| *known as i64 == lane);
     match due {
         Due::Record(stored) => {
             let record = &stored.record;
