@@ -129,6 +129,54 @@ fn with_json_every_failure_is_one_json_document_on_standard_error() {
 }
 
 #[test]
+fn init_makes_private_folders_and_tells_the_next_step() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().expect("room");
+    for (level, next) in [
+        ("ministry", "nqsync node token"),
+        ("commune", "nqsync enrol --token -"),
+    ] {
+        let dir = parent.path().join(level);
+        let path = dir.to_str().expect("text");
+        let ran = run(&["init", "--unit", "26548", "--level", level, "--dir", path]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(
+            ran.err.contains(next) && ran.err.contains(path),
+            "{}",
+            ran.err
+        );
+        assert!(ran.out.contains("Data directory:"), "{}", ran.out);
+        for (name, mode) in [
+            ("", 0o700),
+            ("keys", 0o700),
+            ("config.toml", 0o640),
+            ("keys/node.key", 0o600),
+        ] {
+            let found = std::fs::metadata(dir.join(name)).expect(name).permissions();
+            assert_eq!(found.mode() & 0o777 & !mode, 0, "{name} {:o}", found.mode());
+        }
+    }
+}
+
+#[test]
+fn enrol_needs_no_address_where_the_token_has_one() {
+    let dir = tempfile::tempdir().expect("room");
+    let path = dir.path().to_str().expect("text");
+    assert_eq!(
+        run(&["init", "--unit", "1", "--level", "commune", "--dir", path]).code,
+        0
+    );
+    let ran = run(&["enrol", "--token", "nonsense", "--dir", path, "--json"]);
+    let error: Value = serde_json::from_str(&ran.err).expect("JSON");
+    assert_eq!(
+        (ran.code, &error["error"]["code"]),
+        (2, &json!("token")),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn a_directory_without_a_node_is_exit_10_and_a_wrong_configuration_78() {
     let dir = tempfile::tempdir().expect("room");
     let path = dir.path().to_str().expect("text");

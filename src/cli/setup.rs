@@ -47,12 +47,12 @@ enum Level {
 /// Enrol this node at its parent with a token made there
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  nqsync enrol --upstream https://10.1.2.3:7457 --token TOKEN --dir /srv/commune\n  nqsync enrol --upstream https://10.1.2.3:7457 --token - < token.txt     not seen by others on this machine"
+    after_help = "Examples:\n  nqsync enrol --token TOKEN --dir /srv/commune\n  nqsync enrol --token - < token.txt                         not seen by others on this machine\n  nqsync enrol --upstream https://10.1.2.3:7457 --token -    at another address than the token says"
 )]
 pub struct EnrolArgs {
-    /// Address of the parent
+    /// Address of the parent [default: upstream.url of the configuration, else the one in the token]
     #[arg(long, value_name = "URL")]
-    upstream: String,
+    upstream: Option<String>,
     /// The token of `nqsync node token`; - reads it from standard input
     #[arg(long)]
     token: String,
@@ -114,7 +114,7 @@ pub(super) fn enrol(args: EnrolArgs, caller: &Caller, out: &Output) -> Result<Ex
     } else {
         args.token
     };
-    let answer = wiring::enrol(&caller.place, &args.upstream, token.trim())?;
+    let answer = wiring::enrol(&caller.place, args.upstream.as_deref(), token.trim())?;
     out.answer(&answer, |data| written(data, &out.screen));
     Ok(answer.exit)
 }

@@ -1,5 +1,7 @@
 //! Where the command line meets the rest of the program: one function per outside need.
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -17,6 +19,7 @@ use crate::node::commands::{execute, refuse};
 use crate::node::{Node, Refusal};
 use crate::sheet::{self, Limits, SheetError};
 use crate::store::{Store, StoreError};
+use crate::trust::files::make_private_folder;
 use crate::{demo, t, telemetry};
 
 /// What `init` is told.
@@ -126,10 +129,10 @@ pub fn init(place: &Place, init: &Init) -> Outcome {
             ),
         )
     };
-    std::fs::create_dir_all(&init.dir).map_err(cannot_write)?;
+    make_private_folder(&init.dir).map_err(cannot_write)?;
     let existed = file.exists();
     if !existed {
-        std::fs::write(&file, first_config(init)).map_err(cannot_write)?;
+        write_config(&file, &first_config(init)).map_err(cannot_write)?;
     }
     let place = Place {
         config: Some(file.clone()),
@@ -151,8 +154,28 @@ pub fn init(place: &Place, init: &Init) -> Outcome {
         exit: Exit::Done,
         data: json!({ "node": node, "unit": config.node.unit, "level": config.node.level.as_str(),
             "dir": init.dir, "config": file, "created": !existed }),
-        notes: Vec::new(),
+        notes: next_step(&place, &config, &init.dir).into_iter().collect(),
     })
+}
+
+/// A configuration holds no secret, but whom it names is nobody's business but the node's group.
+fn write_config(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o640)
+        .open(file)?;
+    made.write_all(text.as_bytes())
+}
+
+/// What a person does after `init`; nothing where the node is enrolled already.
+fn next_step(place: &Place, config: &Config, dir: &Path) -> Option<String> {
+    let shown = dir.display();
+    if config.node.level == Level::Ministry {
+        return Some(t!(place.lang, "note-next-at-the-top", dir = shown));
+    }
+    let enrolled = config.node.data_dir.join(setup::UPSTREAM_CERTIFICATE);
+    (!enrolled.exists()).then(|| t!(place.lang, "note-next-below", dir = shown))
 }
 
 fn same_node(place: &Place, config: &Config, init: &Init) -> Result<(), Failure> {
@@ -218,10 +241,10 @@ pub fn run(place: &Place) -> Result<Exit, Failure> {
 }
 
 /// Enrols this node at its parent.
-pub fn enrol(place: &Place, upstream: &str, token: &str) -> Outcome {
+pub fn enrol(place: &Place, upstream: Option<&str>, token: &str) -> Outcome {
     let config = place.load()?.config;
-    let url = Some(upstream).filter(|url| !url.is_empty());
-    let enrolled = runtime(place)?.block_on(setup::enrol(&config, &Clock::system(), url, token));
+    let enrolled =
+        runtime(place)?.block_on(setup::enrol(&config, &Clock::system(), upstream, token));
     let (parent, url) = enrolled.map_err(|error| match error {
         EnrolError::Local(error) => started(place, error),
         other => {

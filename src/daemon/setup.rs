@@ -67,6 +67,11 @@ fn trust(error: impl std::fmt::Display) -> DaemonError {
 /// when it enrols.
 pub fn init(config: &Config, clock: &Clock, name: Option<&str>) -> Result<NodeId, DaemonError> {
     let dir = &config.node.data_dir;
+    let keys = dir.join("keys");
+    files::make_private_folder(&keys).map_err(|source| StoreError::Io {
+        what: format!("create {}", keys.display()),
+        source,
+    })?;
     let options = StoreOptions {
         create: true,
         ..store_options(config)
@@ -79,10 +84,6 @@ pub fn init(config: &Config, clock: &Clock, name: Option<&str>) -> Result<NodeId
         return Ok(node);
     }
     let node = new_node_id(&mut rand::rng(), now);
-    std::fs::create_dir_all(dir.join("keys")).map_err(|source| StoreError::Io {
-        what: "create the keys folder".to_owned(),
-        source,
-    })?;
     let key = dir.join(NODE_KEY);
     if !key.exists() {
         NodeKey::create(&key).map_err(trust)?;
@@ -145,7 +146,7 @@ pub enum EnrolError {
         /// Unit of this node.
         node: String,
     },
-    /// Neither the command nor the token says where the parent is.
+    /// Neither the command, the configuration nor the token says where the parent is.
     #[error("say where the parent is with --upstream https://host:port; this token does not")]
     NoUrl,
     /// No connection.
@@ -172,7 +173,8 @@ pub enum EnrolError {
     Local(#[from] DaemonError),
 }
 
-/// Turns a token into a certificate and makes this node a child.
+/// Turns a token into a certificate and makes this node a child. The parent is where `url` says, else the
+/// configuration, else the token.
 pub async fn enrol(
     config: &Config,
     clock: &Clock,
@@ -188,6 +190,12 @@ pub async fn enrol(
     }
     let url = url
         .map(str::to_owned)
+        .or_else(|| {
+            config
+                .upstream
+                .as_ref()
+                .map(|upstream| upstream.url.clone())
+        })
         .or_else(|| token.url.clone())
         .ok_or(EnrolError::NoUrl)?;
     let url = url.trim_end_matches('/').to_owned();

@@ -330,6 +330,15 @@ word-register-note = note
 err-not-started = Cannot start: { $reason }.
 err-other-node = { $dir } already holds the node of unit { $unit }; choose another directory.
 err-enrol = Not enrolled: { $reason }.
+note-next-below =
+    Next: enrol with a token made at the node above, then start the service:
+      nqsync enrol --token - --dir { $dir } < token.txt
+      nqsync run --dir { $dir }
+note-next-at-the-top =
+    Next: start the service; then add each unit below and make a token for its node:
+      nqsync run --dir { $dir }
+      nqsync unit add CODE NAME --level province --dir { $dir }
+      nqsync node token CODE --dir { $dir }
 note-enrolled = Unit { $unit } is enrolled at { $url }; start it with nqsync run.
 
 ## What the demonstration tells.

@@ -65,6 +65,7 @@ note-lead-unresolved = No unit is known as: { $names }. The names are kept; link
 note-deadline-unread = The deadline "{ $text }" is kept as written, but names no day that was understood.
 note-missing-clear = Still unclear (6 rõ): { $parts }.
 note-completed-percent = Completed, so the percent was set to 100 %.
+note-draft = Saved as a draft. It counts once it is submitted: nqsync report submit { $task } (with the same --unit and --period).
 note-already-submitted = These values are submitted already; no new version was made.
 note-evidence-known = This file is evidence of the report already; it was not added again.
 

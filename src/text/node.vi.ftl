@@ -65,6 +65,7 @@ note-lead-unresolved = Chưa rõ đơn vị: { $names }. Tên được giữ ngu
 note-deadline-unread = Thời hạn "{ $text }" được giữ nguyên văn nhưng chưa hiểu được ngày.
 note-missing-clear = Còn thiếu theo 6 rõ: { $parts }.
 note-completed-percent = Báo hoàn thành nên tỷ lệ được ghi là 100 %.
+note-draft = Đã lưu bản nháp. Báo cáo chỉ được tính khi đã nộp: nqsync report submit { $task } (cùng --unit và --period nếu có).
 note-already-submitted = Các giá trị này đã được nộp; không nộp thêm phiên bản mới.
 note-evidence-known = Tệp này đã là minh chứng của báo cáo; không thêm lần nữa.
 

@@ -55,7 +55,7 @@ note-quarantine-dropped = Item { $item } is given up. The audit log keeps what i
 note-quarantine-offered = The record will be offered to { $peer } again at the next contact.
 note-quarantine-refused = The record was refused again: { $reason }
 note-quarantine-taken = The record was taken in.
-note-rollup-differs = Counting from scratch gave other numbers than those stored. This must not happen: keep the store as it is and send the output of "nqsync bugreport".
+note-rollup-differs = Counting from scratch gave other numbers than those stored. This must not happen: keep the store as it is and send the output of "nqsync rollup show --recompute --json".
 note-rollup-incomplete = Not everything is in yet: { $reported } of { $expected } units have reported.
 note-token = A token for the server of { $unit }, valid once and until { $until }. It is shown only now; hand it over safely.
 

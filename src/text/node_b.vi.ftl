@@ -55,7 +55,7 @@ note-quarantine-dropped = Đã bỏ mục { $item }. Nhật ký kiểm toán gi�
 note-quarantine-offered = Bản ghi sẽ được gửi lại cho { $peer } ở lần liên lạc tới.
 note-quarantine-refused = Bản ghi lại bị từ chối: { $reason }
 note-quarantine-taken = Đã nhận bản ghi.
-note-rollup-differs = Tính lại từ đầu cho ra số khác với số đang lưu. Điều này không được phép xảy ra: hãy giữ nguyên kho dữ liệu và gửi kết quả của "nqsync bugreport".
+note-rollup-differs = Tính lại từ đầu cho ra số khác với số đang lưu. Điều này không được phép xảy ra: hãy giữ nguyên kho dữ liệu và gửi kết quả của "nqsync rollup show --recompute --json".
 note-rollup-incomplete = Chưa đủ báo cáo: { $reported } trên { $expected } đơn vị đã báo cáo.
 note-token = Mã ghi danh cho máy chủ của { $unit }, dùng một lần, hiệu lực đến { $until }. Mã chỉ hiện lần này; hãy chuyển giao an toàn.
 

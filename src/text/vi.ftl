@@ -330,6 +330,15 @@ word-register-note = ghi chú
 err-not-started = Không khởi động được: { $reason }.
 err-other-node = { $dir } đã chứa nút của đơn vị { $unit }; hãy chọn thư mục khác.
 err-enrol = Không ghi danh được: { $reason }.
+note-next-below =
+    Bước tiếp theo: đăng ký bằng mã do nút cấp trên cấp, rồi khởi động dịch vụ:
+      nqsync enrol --token - --dir { $dir } < token.txt
+      nqsync run --dir { $dir }
+note-next-at-the-top =
+    Bước tiếp theo: khởi động dịch vụ; sau đó thêm từng đơn vị cấp dưới và tạo mã đăng ký cho nút của đơn vị:
+      nqsync run --dir { $dir }
+      nqsync unit add MÃ TÊN --level province --dir { $dir }
+      nqsync node token MÃ --dir { $dir }
 note-enrolled = Đơn vị { $unit } đã ghi danh với { $url }; khởi động bằng nqsync run.
 
 ## What the demonstration tells.

@@ -172,7 +172,8 @@ fn read_open(
     Ok(content)
 }
 
-fn make_private_folder(folder: &Path) -> io::Result<()> {
+/// Make a folder, and those above it that are missing, for the owner alone (mode 0700). One that is there stays as it is.
+pub fn make_private_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new()
         .recursive(true)

@@ -189,7 +189,11 @@ pub fn set(
     let mut said = if submit {
         submit_now(on, &acting, stored)?
     } else {
-        answer(on, &stored)?
+        let said = answer(on, &stored)?;
+        match said.data["submitted"] == json!(false) || said.data["draft_changed"] == json!(true) {
+            true => said.note("note-draft", [("task", report.task.clone())]),
+            false => said,
+        }
     };
     said.notes.splice(0..0, notes);
     Ok(said)

@@ -202,6 +202,15 @@ fn status_is_healthy_only_when_nothing_is_wrong() {
 }
 
 #[test]
+fn a_disk_with_less_room_than_the_configuration_wants_is_a_problem() {
+    let mut fixture = Fixture::new();
+    fixture.node.settings.min_free_bytes = u64::MAX;
+    let status = fixture.ask(Command::Status).expect("an answer");
+    assert_eq!(status.exit, Exit::Degraded);
+    assert_eq!(status.data["problems"][0]["code"], "disk_nearly_full");
+}
+
+#[test]
 fn a_preview_tells_what_would_go_and_what_stays() {
     let fixture = Fixture::new();
     enrol(&fixture);
@@ -211,6 +220,13 @@ fn a_preview_tells_what_would_go_and_what_stays() {
     let records = preview["records"].as_array().expect("a list");
     let tasks = records.iter().filter(|r| r["kind"] == "task").count();
     assert_eq!(tasks, 1, "{preview:#}");
+    let unit_lanes: Vec<&Value> = records
+        .iter()
+        .filter(|r| r["kind"] == "unit")
+        .map(|r| &r["lane"])
+        .collect();
+    assert_eq!(json!(unit_lanes.len()), preview["counts"]["units"]);
+    assert!(!unit_lanes.is_empty() && unit_lanes.iter().all(|lane| *lane == "units"));
     assert!(preview["bytes"].as_u64() > Some(0));
     assert_eq!(
         preview["withheld"],

@@ -67,6 +67,12 @@ async fn percents_outside_0_to_100_are_refused() {
     );
     assert_eq!(kept["period"], "2026-03");
     assert_eq!(kept["receipt"], "reached_issuer");
+    let mut weekly = desk;
+    weekly.node.settings.period = nqsync_core::calendar::PeriodKind::Week;
+    let kept = weekly.ok(set(of(&task, "79"), percent("50"))).await;
+    assert_eq!(kept.data["period"], "2026-W11", "reporting.period");
+    let draft = &kept.notes[0];
+    assert!(draft.contains("nqsync report submit"), "{draft}");
 }
 
 #[tokio::test]
@@ -82,7 +88,7 @@ async fn a_whole_of_zero_is_refused_and_a_part_above_the_whole_is_remarked() {
         .await;
     assert_eq!(kept.data["numerator"], "2274905");
     assert!(!kept.data["remark"].is_null());
-    assert_eq!(kept.notes.len(), 1);
+    assert_eq!(kept.notes.len(), 2, "the remark, and that it is a draft");
     let mended = desk
         .ok(set(of(&task, "79"), ratio("2.274.905", "2.581.336")))
         .await;
