@@ -112,6 +112,9 @@ fn line(event: &Value, screen: &Screen) -> String {
 }
 
 pub(super) fn show(data: &Value, screen: &Screen) -> String {
+    if at(data, "begun") == &Value::Bool(true) {
+        return format!("{}\n", screen.label("cli-sync-begun"));
+    }
     screen.facts(&[
         ("label-sent", screen.plain(at(data, "sent"))),
         ("label-received", screen.plain(at(data, "received"))),
@@ -196,6 +199,12 @@ mod tests {
             );
             assert!(!shown.starts_with(phase), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_session_that_nobody_waits_for_is_said_to_begin() {
+        let text = show(&json!({ "begun": true }), &english());
+        assert!(text.contains("nqsync status"), "{text}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ cli-coverage = { $units }/{ $units_of } units reported, { $reports }/{ $reports_
 cli-on-time = on time { $on_time }, late { $late }
 cli-recomputed-same = A recomputation from nothing gives the same result.
 cli-recomputed-differs = A recomputation from nothing gives ANOTHER result:
+cli-sync-begun = A session begins now; nqsync status shows what came of it, --wait waits for it.
 cli-sync-progress = { $phase }: { $done }, { $bytes }
 
 ## status: sentences of `nqsync status`

@@ -19,6 +19,7 @@ cli-coverage = { $units }/{ $units_of } đơn vị đã báo cáo, { $reports }/
 cli-on-time = đúng tiến độ { $on_time }, quá hạn { $late }
 cli-recomputed-same = Tính lại từ đầu cho kết quả trùng khớp.
 cli-recomputed-differs = Tính lại từ đầu cho kết quả KHÁC:
+cli-sync-begun = Bắt đầu một phiên đồng bộ; xem kết quả bằng nqsync status, hoặc chờ đến khi xong bằng --wait.
 cli-sync-progress = { $phase }: { $done }, { $bytes }
 
 ## status: sentences of `nqsync status`
