@@ -75,6 +75,13 @@ pub fn dirty(connection: &Connection) -> Result<Vec<Dirty>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether any rollup group was touched.
+pub fn any_dirty(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM dirty)")?
+        .query_row([], |row| row.get(0))?)
+}
+
 /// Takes a mark away.
 pub fn clear_dirty(connection: &Connection, mark: &Dirty) -> Result<(), StoreError> {
     connection

@@ -1,7 +1,7 @@
 //! The writing transaction: what a job on the writer thread may do, and what it leaves to be sent.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -77,6 +77,8 @@ pub struct Tx<'a> {
     news: BTreeSet<LinkId>,
     tree_changed: bool,
     assignments: RefCell<HashMap<Uuid, Option<Rc<Assignment>>>>,
+    /// Rollup groups marked by the job under way. A batch touches the same few again and again.
+    marked: RefCell<HashSet<(UnitId, String, String)>>,
 }
 
 /// A task as the judgement of its reports needs it. A batch brings thousands of reports on few tasks.
@@ -173,6 +175,7 @@ impl<'a> Tx<'a> {
             news: BTreeSet::new(),
             tree_changed: false,
             assignments: RefCell::default(),
+            marked: RefCell::default(),
         }
     }
 
@@ -184,6 +187,8 @@ impl<'a> Tx<'a> {
     where
         E: From<StoreError>,
     {
+        // The job before may have counted what it found marked.
+        self.marked.get_mut().clear();
         self.connection.execute_batch("SAVEPOINT job")?;
         let incarnation = self.state.incarnation;
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -293,6 +298,15 @@ impl<'a> Tx<'a> {
         });
         self.assignments.borrow_mut().insert(task, found.clone());
         Ok(found)
+    }
+
+    /// Marks a rollup group as touched, once per job.
+    pub fn mark_dirty(&self, issuer: UnitId, group: &str, period: &str) -> Result<(), StoreError> {
+        let mark = (issuer, group.to_owned(), period.to_owned());
+        if self.marked.borrow_mut().insert(mark) {
+            queries::mark_dirty(self.connection, issuer, group, period)?;
+        }
+        Ok(())
     }
 
     /// Saves a record's new state, its history, and what it leaves to be sent. `from` is the link it came by with the

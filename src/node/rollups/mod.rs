@@ -31,7 +31,7 @@ pub const REGISTER: &str = "rollup";
 /// Who writes rollups: no person does.
 const AUTHOR: &str = "nqsync";
 /// Groups counted in one job of the writer, so that people's writes do not wait long behind a new month.
-const GROUPS_PER_JOB: usize = 32;
+const GROUPS_PER_JOB: usize = 8;
 
 /// Marks the groups that a saved record touches. `before` is its state before the save.
 pub fn touched(
@@ -97,7 +97,7 @@ fn mark(tx: &Tx<'_>, issuer: UnitId, group: &str, period: &str) -> Result<(), St
     if !tx.serves(issuer) {
         return Ok(());
     }
-    queries::mark_dirty(tx.connection(), issuer, group, period)
+    tx.mark_dirty(issuer, group, period)
 }
 
 /// Marks every group counted here. On a new day more is overdue, and perhaps a new period has begun.
@@ -110,16 +110,18 @@ pub fn touch_all(_node: &Node, tx: &mut Tx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Counts everything that is marked. Where nothing is, nothing is written, so that a commit does not cause another.
+/// Counts one job's worth of what is marked; its commit calls for the next one. Where nothing is marked nothing is
+/// written, so that a commit does not cause another for ever. It never waits until all is counted: while a first load
+/// goes on that would be never, and the load would be the one to wait.
 pub async fn refresh(node: &Node) -> Result<(), StoreError> {
-    loop {
-        let marked = node.store.read(queries::dirty).await?;
-        if marked.is_empty() {
-            return Ok(());
-        }
-        let worker = node.clone();
-        node.store.write(move |tx| recompute(&worker, tx)).await?;
+    let marked = node.store.read(queries::any_dirty).await?;
+    if !marked {
+        return Ok(());
     }
+    let worker = node.clone();
+    node.store
+        .write(move |tx| recompute(&worker, tx).map(drop))
+        .await
 }
 
 /// Counts marked groups anew, at most [`GROUPS_PER_JOB`] of them, and writes the rollups whose bytes changed.
