@@ -1,8 +1,8 @@
 //! `cargo bench --bench link`: how fast and how lean a link is, beside what SQLite alone takes in the same run.
 //!
 //! W1 the first load of a child, W2 a thousand changed records after it, W3 one change until it is settled, W4 a
-//! hundred children at once, W5 a round with nothing changed. Parent and large child are the real program as real
-//! processes with real TLS; the small children of W4 and the child of W3 are clients in this process. Only ratios of
+//! hundred children at once, W5 a round with nothing changed. Nodes are the real program as real processes with real
+//! TLS, except the small children of W4 and the child of W3 over two tiers: those are clients in this process. Only ratios of
 //! one run mean anything on a machine that is shared.
 
 mod data;
@@ -11,6 +11,7 @@ mod measures;
 mod nodes;
 mod relay;
 mod table;
+mod tiers;
 mod world;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ struct Figures {
     floor: Vec<Duration>,
     loaded: Vec<Loaded>,
     single: Vec<Vec<Duration>>,
+    tiers: Vec<Vec<Duration>>,
     storm: Vec<Storm>,
 }
 
@@ -110,6 +112,7 @@ fn main() {
         floor: Vec::new(),
         loaded: Vec::new(),
         single: Vec::new(),
+        tiers: Vec::new(),
         storm: Vec::new(),
     };
     for number in 1..=options.rounds {
@@ -124,6 +127,9 @@ fn main() {
         figures
             .single
             .push(runtime.block_on(measures::single(&world)));
+        figures
+            .tiers
+            .push(tiers::Tiers::start(below.path()).round());
         figures
             .storm
             .push(runtime.block_on(measures::storm(&world)));

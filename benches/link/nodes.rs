@@ -33,8 +33,18 @@ pub fn free_port() -> u16 {
 
 /// Runs one command of the program to its end.
 pub fn nqsync(dir: &Path, args: &[&str]) {
+    run(dir, args);
+}
+
+/// What a command of the program answers.
+pub fn asked(dir: &Path, args: &[&str]) -> Value {
+    serde_json::from_slice(&run(dir, args)).expect("an answer in JSON")
+}
+
+fn run(dir: &Path, args: &[&str]) -> Vec<u8> {
     let output = Command::new(PROGRAM)
         .args(args)
+        .arg("--json")
         .arg("--dir")
         .arg(dir)
         .output()
@@ -44,6 +54,7 @@ pub fn nqsync(dir: &Path, args: &[&str]) {
         "nqsync {args:?} failed: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    output.stdout
 }
 
 /// A running service.
@@ -83,11 +94,24 @@ impl Service {
 
     /// Asks for an exchange; the lines tell how it goes.
     pub fn sync(&self) -> impl Iterator<Item = Value> + use<> {
+        self.post("/v1/sync", &serde_json::json!({ "wait": true }))
+    }
+
+    /// Puts one verb to the service.
+    pub fn command(&self, verb: &Value) -> Value {
+        let request = serde_json::json!({ "request_id": uuid::Uuid::new_v4(), "lang": "en",
+            "person": super::PERSON, "command": verb });
+        self.post("/v1/command", &request)
+            .next()
+            .expect("an answer")
+    }
+
+    fn post(&self, path: &str, body: &Value) -> impl Iterator<Item = Value> + use<> {
         let mut stream = UnixStream::connect(self.socket()).expect("the control socket");
-        let body = r#"{"wait":true}"#;
+        let body = body.to_string();
         write!(
             stream,
-            "POST /v1/sync HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
         )

@@ -169,6 +169,18 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
         )
         .beside("two syncs of the disk", two_syncs),
         Line::new(
+            "w3_tiers_p50",
+            "   until the ministry shows it: median",
+            over(&figures.tiers, |t| at(t, 50)),
+            "ms",
+        ),
+        Line::new(
+            "w3_tiers_p95",
+            "   95 of 100 within",
+            over(&figures.tiers, |t| at(t, 95)),
+            "ms",
+        ),
+        Line::new(
             "w4_time",
             "W4 100 children x 200 changes",
             over(&figures.storm, |s| s.time.as_secs_f64()),
@@ -238,7 +250,7 @@ pub fn text(figures: &Figures, lines: &[Line]) -> String {
     let _ = writeln!(
         text,
         "\nlink: {} records of {} bytes, medians of {} rounds; one sync of the disk takes {} ms\n\
-         W4: the children are clients in the benchmark's process, the parent is a real one; W3: the child is such a client\n",
+         W4, W3 over two tiers: the children are clients in the benchmark's process; all other nodes are real processes\n",
         figures.records,
         figures.plain_bytes / figures.records,
         figures.floor.len(),
@@ -294,11 +306,13 @@ pub fn json(figures: &Figures, lines: &[Line]) -> Value {
         .iter()
         .zip(&figures.floor)
         .zip(figures.single.iter().zip(&figures.storm))
-        .map(|((loaded, floor), (single, storm))| {
+        .zip(&figures.tiers)
+        .map(|(((loaded, floor), (single, storm)), tiers)| {
             json!({ "floor_s": floor.as_secs_f64(), "w1_s": loaded.first_load.time.as_secs_f64(),
                 "w1_up": loaded.first_load.passed.up, "w1_down": loaded.first_load.passed.down,
                 "w2_ms": ms(loaded.changes.time), "w2_up": loaded.changes.passed.up,
                 "w2_down": loaded.changes.passed.down, "w3_p50_ms": at(single, 50), "w3_p99_ms": at(single, 99),
+                "w3_tiers_p50_ms": at(tiers, 50),
                 "w4_s": storm.time.as_secs_f64(), "w4_parent_kib": storm.parent_kib })
         })
         .collect();
