@@ -142,27 +142,37 @@ fn utf16(name: &str, bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, S
 /// What the separators of a line count at most when no other line has as many: less than two lines of three columns.
 const LONE_LINE: usize = 3;
 
-/// The separator that divides the most lines into the same number of cells.
+/// What a separator is worth in the first line that is divided at all: headers are whole where rows are ragged.
+const FIRST_DIVIDED: usize = 3;
+
+/// The separator that divides the most lines into the same number of cells, the first divided line counting most.
 fn separator(text: &str) -> u8 {
-    let score = |separator: u8| {
-        let mut counts = std::collections::BTreeMap::<usize, usize>::new();
-        for count in separators_per_record(text, separator).filter(|count| *count > 0) {
-            *counts.entry(count).or_default() += 1;
+    // Of equals the last is taken, hence the comma stands last.
+    let candidates = [b'\t', b';', b','];
+    let counts =
+        candidates.map(|separator| separators_per_record(text, separator).collect::<Vec<_>>());
+    let lines = counts.iter().map(Vec::len).max().unwrap_or(0);
+    let of = |counts: &[usize], line: usize| counts.get(line).copied().unwrap_or(0);
+    let first = (0..lines).find(|line| counts.iter().any(|counts| of(counts, *line) >= 2));
+    let score = |counts: &[usize]| {
+        let mut same = std::collections::BTreeMap::<usize, usize>::new();
+        for count in counts.iter().filter(|count| **count > 0) {
+            *same.entry(*count).or_default() += 1;
         }
-        // A count that no other line shares says little: one cell that lists a hundred units must not outvote the header.
+        // A count that no other line shares says little: one cell that lists a hundred units must not outvote the
+        // header.
         let weight = |(count, lines): (usize, usize)| match lines {
             1 => count.min(LONE_LINE),
             lines => count * lines,
         };
-        counts.into_iter().map(weight).max().unwrap_or(0)
+        let agreed = same.into_iter().map(weight).max().unwrap_or(0);
+        agreed + first.map_or(0, |line| FIRST_DIVIDED * of(counts, line))
     };
-    // Of equals the last is taken, hence the comma stands last.
-    [b'\t', b';', b',']
-        .into_iter()
-        .max_by_key(|separator| score(*separator))
-        .unwrap_or(b',')
+    let best = (0..candidates.len()).max_by_key(|index| score(&counts[*index]));
+    best.map_or(b',', |index| candidates[index])
 }
 
+/// How often a separator stands outside quotes in each of the first lines.
 fn separators_per_record(text: &str, separator: u8) -> impl Iterator<Item = usize> {
     let mut counts = vec![0];
     let mut quoted = false;

@@ -15,20 +15,8 @@ use crate::api::Lang;
 #[cfg(test)]
 mod tests;
 
-const VI: &str = concat!(
-    include_str!("vi.ftl"),
-    "\n",
-    include_str!("node.vi.ftl"),
-    "\n",
-    include_str!("node_b.vi.ftl")
-);
-const EN: &str = concat!(
-    include_str!("en.ftl"),
-    "\n",
-    include_str!("node.en.ftl"),
-    "\n",
-    include_str!("node_b.en.ftl")
-);
+const VI: &str = concat!(include_str!("vi.ftl"), "\n", include_str!("node.vi.ftl"));
+const EN: &str = concat!(include_str!("en.ftl"), "\n", include_str!("node.en.ftl"));
 
 type Bundle = FluentBundle<FluentResource>;
 
