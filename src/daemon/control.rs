@@ -153,7 +153,11 @@ fn done_line(
                 "pending": synced.agrees.is_none() } })
         }
         Ok(Err(error)) => failed(Exit::Unreachable, "unreachable", &error),
-        Err(_) => failed(Exit::Failed, "stopping", "the service is stopping"),
+        Err(_) => failed(
+            Exit::Unreachable,
+            "cut",
+            "the exchange was cut; it goes on by itself when the line is back",
+        ),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod listener;
 pub mod schedule;
 pub mod setup;
 pub mod uplink;
+mod wishes;
 
 use std::time::Duration;
 

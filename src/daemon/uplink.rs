@@ -8,12 +8,13 @@ use std::time::Duration;
 use nqsync_core::model::NodeId;
 use rand::RngExt;
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::interfaces::Interfaces;
+use super::wishes::Wishes;
 use super::{DaemonError, schedule, setup};
 use crate::config::{Config, Loaded};
 use crate::link::backoff::Backoff;
@@ -99,7 +100,7 @@ pub async fn start(
         node: node.clone(),
         upstream,
         config,
-        wishes: Mutex::new(queue),
+        wishes: Wishes::new(queue),
     };
     let stop = stop.clone();
     tasks.spawn(async move {
@@ -150,7 +151,7 @@ struct Uplink {
     node: Node,
     upstream: Upstream,
     config: watch::Receiver<Config>,
-    wishes: Mutex<mpsc::Receiver<Wish>>,
+    wishes: Wishes,
 }
 
 impl Uplink {
@@ -260,8 +261,7 @@ impl Uplink {
     }
 
     async fn answer_wishes(&self) -> Result<(), LinkError> {
-        let mut wishes = self.wishes.lock().await;
-        while let Some(wish) = wishes.recv().await {
+        while let Some(wish) = self.wishes.next().await {
             let before = self.upstream.progress().borrow().clone();
             let done = self.exchange().await;
             let answer = match &done {
@@ -306,30 +306,16 @@ impl Uplink {
             if let Ok(Ok(_)) = timeout(waits.connect, TcpStream::connect(&address)).await {
                 return;
             }
-            self.fail_wishes("the parent cannot be reached").await;
+            self.wishes.fail("the parent cannot be reached").await;
         }
     }
 
     /// Waits, unless an interface changes or an operator wants an exchange now.
     async fn rest(&self, pause: Duration, interfaces: Option<&Interfaces>) {
-        let wishes = self.wishes.lock().await;
-        let asked = async {
-            while wishes.is_empty() {
-                sleep(Duration::from_millis(100)).await;
-            }
-        };
         tokio::select! {
             _ = sleep(pause) => {}
-            _ = asked => {}
+            _ = self.wishes.come() => {}
             _ = changed(interfaces) => {}
-        }
-    }
-
-    async fn fail_wishes(&self, reason: &str) {
-        let mut wishes = self.wishes.lock().await;
-        while let Ok(wish) = wishes.try_recv() {
-            // Whoever asked may have gone away.
-            let _ = wish.send(Err(reason.to_owned()));
         }
     }
 
@@ -352,7 +338,7 @@ impl Uplink {
         } else {
             tracing::error!(error = %text, "the parent does not take us; a person must act");
         }
-        self.fail_wishes(&text).await;
+        self.wishes.fail(&text).await;
         let (link, now, refused) = (
             self.upstream.link(),
             self.node.clock.now_ms(),

@@ -1,0 +1,213 @@
+//! Files on their way, at the child's end: piece by piece, going on where a cut line left them.
+
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use nqsync_core::protocol::{MAX_FILE_PIECE, OFFSET_HEADER};
+use reqwest::{Response, StatusCode};
+
+use super::{LinkError, Upstream};
+use crate::link::pace;
+use crate::node::session;
+use crate::store::{LinkId, StoreError, blobs};
+
+impl Upstream {
+    /// Sends the files the parent needs and fetches those it has for us, piece by piece: a cut costs one piece, and
+    /// records of other streams pass in between.
+    pub async fn files(&self) -> Result<(), LinkError> {
+        let _one = self.inner.files.lock().await;
+        let link = self.inner.link;
+        let store = self.inner.node.store.clone();
+        let (up, down) = store
+            .read(move |c| Ok::<_, StoreError>((blobs::due(c, link)?, blobs::missing(c, link)?)))
+            .await?;
+        for (id, size) in up {
+            self.tried(id, self.send_file(id, size)).await?;
+        }
+        for (id, size) in down {
+            self.tried(id, self.fetch_file(id, size)).await?;
+        }
+        self.note(|r| r.file = None);
+        Ok(())
+    }
+
+    /// One bad file does not stop the others, nor the records: it is left alone until the service starts again.
+    async fn tried(
+        &self,
+        id: blobs::BlobId,
+        moving: impl Future<Output = Result<(), LinkError>>,
+    ) -> Result<(), LinkError> {
+        let bad_files = || {
+            self.inner
+                .bad_files
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if bad_files().contains(&id) {
+            return Ok(());
+        }
+        let error = match moving.await {
+            Err(LinkError::BadFile(reason)) => reason,
+            other => return other,
+        };
+        tracing::error!(file = blobs::hex(&id), %error, "a file cannot be moved");
+        bad_files().insert(id);
+        Ok(())
+    }
+
+    async fn send_file(&self, id: blobs::BlobId, size: u64) -> Result<(), LinkError> {
+        let store = self.inner.node.store.clone();
+        let path = blobs::path(store.dir(), &id);
+        let endpoint = self.endpoint(&format!("blob/{}", blobs::hex(&id)));
+        let response = self.raw(self.inner.client.head(&endpoint)).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            // The parent has not taken the record that names the file, or set it aside: nothing to send now.
+            return Ok(());
+        }
+        let settings = &self.inner.node.settings;
+        let bytes_per_s = settings.bandwidth_bytes_per_s;
+        let piece_bytes = pace::piece(settings.file_piece_bytes, bytes_per_s);
+        let mut offset = offset_of(&response).unwrap_or(0);
+        loop {
+            let begun = Instant::now();
+            self.note(|r| {
+                r.phase = "blobs";
+                r.file = Some((offset, size));
+            });
+            if offset >= size {
+                break;
+            }
+            let piece_path = path.clone();
+            let piece = tokio::task::spawn_blocking(move || {
+                blobs::read_piece(&piece_path, offset, piece_bytes)
+            });
+            let piece = piece
+                .await
+                .map_err(|e| StoreError::Panicked(e.to_string()))??;
+            if piece.is_empty() {
+                return Err(LinkError::BadFile(
+                    "it is shorter here than noted".to_owned(),
+                ));
+            }
+            let length = piece.len() as u64;
+            let request = self
+                .inner
+                .client
+                .patch(&endpoint)
+                .header(OFFSET_HEADER, offset)
+                .body(piece);
+            let response = self.raw(request).await?;
+            offset = match response.status() {
+                status if status.is_success() => offset_of(&response).unwrap_or(offset + length),
+                StatusCode::CONFLICT => offset_of(&response).unwrap_or(0),
+                StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE => {
+                    let refusal = self.refusal(response).await;
+                    return Err(LinkError::BadFile(refusal.to_string()));
+                }
+                _ => return Err(self.refusal(response).await),
+            };
+            self.note(|r| r.bytes_up += length);
+            tokio::time::sleep(pace::pause(length, bytes_per_s, begun.elapsed())).await;
+        }
+        let link = self.inner.link;
+        store
+            .write(move |tx| blobs::settled(tx.connection(), link, &id))
+            .await?;
+        self.note(|r| r.files_up += 1);
+        Ok(())
+    }
+
+    async fn fetch_file(&self, id: blobs::BlobId, size: u64) -> Result<(), LinkError> {
+        let (node, link) = (self.inner.node.clone(), self.inner.link);
+        let dir = node.store.dir().to_path_buf();
+        let endpoint = self.endpoint(&format!("blob/{}", blobs::hex(&id)));
+        let limit = node.settings.max_blob_bytes;
+        if size > limit {
+            return Err(LinkError::BadFile(format!(
+                "it has {size} bytes; at most {limit} are allowed (sync.max_blob_bytes)"
+            )));
+        }
+        // Whole already when a cut came between the last byte and the parent hearing of it.
+        if !blobs::path(&dir, &id).exists() {
+            let mut offset = blobs::partial_len(&dir, &id, link);
+            while offset < size {
+                let begun = Instant::now();
+                let Some(piece) = self.fetch_piece(&endpoint, offset).await? else {
+                    return Ok(());
+                };
+                let length = self.keep_piece(id, piece).await?;
+                offset += length;
+                self.note(|r| {
+                    r.phase = "blobs";
+                    r.file = Some((offset, size));
+                });
+                let bytes_per_s = node.settings.bandwidth_bytes_per_s;
+                tokio::time::sleep(pace::pause(length, bytes_per_s, begun.elapsed())).await;
+            }
+            if size == 0 {
+                drop(blobs::open_partial(&dir, &id, link)?);
+            }
+            verify(&dir, id, link).await?;
+        }
+        // Asking beyond the end says that the file is here; a parent that knows it already says "unknown".
+        self.fetch_piece(&endpoint, size).await?;
+        session::note_file(&node, link, id, size).await?;
+        self.note(|r| r.files_down += 1);
+        Ok(())
+    }
+
+    async fn fetch_piece(&self, endpoint: &str, offset: u64) -> Result<Option<Vec<u8>>, LinkError> {
+        let request = self
+            .inner
+            .client
+            .get(endpoint)
+            .header(OFFSET_HEADER, offset);
+        let response = self.raw(request).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let response = self.success(response).await?;
+        self.body(response, MAX_FILE_PIECE).await.map(Some)
+    }
+
+    async fn keep_piece(&self, id: blobs::BlobId, piece: Vec<u8>) -> Result<u64, LinkError> {
+        if piece.is_empty() {
+            return Err(LinkError::BadFile("it ends early at the parent".to_owned()));
+        }
+        let (dir, link) = (self.inner.node.store.dir().to_path_buf(), self.inner.link);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut file = blobs::open_partial(&dir, &id, link)?;
+            std::io::Write::write_all(&mut file, &piece).map_err(|source| StoreError::Io {
+                what: "write an arriving file".to_owned(),
+                source,
+            })?;
+            Ok::<_, StoreError>(piece.len() as u64)
+        });
+        Ok(written
+            .await
+            .map_err(|e| StoreError::Panicked(e.to_string()))??)
+    }
+}
+
+async fn verify(dir: &std::path::Path, id: blobs::BlobId, link: LinkId) -> Result<(), LinkError> {
+    let dir = dir.to_path_buf();
+    let verified = tokio::task::spawn_blocking(move || blobs::complete(&dir, &id, link));
+    let verified = verified
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))?;
+    match verified {
+        Ok(_) => Ok(()),
+        Err(blobs::BlobError::Store(error)) => Err(error.into()),
+        Err(error) => Err(LinkError::BadFile(error.to_string())),
+    }
+}
+
+fn offset_of(response: &Response) -> Option<u64> {
+    response
+        .headers()
+        .get(OFFSET_HEADER)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
