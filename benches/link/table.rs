@@ -176,7 +176,7 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
         ),
         Line::new(
             "w3_tiers_p95",
-            "   95 of 100 within",
+            "   slowest of the 20 of a round",
             over(&figures.tiers, |t| at(t, 95)),
             "ms",
         ),
