@@ -43,7 +43,7 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
             "since": since(&choices),
         }));
     }
-    Ok(Said::done(json!({ "items": items })))
+    Ok(Said::done(super::views::listed(items)))
 }
 
 /// How many there are.

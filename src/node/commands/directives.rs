@@ -25,7 +25,7 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
         .iter()
         .map(|stored| item(on.connection, &on.tree, &stored.record))
         .collect::<Result<_, StoreError>>()?;
-    Ok(Said::done(json!({ "items": items })))
+    Ok(Said::done(super::views::listed(items)))
 }
 
 /// One directive, by its id, a unique beginning of it, or its number.

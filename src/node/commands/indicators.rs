@@ -69,7 +69,9 @@ pub fn list(on: &Reading<'_>, period: Option<&str>, unit: Option<&str>) -> Resul
         }
         items.push(item(on, &indicator, &period, &wanted)?);
     }
-    Ok(Said::done(json!({ "period": period, "items": items })))
+    Ok(Said::done(
+        json!({ "period": period, "total": items.len(), "items": items }),
+    ))
 }
 
 fn item(

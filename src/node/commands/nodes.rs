@@ -70,7 +70,9 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
             })
         })
         .collect();
-    Ok(Said::done(json!({ "items": items, "tokens": tokens })))
+    Ok(Said::done(
+        json!({ "total": items.len(), "items": items, "tokens": tokens }),
+    ))
 }
 
 /// One downstream node.

@@ -113,7 +113,7 @@ pub fn list(on: &Reading<'_>, open_only: bool) -> Result<Said, Refusal> {
             items.push(item(on.connection, &on.tree, &stored.record, &state)?);
         }
     }
-    Ok(Said::done(json!({ "items": items })))
+    Ok(Said::done(super::views::listed(items)))
 }
 
 /// How many wait for an answer of a unit served here.

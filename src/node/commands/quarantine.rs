@@ -18,7 +18,7 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
         .iter()
         .map(|item| shown(on.connection, &on.tree, item))
         .collect::<Result<_, StoreError>>()?;
-    Ok(Said::done(json!({ "items": items })))
+    Ok(Said::done(super::views::listed(items)))
 }
 
 /// One of them, with its content.

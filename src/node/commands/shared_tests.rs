@@ -388,3 +388,22 @@ fn a_directive_is_listed_and_found_by_its_number() {
     let nobody: Option<UnitId> = None;
     assert_eq!(shown["file"], json!(nobody));
 }
+
+#[test]
+fn every_list_says_how_many_it_holds() {
+    let fixture = Fixture::new();
+    let lists = [
+        Command::ConflictList,
+        Command::DirectiveList,
+        Command::QuarantineList,
+        Command::NodeList,
+        Command::ProposalList { open_only: false },
+        Command::IndicatorList {
+            period: None,
+            unit: None,
+        },
+    ];
+    for list in lists {
+        assert_eq!(fixture.data(list.clone())["total"], 0, "{list:?}");
+    }
+}
