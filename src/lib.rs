@@ -1,5 +1,6 @@
 //! nqsync: the reporting levels of a government, agreeing over bad lines.
 
+pub mod adapter;
 pub mod api;
 pub mod cli;
 pub mod clock;

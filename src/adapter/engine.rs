@@ -1,0 +1,156 @@
+//! What the cycle asks of an engine, and how an engine says that something went wrong.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::profile::Stream;
+
+/// Where a listing goes on: opaque to the cycle, kept on disk, so that a listing cut in the middle goes on where it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position(pub Option<Value>);
+
+/// What a listing covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// Everything there is: absence from it means something.
+    Full,
+    /// What changed since this instant (milliseconds since 1970, by the outside clock as far as it is known).
+    Since(i64),
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The records as the outside gives them, not mapped yet.
+    pub records: Vec<Value>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Position>,
+    /// How many records the outside says the whole listing has.
+    pub total: Option<u64>,
+    /// The outside clock when the page was made, where it tells (HTTP `Date`), in milliseconds since 1970.
+    pub clock_ms: Option<i64>,
+}
+
+/// One record to be created or changed outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    /// Our natural key of the record.
+    pub key: String,
+    /// The outside's id; `None` creates.
+    pub id: Option<String>,
+    /// What the profile's `write` mapping made.
+    pub body: Value,
+    /// The same for every try of the same write, for systems that take an idempotency key.
+    pub idempotency_key: String,
+    /// The version the outside record had when it was read, for systems that check it.
+    pub version: Option<String>,
+}
+
+/// What became of one write.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Written {
+    /// The outside's id. `None`: the answer did not tell; it is looked up by its key.
+    pub id: Option<String>,
+    /// The record as the outside answered it, not mapped; `None`: it has to be read back.
+    pub record: Option<Value>,
+}
+
+/// A file to be handed over with an outside record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Where its bytes are.
+    pub path: PathBuf,
+    /// Length in bytes.
+    pub size: u64,
+    /// Its name, safe to show and to send: no folders, no control characters.
+    pub name: String,
+    /// SHA-256, in hexadecimal.
+    pub sha256: String,
+    /// The same for every try.
+    pub idempotency_key: String,
+}
+
+/// What went wrong outside, by what can be done about it. Messages name the stage and the address without its query,
+/// and never hold secrets or what an outside system echoed of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// Not reachable, too slow, overloaded: trying again may help.
+    #[error("{message}")]
+    Unreachable {
+        /// What happened where.
+        message: String,
+        /// How long the outside asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The login or token was refused.
+    #[error("{0}")]
+    Authentication(String),
+    /// This request was refused for good; others may be taken.
+    #[error("{0}")]
+    Refused(String),
+    /// The answer is not what the profile says: no JSON, no such field, an unknown error code, a page twice.
+    #[error("{0}")]
+    Unexpected(String),
+    /// A limit on time, bytes or rows was passed.
+    #[error("{0}")]
+    Limit(String),
+    /// The profile does not allow it: a host that is not listed, a redirect.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The outside record moved between reading and writing; read it again and merge again.
+    #[error("{0}")]
+    Moved(String),
+}
+
+impl EngineError {
+    /// Whether the whole run should stop (the next write would end the same way), and not only this record.
+    pub fn ends_the_run(&self) -> bool {
+        !matches!(self, EngineError::Refused(_) | EngineError::Moved(_))
+    }
+}
+
+/// An outside system that holds records with ids. Calls are made one after another; each has its own deadlines.
+pub trait Engine: Send {
+    /// One page of a stream's listing, from `from` on.
+    fn list(
+        &mut self,
+        stream: &Stream,
+        span: &Span,
+        from: &Position,
+    ) -> impl Future<Output = Result<Page, EngineError>> + Send;
+
+    /// One record by the outside's id; `None`: the outside says there is none.
+    fn fetch(
+        &mut self,
+        stream: &Stream,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<Value>, EngineError>> + Send;
+
+    /// Records that may carry our key, asked before one is created. `None`: this system has no such look-up, so that a
+    /// full listing has to answer.
+    fn lookup(
+        &mut self,
+        stream: &Stream,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<Vec<Value>>, EngineError>> + Send;
+
+    /// Creates and changes records, in order. One result for each; after an error that ends the run the rest is left
+    /// out, so that the answer may be shorter than the question.
+    fn write(
+        &mut self,
+        stream: &Stream,
+        writes: &[Write],
+    ) -> impl Future<Output = Vec<Result<Written, EngineError>>> + Send;
+
+    /// Hands a file over for the record with the outside's id. Answers what the outside calls the file, if it tells.
+    fn upload(
+        &mut self,
+        stream: &Stream,
+        id: &str,
+        file: &Upload,
+    ) -> impl Future<Output = Result<Option<String>, EngineError>> + Send;
+}

@@ -1,0 +1,5 @@
+//! Profiles: what an administrator writes about an outside system.
+
+mod model;
+
+pub use model::*;

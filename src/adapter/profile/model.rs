@@ -1,0 +1,222 @@
+//! The profile as the file has it. Every table refuses keys it does not know.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One outside system.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Version of this format; 1.
+    pub format: u32,
+    /// What people call the system.
+    pub title: String,
+    /// How it is reached.
+    pub engine: EngineKind,
+    /// The unit the adapter acts for: code, name or alias. Without one, edits made outside become proposals.
+    pub unit: Option<String>,
+    /// Whether the service runs it. A profile whose own tests fail is not run.
+    #[serde(default)]
+    pub enabled: bool,
+    /// When it runs by itself.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// When it stops and asks a person.
+    #[serde(default)]
+    pub brake: Brake,
+    /// Greatest classification that may reach this system.
+    #[serde(default)]
+    pub ceiling: Ceiling,
+    /// Words of theirs and ours, by dictionary: `[dictionary.status] "Đang thực hiện" = "in_progress"`.
+    #[serde(default)]
+    pub dictionary: BTreeMap<String, BTreeMap<String, String>>,
+    /// Their codes of units, and ours.
+    #[serde(default)]
+    pub units: BTreeMap<String, String>,
+    /// What is exchanged.
+    #[serde(default, rename = "stream")]
+    pub streams: Vec<Stream>,
+    /// Inputs with the outcome that the mappings must give.
+    #[serde(default, rename = "test")]
+    pub tests: Vec<MappingTest>,
+}
+
+/// How a system is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// JSON over HTTP, record by record.
+    Http,
+    /// A document with rows, read and written as a whole.
+    Document,
+    /// Workbooks and CSV files in folders.
+    Tabular,
+    /// Workbooks by e-mail, outwards only.
+    Email,
+    /// A document exchange gateway.
+    Edxml,
+    /// A program that speaks NDJSON on its standard input and output.
+    Process,
+}
+
+/// A level of secrecy.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Ceiling {
+    /// Not classified.
+    #[default]
+    None,
+}
+
+/// When an adapter runs by itself.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Schedule {
+    /// Cron rules in the node's time zone.
+    pub cron: Vec<String>,
+    /// After a change here, gathered for a few seconds.
+    pub on_change: bool,
+}
+
+/// Limits on what one run may change.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Brake {
+    /// Greatest share of the records both sides know that one run may change on one side, 0 to 1.
+    pub share: f64,
+    /// Fewer changes than this are never held.
+    pub at_least: u32,
+    /// A listing that lost more than this share of the known records is not believed, 0 to 1.
+    pub shrink: f64,
+}
+
+impl Default for Brake {
+    fn default() -> Self {
+        Brake {
+            share: 0.5,
+            at_least: 20,
+            shrink: 0.2,
+        }
+    }
+}
+
+/// What one stream exchanges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamKind {
+    /// Tasks: outside ones become tasks issued by the adapter's unit.
+    Tasks,
+    /// Progress of the adapter's unit on its tasks: one outside record for each task.
+    Progress,
+    /// Indicator values.
+    Indicators,
+    /// Directive documents.
+    Directives,
+}
+
+/// One kind of records exchanged with the system.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// Its name inside the profile.
+    pub name: String,
+    /// What is exchanged.
+    pub kind: StreamKind,
+    /// Whether reports of all units below the adapter's unit are exchanged too.
+    #[serde(default)]
+    pub subtree: bool,
+    /// What makes an outside record and one of ours the same.
+    pub key: KeyRule,
+    /// jq on an outside record: its id there. Default `.id`.
+    pub id: Option<String>,
+    /// jq on an outside record: its version, where it has one that changes with every edit.
+    pub version: Option<String>,
+    /// jq on an outside record: whether it is one of this stream's at all.
+    pub only: Option<String>,
+    /// Fields, by our name.
+    pub fields: BTreeMap<String, Field>,
+    /// How bodies to be written are made.
+    #[serde(default)]
+    pub write: WriteRule,
+    /// Whether a report filled from outside is submitted as well.
+    #[serde(default)]
+    pub submit: bool,
+    /// Whether evidence files are handed over too.
+    #[serde(default)]
+    pub files: bool,
+}
+
+/// The natural key, both ways.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRule {
+    /// jq on our record.
+    pub ours: String,
+    /// jq on an outside record; null where it has none of our keys.
+    pub theirs: String,
+}
+
+/// Which way a field travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Both ways.
+    #[default]
+    Both,
+    /// From here to there; edits made there are put back.
+    Out,
+    /// From there to here.
+    In,
+    /// From here to there; an edit made there becomes a proposal to the owner of the record.
+    Propose,
+}
+
+/// One field.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Field {
+    /// jq on an outside record: the value there. Absent: not readable there, so only written.
+    pub theirs: Option<String>,
+    /// jq on our record, for what is not one of the stream's own fields, such as `.task.title`.
+    pub ours: Option<String>,
+    /// Which way it travels.
+    pub direction: Direction,
+    /// Name of the dictionary that translates it.
+    pub dictionary: Option<String>,
+    /// How a date is written there: `dd/mm/yyyy`, `iso`, `month` (Tháng 3/2026), `epoch`, or strftime.
+    pub date: Option<String>,
+    /// How a number is written there: `plain` or `vietnamese`.
+    pub number: Option<String>,
+    /// Whether it is HTML there and plain text here.
+    pub html: bool,
+}
+
+/// How bodies are made: jq on `{key, fields, changed, task, unit, period, external}`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WriteRule {
+    /// Body of a new record; absent: none is ever created there.
+    pub create: Option<String>,
+    /// Body of a change; absent: nothing is ever changed there.
+    pub update: Option<String>,
+}
+
+/// A mapping test.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MappingTest {
+    /// What it shows.
+    pub name: String,
+    /// The stream.
+    pub stream: String,
+    /// An outside record, as JSON text.
+    pub theirs: Option<String>,
+    /// One of our records, as JSON text.
+    pub ours: Option<String>,
+    /// The expected outcome, as JSON text: `{id, key, fields}` for an outside record, the body for one of ours.
+    pub expect: String,
+}
