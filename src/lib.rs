@@ -11,6 +11,7 @@ pub mod demo;
 pub mod faults;
 pub mod link;
 pub mod node;
+mod process;
 pub mod server;
 pub mod sheet;
 pub mod store;

@@ -185,11 +185,11 @@ pub fn configuration(dir: &Path) -> Loaded {
 
 /// A node in this process, on the store of a service that is not running.
 pub fn open(dir: &Path) -> Node {
-    let config = configuration(dir).config;
+    let loaded = configuration(dir);
     Node {
-        store: Store::open(&setup::store_options(&config)).expect("its store"),
+        store: Store::open(&setup::store_options(&loaded.config)).expect("its store"),
         clock: Clock::system(),
-        settings: setup::settings(&config),
+        settings: setup::settings(&loaded),
     }
 }
 

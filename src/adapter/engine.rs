@@ -115,6 +115,12 @@ impl EngineError {
 
 /// An outside system that holds records with ids. Calls are made one after another; each has its own deadlines.
 pub trait Engine: Send {
+    /// Whether this stream can list what changed since an instant, and not only everything.
+    fn lists_changes(&self, stream: &Stream) -> bool {
+        let _ = stream;
+        false
+    }
+
     /// One page of a stream's listing, from `from` on.
     fn list(
         &mut self,

@@ -7,6 +7,12 @@
 //!
 //! Engines know nothing of our records, the cycle knows nothing of HTTP. Mappings are jq and run in a process of their own.
 
+pub mod convert;
+pub mod cycle;
 pub mod engine;
+pub mod engines;
+pub mod mapping;
 pub mod ours;
 pub mod profile;
+pub mod run;
+pub mod verbs;

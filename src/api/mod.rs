@@ -363,6 +363,19 @@ pub enum Command {
     /// Gives it up for good.
     QuarantineDrop { item: u64, reason: String },
 
+    /// The adapters of this node.
+    AdapterList,
+    /// One adapter: its last runs, what both sides know, what could not be exchanged.
+    AdapterShow { name: String },
+    /// Reads a page, maps it and tells what would change; writes nothing on either side.
+    AdapterCheck { name: String },
+    /// Exchanges with an outside system now.
+    AdapterRun {
+        name: String,
+        dry_run: bool,
+        release: bool,
+    },
+
     /// A table from a file, already read and understood row by row (`sheet` module) by the calling process.
     Import {
         kind: ImportKind,
@@ -391,6 +404,8 @@ impl Command {
                 false
             }
             RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
+            AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
+            AdapterRun { dry_run, .. } => !dry_run,
             Import { dry_run, .. } => !dry_run,
             _ => true,
         }

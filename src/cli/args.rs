@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    conflict, demo, directive, evidence, import, indicator, node, proposal, quarantine, report,
-    rollup, setup, shell, sync, task, unit,
+    adapter, conflict, demo, directive, evidence, import, indicator, node, proposal, quarantine,
+    report, rollup, setup, shell, sync, task, unit,
 };
 use crate::api::{self, Lang};
 
@@ -171,6 +171,9 @@ pub enum Verb {
     /// Records set aside with their reason: list, show, retry, drop
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
+    /// Outside systems that hold the same data: list, show, try, exchange
+    #[command(subcommand)]
+    Adapter(adapter::Verb),
     Import(import::ImportArgs),
     /// Check or show the configuration, or print its JSON schema
     #[command(subcommand)]
@@ -181,6 +184,9 @@ pub enum Verb {
     /// Reads one table file for its parent process
     #[command(hide = true)]
     ParseWorker,
+    /// Evaluates mappings for its parent process
+    #[command(hide = true)]
+    MapWorker,
 }
 
 /// `KEY=VALUE`.

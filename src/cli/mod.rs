@@ -3,6 +3,7 @@
 //! Data goes to standard output, messages to standard error. Nothing is decided here that a node decides; nothing is
 //! asked back from the person at the keyboard, every answer has a flag.
 
+mod adapter;
 mod args;
 mod conflict;
 mod connect;
@@ -156,18 +157,20 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Rollup(verb) => rollup::run(verb, caller, out),
         Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Quarantine(verb) => ask(verb.job(), caller, out),
+        Verb::Adapter(verb) => ask(verb.job(), caller, out),
         Verb::Import(args) => import::run(args, caller, out),
         Verb::Config(verb) => setup::config(verb, caller, out),
         Verb::Demo(args) => demo::run(args, caller, out),
         Verb::Completions(args) => shell::completions(args),
         Verb::Man(args) => shell::man(&args, caller.lang),
-        Verb::ParseWorker => Ok(parse_worker()),
+        Verb::ParseWorker => Ok(worker(crate::sheet::worker_main)),
+        Verb::MapWorker => Ok(worker(crate::adapter::mapping::worker_main)),
     }
 }
 
-/// The child process that reads a table file for its parent.
-fn parse_worker() -> Exit {
-    match crate::sheet::worker_main() {
+/// A child process that works for its parent.
+fn worker(main: fn() -> i32) -> Exit {
+    match main() {
         0 => Exit::Done,
         _ => Exit::Failed,
     }

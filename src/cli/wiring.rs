@@ -10,12 +10,13 @@ use tokio::runtime::Runtime;
 use super::connect::Local;
 use super::failure;
 use super::place::Place;
+use crate::adapter::verbs::execute;
 use crate::api::{Exit, Failure, ImportKind, Lang, Outcome, Request};
 use crate::clock::Clock;
 use crate::config::{self, Config, Level};
 use crate::daemon::setup::{self, EnrolError};
 use crate::daemon::{self, DaemonError};
-use crate::node::commands::{execute, refuse};
+use crate::node::commands::refuse;
 use crate::node::{Node, Refusal};
 use crate::sheet::{self, Limits, SheetError};
 use crate::store::{Store, StoreError};
@@ -69,13 +70,13 @@ impl Drop for Here {
 /// The node itself, in this process, while no service runs. Reading takes the lock too: it keeps a service from
 /// starting half-way through.
 pub fn open_local(place: &Place, _writes: bool) -> Result<Box<dyn Local>, Failure> {
-    let config = place.load()?.config;
+    let loaded = place.load()?;
     let runtime = runtime(place)?;
-    let store = Store::open(&setup::store_options(&config)).map_err(|e| stored(place, e))?;
+    let store = Store::open(&setup::store_options(&loaded.config)).map_err(|e| stored(place, e))?;
     let node = Node {
         store,
         clock: Clock::system(),
-        settings: setup::settings(&config),
+        settings: setup::settings(&loaded),
     };
     let begun = runtime.block_on(daemon::housekeeping::begin(&node));
     begun.map_err(|e| stored(place, e))?;

@@ -19,9 +19,10 @@ use tokio_util::task::TaskTracker;
 
 use super::DaemonError;
 use super::uplink::Handle;
+use crate::adapter;
 use crate::api::{Exit, Request};
 use crate::config::Config;
-use crate::node::{Node, commands};
+use crate::node::Node;
 
 #[derive(Clone)]
 struct Control {
@@ -79,10 +80,12 @@ async fn health() -> Json<Value> {
 }
 
 async fn command(State(control): State<Control>, Json(request): Json<Request>) -> Json<Value> {
-    Json(match commands::execute(&control.node, request).await {
-        Ok(answer) => json!({ "ok": answer }),
-        Err(failure) => json!({ "failed": failure }),
-    })
+    Json(
+        match adapter::verbs::execute(&control.node, request).await {
+            Ok(answer) => json!({ "ok": answer }),
+            Err(failure) => json!({ "failed": failure }),
+        },
+    )
 }
 
 /// Exchanges now and tells how it goes, line by line.

@@ -1,5 +1,6 @@
 //! The service: wiring of tasks, timers and signals, and an orderly way out.
 
+mod adapters;
 pub mod control;
 pub mod housekeeping;
 mod interfaces;
@@ -80,7 +81,7 @@ async fn serve(
         clock,
         settings: Settings {
             service: true,
-            ..setup::settings(&loaded.config)
+            ..setup::settings(&loaded)
         },
     };
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -90,6 +91,7 @@ async fn serve(
     let uplink = uplink::start(&node, &loaded, config.subscribe(), &stop, &tasks).await?;
     control::start(&node, &loaded.config, uplink, &stop, &tasks).await?;
     tasks.spawn(housekeeping::keep(node.clone(), stop.clone()));
+    tasks.spawn(adapters::keep(node.clone(), stop.clone()));
     let address = bound.map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(unit = %loaded.config.node.unit, address, version = env!("CARGO_PKG_VERSION"), "nqsync is running");
     notify(&[sd_notify::NotifyState::Ready]);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::DaemonError;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::node::{Node, Settings, enrolment, receive};
 use crate::store::links::{self, Role};
 use crate::store::{Store, StoreError, StoreOptions, Tx};
@@ -36,8 +36,18 @@ pub fn store_options(config: &Config) -> StoreOptions {
     }
 }
 
-/// Settings of the use cases that a configuration asks for.
-pub fn settings(config: &Config) -> Settings {
+/// Settings of the use cases that a configuration asks for; adapters have their profiles beside its file.
+pub fn settings(loaded: &Loaded) -> Settings {
+    let beside = loaded.file.parent().unwrap_or_else(|| Path::new("."));
+    Settings {
+        adapters_dir: beside.join("adapters.d"),
+        // Without it only what needs a process of its own fails, and says so.
+        program: std::env::current_exe().unwrap_or_default(),
+        ..limits(&loaded.config)
+    }
+}
+
+fn limits(config: &Config) -> Settings {
     Settings {
         service: false,
         zone: config.node.time_zone.clone(),
@@ -50,6 +60,7 @@ pub fn settings(config: &Config) -> Settings {
         file_piece_bytes: config.sync.blob_chunk_bytes.bytes() as usize,
         bandwidth_bytes_per_s: config.sync.bandwidth_bytes_per_s.bytes(),
         min_free_bytes: config.store.min_free_bytes.bytes(),
+        ..Settings::default()
     }
 }
 
@@ -223,7 +234,7 @@ pub async fn enrol(
     let handle = Node {
         store: store.clone(),
         clock: clock.clone(),
-        settings: settings(config),
+        settings: limits(config),
     };
     let (parent, address) = (enrolled.parent, url.clone());
     let pin = token.parent.to_string();

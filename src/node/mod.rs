@@ -13,6 +13,8 @@ pub mod rollups;
 pub mod session;
 pub mod write;
 
+use std::path::PathBuf;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use nqsync_core::calendar::{Period, PeriodKind};
@@ -58,6 +60,10 @@ pub struct Settings {
     pub bandwidth_bytes_per_s: u64,
     /// Less free disk than this is a problem.
     pub min_free_bytes: u64,
+    /// Folder of the adapters' profiles.
+    pub adapters_dir: PathBuf,
+    /// This program, to start its own helping processes from.
+    pub program: PathBuf,
 }
 
 impl Default for Settings {
@@ -74,6 +80,8 @@ impl Default for Settings {
             file_piece_bytes: 512 << 10,
             bandwidth_bytes_per_s: 0,
             min_free_bytes: 256 << 20,
+            adapters_dir: PathBuf::from("adapters.d"),
+            program: PathBuf::from("nqsync"),
         }
     }
 }

@@ -8,13 +8,14 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read, Write},
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
     sync::mpsc,
     time::Duration,
 };
 
-use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
+
+use crate::process::{ending, limit_self};
 
 use super::table::{Limits, SheetError, Table, read_workbook};
 
@@ -84,7 +85,7 @@ pub fn worker_main() -> i32 {
     match serve(
         &mut BufReader::new(io::stdin().lock()),
         &mut io::stdout().lock(),
-        limit_self,
+        |limits| limit_self(limits.memory_bytes, limits.cpu_s),
     ) {
         Ok(()) => 0,
         Err(error) => {
@@ -119,19 +120,6 @@ fn serve(
     let mut output = io::BufWriter::new(output);
     serde_json::to_writer(&mut output, &answer)?;
     output.flush()
-}
-
-fn limit_self(limits: &Limits) -> io::Result<()> {
-    let both = |most| Rlimit {
-        current: Some(most),
-        maximum: Some(most),
-    };
-    setrlimit(Resource::As, both(limits.memory_bytes))?;
-    setrlimit(Resource::Cpu, both(limits.cpu_s))?;
-    // A dump of the process would put other people's texts on the disk.
-    setrlimit(Resource::Core, both(0))?;
-    setrlimit(Resource::Fsize, both(0))?;
-    Ok(())
 }
 
 fn ask(mut command: Command, request: Request, bytes: Vec<u8>) -> Result<Table, SheetError> {
@@ -212,19 +200,6 @@ fn exchange(
         let _ = sender.send(answer);
     });
     receiver.recv_timeout(wall).ok()
-}
-
-fn ending(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match status.signal() {
-        Some(6) => "ran out of memory or failed (signal 6)".to_owned(),
-        Some(24) => "used up its CPU time (signal 24)".to_owned(),
-        Some(signal) => format!("was killed (signal {signal})"),
-        None if status.code() == Some(101) => {
-            "could not cope with it: it is probably damaged (exit status 101)".to_owned()
-        }
-        None => format!("failed ({status})"),
-    }
 }
 
 #[cfg(test)]

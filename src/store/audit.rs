@@ -42,6 +42,13 @@ pub fn append(tx: &Tx<'_>, act: &Act<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// How many acts there are: it grows with everything that people, nodes or adapters do, and with nothing else.
+pub fn count(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT coalesce(max(number), 0) FROM audit")?
+        .query_row([], |row| row.get(0))?)
+}
+
 /// The hash of the last entry; zeros before the first.
 pub fn head(connection: &Connection) -> Result<[u8; 32], StoreError> {
     Ok(connection

@@ -411,7 +411,10 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let steps = [M::up(include_str!("migrations/0001_first.sql"))];
+    let steps = [
+        M::up(include_str!("migrations/0001_first.sql")),
+        M::up(include_str!("migrations/0002_adapters.sql")),
+    ];
     let known = steps.len() as i64;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {

@@ -4,6 +4,7 @@
 //! SQLite opens the database files; a second process is kept out by a lock file of our own, taken before SQLite
 //! is touched. All SQL of the project is in this module.
 
+pub mod adapters;
 pub mod audit;
 pub mod blobs;
 mod engine;

@@ -141,6 +141,21 @@ pub fn of_kind(connection: &Connection, kind: Kind) -> Result<Vec<Stored>, Store
     select(connection, &sql, params![kind.number()])
 }
 
+/// Records of a kind after a row number, in order.
+pub fn page_of_kind(
+    connection: &Connection,
+    kind: Kind,
+    after: Rec,
+    limit: u32,
+) -> Result<Vec<Stored>, StoreError> {
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE rec > ?1 AND kind = ?2 ORDER BY rec LIMIT ?3",
+    ]);
+    select(connection, &sql, params![after.0, kind.number(), limit])
+}
+
 /// The records of a kind that are about another one: the reports of a task, the verdicts of a report, …
 pub fn about(connection: &Connection, kind: Kind, about: Uuid) -> Result<Vec<Stored>, StoreError> {
     let sql = const_format(&[

@@ -15,8 +15,20 @@ use crate::api::Lang;
 #[cfg(test)]
 mod tests;
 
-const VI: &str = concat!(include_str!("vi.ftl"), "\n", include_str!("node.vi.ftl"));
-const EN: &str = concat!(include_str!("en.ftl"), "\n", include_str!("node.en.ftl"));
+const VI: &str = concat!(
+    include_str!("vi.ftl"),
+    "\n",
+    include_str!("node.vi.ftl"),
+    "\n",
+    include_str!("adapter.vi.ftl")
+);
+const EN: &str = concat!(
+    include_str!("en.ftl"),
+    "\n",
+    include_str!("node.en.ftl"),
+    "\n",
+    include_str!("adapter.en.ftl")
+);
 
 type Bundle = FluentBundle<FluentResource>;
 

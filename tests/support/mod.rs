@@ -106,7 +106,7 @@ impl Place {
         let node = Node {
             store,
             clock,
-            settings: setup::settings(&loaded.config),
+            settings: setup::settings(&loaded),
         };
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         Place {

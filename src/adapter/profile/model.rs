@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::adapter::cycle::First;
+use crate::config::CronRule;
+
 /// One outside system.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +34,7 @@ pub struct Profile {
     pub ceiling: Ceiling,
     /// Words of theirs and ours, by dictionary: `[dictionary.status] "Đang thực hiện" = "in_progress"`.
     #[serde(default)]
-    pub dictionary: BTreeMap<String, BTreeMap<String, String>>,
+    pub dictionary: BTreeMap<String, Dictionary>,
     /// Their codes of units, and ours.
     #[serde(default)]
     pub units: BTreeMap<String, String>,
@@ -41,6 +44,45 @@ pub struct Profile {
     /// Inputs with the outcome that the mappings must give.
     #[serde(default, rename = "test")]
     pub tests: Vec<MappingTest>,
+}
+
+/// Their words and ours, in the order of the file: the first of theirs for a word of ours is the one that is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dictionary(pub Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Dictionary {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> serde::de::Visitor<'de> for Pairs {
+            type Value = Dictionary;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("their words with ours, such as \"Hoàn thành\" = \"completed\"")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Dictionary, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Dictionary(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+impl JsonSchema for Dictionary {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Dictionary".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        BTreeMap::<String, String>::json_schema(generator)
+    }
 }
 
 /// How a system is reached.
@@ -77,7 +119,8 @@ pub enum Ceiling {
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
     /// Cron rules in the node's time zone.
-    pub cron: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub cron: Vec<CronRule>,
     /// After a change here, gathered for a few seconds.
     pub on_change: bool,
 }
@@ -142,12 +185,16 @@ pub struct Stream {
     /// How bodies to be written are made.
     #[serde(default)]
     pub write: WriteRule,
-    /// Whether a report filled from outside is submitted as well.
-    #[serde(default)]
+    /// Whether a report filled from outside is submitted as well, so that rollups count it. What cannot be submitted
+    /// yet (completed, but no evidence) stays a draft and is listed.
+    #[serde(default = "yes")]
     pub submit: bool,
     /// Whether evidence files are handed over too.
     #[serde(default)]
     pub files: bool,
+    /// Whose value counts where both sides have one and never agreed before.
+    #[serde(default)]
+    pub first: First,
 }
 
 /// The natural key, both ways.
@@ -191,8 +238,8 @@ pub struct Field {
     pub date: Option<String>,
     /// How a number is written there: `plain` or `vietnamese`.
     pub number: Option<String>,
-    /// Whether it is HTML there and plain text here.
-    pub html: bool,
+    /// Whether it names units: a list or a text with `,` or `;` between, translated by `[units]`.
+    pub units: bool,
 }
 
 /// How bodies are made: jq on `{key, fields, changed, task, unit, period, external}`.
@@ -219,4 +266,8 @@ pub struct MappingTest {
     pub ours: Option<String>,
     /// The expected outcome, as JSON text: `{id, key, fields}` for an outside record, the body for one of ours.
     pub expect: String,
+}
+
+fn yes() -> bool {
+    true
 }

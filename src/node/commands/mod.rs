@@ -21,7 +21,7 @@ mod shared;
 pub mod status;
 pub mod tasks;
 pub mod units;
-mod verbs;
+pub(crate) mod verbs;
 pub mod views;
 
 use std::collections::BTreeMap;
@@ -422,7 +422,8 @@ fn read(node: &Node, connection: &Connection, request: &Request) -> Result<Said,
     verbs::read_verb(&surroundings(node, connection, request)?)
 }
 
-fn surroundings<'a>(
+/// What a reading verb is answered from; the request says in which language and for whom.
+pub(crate) fn surroundings<'a>(
     node: &'a Node,
     connection: &'a Connection,
     request: &'a Request,

@@ -12,7 +12,9 @@ use crate::api::{Exit, Lang};
 use crate::node::Refusal;
 use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
-use crate::store::{LinkRow, Role, StoreError, blobs, links, quarantine, queries, records};
+use crate::store::{
+    LinkRow, Role, StoreError, adapters, blobs, links, quarantine, queries, records,
+};
 
 /// Records listed by a preview; counts and bytes are of all.
 const PREVIEW_RECORDS: usize = 200;
@@ -71,6 +73,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
     if missing > 0 {
         problems.add("problem-files-missing", missing.to_string(), None);
     }
+    let adapters = adapters(on, &mut problems)?;
     let disk = disk(on, &mut problems);
     if !on.node.settings.service && (upstream_row.is_some() || !downstream.is_empty()) {
         problems.add("problem-service-stopped", String::new(), None);
@@ -95,6 +98,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "proposals_open": proposals::count_open(on)?,
         "blobs": { "present": present, "missing": missing, "pending_up": owed, "bytes": bytes },
         "receipts": receipts(on, upstream_row)?,
+        "adapters": adapters,
         "disk": disk,
         "backup": { "deposited": false, "only_here": only_here, "note": note },
         "problems": problems.found,
@@ -252,6 +256,27 @@ fn issuer_of(record: &Record) -> Option<UnitId> {
         Facts::Figure { definer, .. } => Some(*definer),
         _ => None,
     }
+}
+
+/// Adapters whose profile is still there, by how their last run ended.
+fn adapters(on: &Reading<'_>, problems: &mut Problems) -> Result<Vec<Value>, Refusal> {
+    let mut items = Vec::new();
+    for standing in adapters::standings(on.connection)? {
+        let profile = format!("{}.toml", standing.adapter);
+        if !on.node.settings.adapters_dir.join(profile).exists() {
+            continue;
+        }
+        if standing.outcome != "done" {
+            problems.add("problem-adapter", &standing.adapter, standing.bad_since);
+        }
+        items.push(json!({
+            "name": standing.adapter,
+            "ran_at": time(standing.ran_at),
+            "outcome": standing.outcome,
+            "not_well_since": standing.bad_since.map(time),
+        }));
+    }
+    Ok(items)
 }
 
 fn disk(on: &Reading<'_>, problems: &mut Problems) -> Value {

@@ -53,7 +53,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
 }
 
 /// Carries out a writing verb.
-pub(super) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
+pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
     let request = on.request;
     match &request.command {
         Command::UnitAdd { .. } => units::add(on),

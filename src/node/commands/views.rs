@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::api::Lang;
 use crate::clock::date_of;
 use crate::node::Refusal;
-use crate::store::{Role, Stored, blobs, links, records};
+use crate::store::{Role, Stored, adapters, blobs, links, records};
 
 /// What listings need: a snapshot, or the state a transaction has reached.
 #[derive(Clone, Copy)]
@@ -501,10 +501,20 @@ pub fn report_shown(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> 
             "sender_ahead_ms": a.sender_ahead_ms,
         })),
         "history": history(view, stored)?,
+        "outside": outside(view, record.key().id)?,
         "token": record.token().to_string(),
     });
     merge(&mut item, more);
     Ok(item)
+}
+
+/// Outside systems that hold the record too: under which id, and when both sides were last seen to agree.
+fn outside(view: &View<'_>, record: Uuid) -> Result<Vec<Value>, Refusal> {
+    let seen = adapters::receipts(view.connection, record)?;
+    let seen = seen.into_iter().map(|(adapter, id, agreed_at)| {
+        json!({ "adapter": adapter, "id": id, "agreed_at": time(agreed_at) })
+    });
+    Ok(seen.collect())
 }
 
 fn verdict_line(view: &View<'_>, record: &Record, shown: Option<&str>) -> Option<Value> {

@@ -1,0 +1,223 @@
+//! One stream from listing to rest.
+
+use std::collections::BTreeSet;
+
+use super::brake;
+use super::report::Report;
+use super::round::{Memory, Round, rules};
+use super::{Cycle, RunError};
+use crate::adapter::engine::{Engine, Position, Span};
+use crate::adapter::profile::Stream;
+use crate::store::adapters::{self, Shadow};
+
+/// A full listing is made at least this often where changes alone could be listed, in milliseconds: a change can be
+/// missed (a clock set back there), and only a full listing shows what is gone.
+const FULL_EVERY_MS: i64 = 24 * 3_600_000;
+/// Shadows written in one transaction.
+const TOGETHER: usize = 500;
+
+/// Since when changes are listed, and when everything was listed last.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Mark {
+    since: Option<i64>,
+    full_at: i64,
+}
+
+impl<E: Engine> Cycle<'_, E> {
+    /// One stream, whole.
+    pub async fn run_stream(
+        &mut self,
+        stream: &Stream,
+        report: &mut Report,
+    ) -> Result<(), RunError> {
+        let mine = self.load_mine(stream, report).await?;
+        let memory = self.remember(stream).await?;
+        let mark = self.mark(stream).await?;
+        let told = (self.lang, self.now_ms());
+        let mut round = Round::new(stream, mine, memory, report, told);
+        let asked = self.ask_about_doubts(stream, &mut round).await?;
+        let span = match mark.since {
+            Some(since) if asked && self.lists_changes_only(stream, &mark) => Span::Since(since),
+            _ => Span::Full,
+        };
+        let full = span == Span::Full;
+        let clock = self.list(stream, &span, &mut round).await?;
+        if full && !self.mode.one_page && !self.mode.release {
+            let (known, seen) = round.known_and_seen();
+            let listed = round.report().listed;
+            if brake::shrunken(&self.profile.brake, known, seen, listed) {
+                return Err(RunError::Shrunken { known, seen });
+            }
+        }
+        if !self.mode.one_page {
+            round.not_listed(full);
+        }
+        round.tell_differences();
+        if self.holds(stream, &mut round).await? || self.mode.trial {
+            return Ok(());
+        }
+        let doubtful = round.memory().outbox.keys().cloned().collect();
+        let (todo, settled) = (
+            std::mem::take(&mut round.todo),
+            std::mem::take(&mut round.settled),
+        );
+        self.settle(stream, settled.into_values().collect(), doubtful)
+            .await?;
+        let rules = rules(stream);
+        let files = match stream.files {
+            true => round.files(),
+            false => Vec::new(),
+        };
+        let pushes = self
+            .pull(stream, &rules, todo.into_values().collect(), report)
+            .await?;
+        let complete = self.push(stream, &rules, pushes, report).await?;
+        self.hand_over(stream, files, report).await?;
+        let complete = complete && report.problems.is_empty();
+        let full_at = if full { told.1 } else { mark.full_at };
+        let since = clock.filter(|_| complete).or(mark.since);
+        self.keep_mark(stream, Mark { since, full_at }).await
+    }
+
+    fn lists_changes_only(&self, stream: &Stream, mark: &Mark) -> bool {
+        self.engine.lists_changes(stream) && self.now_ms() - mark.full_at < FULL_EVERY_MS
+    }
+
+    async fn remember(&self, stream: &Stream) -> Result<Memory, RunError> {
+        let (adapter, name) = (self.name.to_owned(), stream.name.clone());
+        let read = self.read(move |view| {
+            let of = adapters::Of {
+                adapter: &adapter,
+                stream: &name,
+            };
+            let shadows = adapters::shadows(view.connection, of)?;
+            Ok((shadows, adapters::outbox(view.connection, of)?))
+        });
+        let (shadows, outbox) = read.await?;
+        let ids = shadows
+            .iter()
+            .map(|shadow| (shadow.id.clone(), shadow.key.clone()));
+        Ok(Memory {
+            keys_by_id: ids.collect(),
+            shadows: shadows.into_iter().map(|s| (s.key.clone(), s)).collect(),
+            outbox: outbox
+                .into_iter()
+                .map(|begun| (begun.key.clone(), begun))
+                .collect(),
+        })
+    }
+
+    /// Asks the outside about every write that was begun and not read back. Answers whether it could be asked about all;
+    /// otherwise everything has to be listed.
+    async fn ask_about_doubts(
+        &mut self,
+        stream: &Stream,
+        round: &mut Round<'_>,
+    ) -> Result<bool, RunError> {
+        let mut asked = true;
+        let doubts: Vec<_> = round.memory().outbox.values().cloned().collect();
+        for begun in doubts {
+            let records = match &begun.id {
+                Some(id) => Some(self.engine.fetch(stream, id).await?.into_iter().collect()),
+                None => self.engine.lookup(stream, &begun.key).await?,
+            };
+            asked &= records.is_some();
+            let records = records.unwrap_or_default();
+            for theirs in self.understand(stream, records, round.report()).await? {
+                round.meet(theirs);
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Lists and compares page by page. Answers the outside's clock when the listing began.
+    async fn list(
+        &mut self,
+        stream: &Stream,
+        span: &Span,
+        round: &mut Round<'_>,
+    ) -> Result<Option<i64>, RunError> {
+        let (mut from, mut clock) = (Position::default(), None);
+        loop {
+            let page = self.engine.list(stream, span, &from).await?;
+            let report = round.report();
+            report.pages += 1;
+            report.listed += page.records.len();
+            clock = clock.or(page.clock_ms);
+            for theirs in self.understand(stream, page.records, report).await? {
+                round.meet(theirs);
+            }
+            match page.next {
+                Some(next) if !self.mode.one_page => from = next,
+                _ => return Ok(clock),
+            }
+        }
+    }
+
+    /// Whether so much would change that a person is asked first.
+    async fn holds(&self, stream: &Stream, round: &mut Round<'_>) -> Result<bool, RunError> {
+        let (here, there) = round.changes();
+        let known = round.memory().shadows.len();
+        let held = brake::held(&self.profile.brake, known, here, there);
+        let held = held.filter(|_| !self.mode.release);
+        round.report().held.clone_from(&held);
+        if !self.mode.trial {
+            let (adapter, name) = (self.name.to_owned(), format!("held.{}", stream.name));
+            let kept = held.clone();
+            let store = &self.node.store;
+            store
+                .write(move |tx| {
+                    adapters::set_state(tx.connection(), &adapter, &name, kept.as_ref())
+                })
+                .await?;
+        }
+        Ok(held.is_some())
+    }
+
+    /// Writes down where both sides agree, and strikes out the writes that were asked about.
+    async fn settle(
+        &self,
+        stream: &Stream,
+        mut settled: Vec<Shadow>,
+        mut doubtful: BTreeSet<String>,
+    ) -> Result<(), RunError> {
+        while !(settled.is_empty() && doubtful.is_empty()) {
+            let rest = settled.split_off(settled.len().min(TOGETHER));
+            let now = std::mem::replace(&mut settled, rest);
+            let ended = std::mem::take(&mut doubtful);
+            let (adapter, name) = (self.name.to_owned(), stream.name.clone());
+            let job = move |tx: &mut crate::store::Tx<'_>| {
+                let of = adapters::Of {
+                    adapter: &adapter,
+                    stream: &name,
+                };
+                for shadow in &now {
+                    adapters::save_shadow(tx.connection(), of, shadow)?;
+                }
+                for key in &ended {
+                    adapters::end_write(tx.connection(), of, key)?;
+                }
+                Ok::<_, RunError>(())
+            };
+            self.node.store.write(job).await?;
+        }
+        Ok(())
+    }
+
+    async fn mark(&self, stream: &Stream) -> Result<Mark, RunError> {
+        let (adapter, name) = (self.name.to_owned(), format!("mark.{}", stream.name));
+        let kept = self.read(move |view| Ok(adapters::state(view.connection, &adapter, &name)?));
+        Ok(kept.await?.unwrap_or_default())
+    }
+
+    async fn keep_mark(&self, stream: &Stream, mark: Mark) -> Result<(), RunError> {
+        if !self.engine.lists_changes(stream) {
+            return Ok(());
+        }
+        let (adapter, name) = (self.name.to_owned(), format!("mark.{}", stream.name));
+        let job = move |tx: &mut crate::store::Tx<'_>| {
+            adapters::set_state(tx.connection(), &adapter, &name, Some(&mark))
+        };
+        Ok(self.node.store.write(job).await?)
+    }
+}

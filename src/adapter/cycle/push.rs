@@ -1,0 +1,394 @@
+//! What changed here, written there: noted first, sent, read back, struck out.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::compare::{Rule, set, value};
+use super::mine::Mine;
+use super::report::Report;
+use super::round::Todo;
+use super::theirs::Theirs;
+use super::{Cycle, RunError};
+use crate::adapter::convert;
+use crate::adapter::engine::{Engine, EngineError, Write, Written};
+use crate::adapter::ours::Fields;
+use crate::adapter::profile::Stream;
+use crate::store::Tx;
+use crate::store::adapters::{self, Begun, Shadow};
+
+/// Writes noted in one transaction and sent one after another.
+const TOGETHER: usize = 50;
+
+/// A write on its way.
+struct Outgoing {
+    todo: Todo,
+    mine: Mine,
+    /// The fields that are written, with our values.
+    fields: Fields,
+    write: Write,
+}
+
+impl<E: Engine> Cycle<'_, E> {
+    /// Writes there what changed here. Answers whether all of it was sent.
+    pub(super) async fn push(
+        &mut self,
+        stream: &Stream,
+        rules: &[Rule],
+        todo: Vec<Todo>,
+        report: &mut Report,
+    ) -> Result<bool, RunError> {
+        let mut todo = todo.into_iter().peekable();
+        while todo.peek().is_some() {
+            let part: Vec<Todo> = todo.by_ref().take(TOGETHER).collect();
+            let outgoing = self.prepare(stream, part, report).await?;
+            self.note(stream, &outgoing).await?;
+            let writes: Vec<Write> = outgoing.iter().map(|out| out.write.clone()).collect();
+            let mut results = self.engine.write(stream, &writes).await.into_iter();
+            let mut stopped = None;
+            for out in outgoing {
+                match results.next() {
+                    Some(Ok(written)) => self.written(stream, rules, out, written, report).await?,
+                    Some(Err(error)) if error.ends_the_run() => {
+                        self.not_written(stream, out, &error, report).await?;
+                        stopped = Some(error);
+                    }
+                    Some(Err(error)) => self.refused(stream, out, &error, report).await?,
+                    // Never sent.
+                    None => self.strike_out(stream, &out.todo.key).await?,
+                }
+            }
+            if let Some(error) = stopped {
+                return Err(error.into());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Bodies from the state that our records have now.
+    async fn prepare(
+        &mut self,
+        stream: &Stream,
+        todo: Vec<Todo>,
+        report: &mut Report,
+    ) -> Result<Vec<Outgoing>, RunError> {
+        let mut outgoing = Vec::new();
+        for todo in todo {
+            let Some(before) = &todo.mine else { continue };
+            let Some((mine, context)) = self.reload(stream, before.about.clone()).await? else {
+                continue;
+            };
+            let fields = pushed(&todo, &mine);
+            if fields.is_empty() && !todo.creates() {
+                continue;
+            }
+            let key = todo.key.clone();
+            match self.body(stream, &todo, &mine, &fields, context).await? {
+                Ok(body) => outgoing.push(self.outgoing(stream, todo, mine, fields, body)),
+                Err(text) => report.problem(&key, "mapping_body", text, self.now_ms()),
+            }
+        }
+        Ok(outgoing)
+    }
+
+    fn outgoing(
+        &self,
+        stream: &Stream,
+        todo: Todo,
+        mine: Mine,
+        fields: Fields,
+        body: Value,
+    ) -> Outgoing {
+        let id = todo.id();
+        let agreed_at = todo.shadow.as_ref().map_or(0, |shadow| shadow.agreed_at);
+        let tried = todo.tried.clone().unwrap_or_else(|| {
+            idempotency_key(&[
+                self.name,
+                &stream.name,
+                &todo.key,
+                &agreed_at.to_string(),
+                &body.to_string(),
+            ])
+        });
+        let version = match (&todo.theirs, &todo.shadow) {
+            (Some(theirs), _) => theirs.version.clone(),
+            (None, shadow) => shadow.as_ref().and_then(|shadow| shadow.version.clone()),
+        };
+        let write = Write {
+            key: todo.key.clone(),
+            id,
+            body,
+            idempotency_key: tried,
+            version,
+        };
+        Outgoing {
+            todo,
+            mine,
+            fields,
+            write,
+        }
+    }
+
+    async fn body(
+        &mut self,
+        stream: &Stream,
+        todo: &Todo,
+        mine: &Mine,
+        changed: &Fields,
+        context: Value,
+    ) -> Result<Result<Value, String>, RunError> {
+        let part = if todo.creates() { "create" } else { "update" };
+        let mut values = Map::new();
+        for (name, field) in &stream.fields {
+            let ours = changed
+                .get(name)
+                .map_or_else(|| value(&mine.fields, name), String::as_str);
+            match convert::outward(field, self.profile, ours) {
+                Ok(converted) => values.insert(name.clone(), converted),
+                Err(error) => return Ok(Err(format!("{}: {error}", todo.key))),
+            };
+        }
+        let mut input = context;
+        input["key"] = json!(todo.key);
+        input["fields"] = Value::Object(values);
+        input["changed"] = json!(changed.keys().collect::<Vec<_>>());
+        input["id"] = json!(todo.id());
+        input["external"] = match (&todo.theirs, todo.id()) {
+            (Some(theirs), _) => theirs.raw.clone(),
+            (None, Some(id))
+                if stream
+                    .write
+                    .update
+                    .as_deref()
+                    .is_some_and(|jq| jq.contains("external")) =>
+            {
+                self.engine.fetch(stream, &id).await?.unwrap_or_default()
+            }
+            _ => Value::Null,
+        };
+        let mapped = self.mapper.one(&super::set(stream, part), input).await;
+        Ok(mapped.map_err(|error| error.to_string()))
+    }
+
+    async fn note(&self, stream: &Stream, outgoing: &[Outgoing]) -> Result<(), RunError> {
+        let at = self.now_ms();
+        let begun: Vec<Begun> = outgoing
+            .iter()
+            .map(|out| Begun {
+                key: out.todo.key.clone(),
+                id: out.write.id.clone(),
+                tried: out.write.idempotency_key.clone(),
+                fields: out.fields.clone(),
+                at,
+            })
+            .collect();
+        self.keep(stream, move |tx, of| {
+            begun
+                .iter()
+                .try_for_each(|begun| adapters::begin_write(tx.connection(), of, begun))
+        })
+        .await
+    }
+
+    /// A write that was answered: read back, compared, remembered.
+    async fn written(
+        &mut self,
+        stream: &Stream,
+        rules: &[Rule],
+        out: Outgoing,
+        written: Written,
+        report: &mut Report,
+    ) -> Result<(), RunError> {
+        let key = out.todo.key.clone();
+        let created = out.todo.creates();
+        let id = written.id.clone().or_else(|| out.todo.id());
+        let raw = match (written.record, &id) {
+            (Some(record), _) => vec![record],
+            (None, Some(id)) => self.engine.fetch(stream, id).await?.into_iter().collect(),
+            (None, None) => self.engine.lookup(stream, &key).await?.unwrap_or_default(),
+        };
+        let back = self.understand(stream, raw, report).await?.pop();
+        let Some(id) = back.as_ref().map(|theirs| theirs.id.clone()).or(id) else {
+            // Not told and not found: the row stays in the outbox, and the next listing tells.
+            report.in_doubt += 1;
+            return Ok(());
+        };
+        if created {
+            report.created += 1;
+        } else {
+            report.pushed += 1;
+        }
+        self.compare_back(stream, &out, back.as_ref(), report);
+        let shadow = shadow_after(rules, out, id, back, self.now_ms());
+        self.keep(stream, move |tx, of| {
+            adapters::save_shadow(tx.connection(), of, &shadow)?;
+            adapters::end_write(tx.connection(), of, &shadow.key)
+        })
+        .await
+    }
+
+    /// A field that reads back otherwise was not taken, or was changed by the outside: people must know.
+    fn compare_back(
+        &self,
+        stream: &Stream,
+        out: &Outgoing,
+        back: Option<&Theirs>,
+        report: &mut Report,
+    ) {
+        let Some(back) = back else { return };
+        for (name, ours) in &out.fields {
+            let readable = stream
+                .fields
+                .get(name)
+                .is_some_and(|field| field.theirs.is_some());
+            let there = value(&back.fields, name);
+            if readable && there != ours {
+                let args = [("field", name.as_str()), ("ours", ours), ("theirs", there)];
+                let text = self.say("adapter-not-taken", &args);
+                report.problem(&out.todo.key, "not_taken", text, self.now_ms());
+            }
+        }
+    }
+
+    /// An error that ends the run: whether the write arrived is not known, unless it cannot have.
+    async fn not_written(
+        &self,
+        stream: &Stream,
+        out: Outgoing,
+        error: &EngineError,
+        report: &mut Report,
+    ) -> Result<(), RunError> {
+        match error {
+            EngineError::Authentication(_) | EngineError::NotAllowed(_) => {
+                self.strike_out(stream, &out.todo.key).await
+            }
+            _ => {
+                report.in_doubt += 1;
+                Ok(())
+            }
+        }
+    }
+
+    async fn refused(
+        &self,
+        stream: &Stream,
+        out: Outgoing,
+        error: &EngineError,
+        report: &mut Report,
+    ) -> Result<(), RunError> {
+        let code = match error {
+            EngineError::Moved(_) => "moved",
+            _ => "refused_there",
+        };
+        report.problem(&out.todo.key, code, error.to_string(), self.now_ms());
+        self.strike_out(stream, &out.todo.key).await
+    }
+
+    async fn strike_out(&self, stream: &Stream, key: &str) -> Result<(), RunError> {
+        let key = key.to_owned();
+        self.keep(stream, move |tx, of| {
+            adapters::end_write(tx.connection(), of, &key)
+        })
+        .await
+    }
+
+    /// Writes into the adapter's own tables.
+    pub(super) async fn keep<F>(&self, stream: &Stream, job: F) -> Result<(), RunError>
+    where
+        F: FnOnce(&mut Tx<'_>, adapters::Of<'_>) -> Result<(), crate::store::StoreError>
+            + Send
+            + 'static,
+    {
+        let (adapter, name) = (self.name.to_owned(), stream.name.clone());
+        let written = self.node.store.write(move |tx| {
+            let of = adapters::Of {
+                adapter: &adapter,
+                stream: &name,
+            };
+            job(tx, of)
+        });
+        Ok(written.await?)
+    }
+}
+
+impl Todo {
+    /// Whether the record is not there yet.
+    fn creates(&self) -> bool {
+        self.theirs.is_none() && self.shadow.is_none()
+    }
+
+    /// The outside's id, once there is one.
+    fn id(&self) -> Option<String> {
+        let known = || self.shadow.as_ref().map(|shadow| shadow.id.clone());
+        self.theirs
+            .as_ref()
+            .map(|theirs| theirs.id.clone())
+            .or_else(known)
+    }
+}
+
+/// The fields to be written, as our record has them now: somebody may have gone on editing meanwhile. A field that
+/// came into conflict waits.
+fn pushed(todo: &Todo, mine: &Mine) -> Fields {
+    let names = todo
+        .steps
+        .push
+        .keys()
+        .filter(|name| !mine.undecided.contains(&name.as_str()));
+    let now = |name: &String| match mine.begun {
+        true => value(&mine.fields, name).to_owned(),
+        false => value(&todo.values.0, name).to_owned(),
+    };
+    names.map(|name| (name.clone(), now(name))).collect()
+}
+
+/// What both sides have after a write that was read back.
+fn shadow_after(
+    rules: &[Rule],
+    out: Outgoing,
+    id: String,
+    back: Option<Theirs>,
+    now_ms: i64,
+) -> Shadow {
+    let mut shadow = out.todo.agreed(rules);
+    for (name, ours) in &out.fields {
+        let there = back.as_ref().map(|theirs| value(&theirs.fields, name));
+        let readable = rules.iter().any(|rule| rule.name == *name && rule.readable);
+        set(&mut shadow.ours, name, ours);
+        set(
+            &mut shadow.theirs,
+            name,
+            there.filter(|_| readable).unwrap_or(ours),
+        );
+    }
+    if out.todo.creates() {
+        // What the outside filled in by itself at the birth of the record is no edit of anybody.
+        let known: BTreeMap<_, _> = back.iter().flat_map(|theirs| &theirs.fields).collect();
+        for (name, there) in known {
+            set(&mut shadow.theirs, name, there);
+        }
+    }
+    Shadow {
+        id,
+        version: back.and_then(|theirs| theirs.version),
+        record: Some(out.mine.record),
+        token: out.mine.token,
+        agreed_at: now_ms,
+        missing_since: None,
+        ..shadow
+    }
+}
+
+/// The same for every try of the same write, another one for every other.
+fn idempotency_key(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

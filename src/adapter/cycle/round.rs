@@ -1,0 +1,433 @@
+//! Who is who, what differs, and what is to be done about it: pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use nqsync_core::model::values::FileRef;
+use serde_json::Value;
+
+use super::compare::{Base, Rule, Steps, compare, set, value};
+use super::mine::{ByKey, Mine};
+use super::report::{Difference, Report, Side};
+use super::theirs::Theirs;
+use crate::adapter::ours::Fields;
+use crate::adapter::profile::{Direction, Field, Stream, StreamKind};
+use crate::api::Lang;
+use crate::store::adapters::{Begun, Shadow};
+use crate::text::text;
+
+/// What is remembered of a stream when a run begins.
+#[derive(Default)]
+pub struct Memory {
+    /// What both sides had, by key.
+    pub shadows: BTreeMap<String, Shadow>,
+    /// Keys by the outside's id.
+    pub keys_by_id: HashMap<String, String>,
+    /// Writes that were begun and not read back, by key.
+    pub outbox: BTreeMap<String, Begun>,
+}
+
+/// A record with something to be done.
+pub struct Todo {
+    /// Our natural key.
+    pub key: String,
+    /// Our side; `None`: to be begun here.
+    pub mine: Option<Mine>,
+    /// Their side; `None`: to be created there, or not listed because it did not change.
+    pub theirs: Option<Theirs>,
+    /// What both sides had.
+    pub shadow: Option<Shadow>,
+    /// What is to be done.
+    pub steps: Steps,
+    /// Values of both sides, as compared.
+    pub values: (Fields, Fields),
+    /// The idempotency key of the same write, begun before.
+    pub tried: Option<String>,
+}
+
+/// One run over one stream.
+pub struct Round<'r> {
+    stream: &'r Stream,
+    rules: Vec<Rule>,
+    mine: ByKey,
+    memory: Memory,
+    report: &'r mut Report,
+    lang: Lang,
+    now_ms: i64,
+    /// Records with something to be done.
+    pub todo: BTreeMap<String, Todo>,
+    /// Shadows that changed without anything to be done.
+    pub settled: BTreeMap<String, Shadow>,
+    ids_by_key: HashMap<String, String>,
+    raw_by_id: HashMap<String, u64>,
+    ambiguous: BTreeSet<String>,
+}
+
+impl<'r> Round<'r> {
+    /// Begins with our side and what is remembered.
+    pub fn new(
+        stream: &'r Stream,
+        mine: ByKey,
+        memory: Memory,
+        report: &'r mut Report,
+        (lang, now_ms): (Lang, i64),
+    ) -> Round<'r> {
+        Round {
+            stream,
+            rules: rules(stream),
+            mine,
+            memory,
+            report,
+            lang,
+            now_ms,
+            todo: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            ids_by_key: HashMap::new(),
+            raw_by_id: HashMap::new(),
+            ambiguous: BTreeSet::new(),
+        }
+    }
+
+    /// What the run did so far.
+    pub fn report(&mut self) -> &mut Report {
+        self.report
+    }
+
+    /// What is remembered.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Of the records that both sides should know: how many there are, and how many were listed.
+    pub fn known_and_seen(&self) -> (usize, usize) {
+        let known =
+            self.memory.shadows.iter().filter(|(key, shadow)| {
+                self.mine.contains_key(*key) && shadow.missing_since.is_none()
+            });
+        let known: Vec<&String> = known.map(|(key, _)| key).collect();
+        let seen = known
+            .iter()
+            .filter(|key| self.ids_by_key.contains_key(**key))
+            .count();
+        (known.len(), seen)
+    }
+
+    /// Known records that would change here, and there.
+    pub fn changes(&self) -> (usize, usize) {
+        let known = || self.todo.values().filter(|todo| todo.shadow.is_some());
+        let here = known().filter(|todo| todo.steps.changes_here()).count();
+        let there = known().filter(|todo| !todo.steps.push.is_empty()).count();
+        (here, there)
+    }
+
+    /// The evidence files of our records, by key.
+    pub fn files(&self) -> Vec<(String, FileRef)> {
+        let of = |(key, mine): (&String, &Mine)| {
+            let files = mine.files.clone().into_iter();
+            files.map(|file| (key.clone(), file)).collect::<Vec<_>>()
+        };
+        self.mine.iter().flat_map(of).collect()
+    }
+
+    /// One outside record finds the one of ours that it belongs to.
+    pub fn meet(&mut self, theirs: Theirs) {
+        let known = self.memory.keys_by_id.get(&theirs.id).cloned();
+        let Some(key) = theirs.key.clone().or(known) else {
+            self.report.foreign += 1;
+            return;
+        };
+        // A page that moved while it was listed shows a record twice; the later one is the newer.
+        let content = fingerprint(&theirs.raw);
+        if self.raw_by_id.insert(theirs.id.clone(), content) == Some(content) {
+            return;
+        }
+        let before = self.ids_by_key.insert(key.clone(), theirs.id.clone());
+        let other = before.is_some_and(|id| id != theirs.id);
+        if other || self.ambiguous.contains(&key) {
+            self.forget(&key);
+            let said = text(self.lang, "adapter-twice-there", &[("key", &key)]);
+            if self.ambiguous.insert(key.clone()) {
+                self.report.problem(&key, "twice_there", said, self.now_ms);
+            }
+            return;
+        }
+        self.forget(&key);
+        let ours = self.mine.get(&key).cloned();
+        if ours.is_none() && !begins_here(self.stream) {
+            self.report.foreign += 1;
+            return;
+        }
+        self.judge(key, ours, Some(theirs));
+    }
+
+    fn forget(&mut self, key: &str) {
+        self.todo.remove(key);
+        self.settled.remove(key);
+    }
+
+    /// Our records that were not listed: unchanged there, missing there, or to be created.
+    pub fn not_listed(&mut self, full: bool) {
+        let keys: Vec<String> = self.mine.keys().cloned().collect();
+        for key in keys {
+            if self.ids_by_key.contains_key(&key) {
+                continue;
+            }
+            let ours = self.mine.get(&key).cloned();
+            match self.memory.shadows.get(&key).cloned() {
+                Some(shadow) if full || shadow.missing_since.is_some() => self.missing(key, shadow),
+                Some(_) => self.judge(key, ours, None),
+                None if self.stream.write.create.is_some() => {
+                    self.todo
+                        .extend(ours.map(|ours| (key.clone(), self.creation(key, ours))));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn missing(&mut self, key: String, shadow: Shadow) {
+        let since = shadow.missing_since.unwrap_or(self.now_ms);
+        let said = text(
+            self.lang,
+            "adapter-missing",
+            &[("key", &key), ("id", &shadow.id)],
+        );
+        self.report.missing += 1;
+        self.report.problem(&key, "missing_there", said, since);
+        if shadow.missing_since.is_none() {
+            let missing_since = Some(since);
+            self.settled.insert(
+                key,
+                Shadow {
+                    missing_since,
+                    ..shadow
+                },
+            );
+        }
+    }
+
+    fn creation(&self, key: String, ours: Mine) -> Todo {
+        let given = self
+            .rules
+            .iter()
+            .filter(|rule| rule.direction != Direction::In);
+        let given = given.map(|rule| {
+            (
+                rule.name.clone(),
+                value(&ours.fields, &rule.name).to_owned(),
+            )
+        });
+        let push = given.filter(|(_, text)| !text.is_empty()).collect();
+        Todo {
+            steps: Steps {
+                push,
+                ..Steps::default()
+            },
+            values: (ours.fields.clone(), Fields::new()),
+            mine: Some(ours),
+            theirs: None,
+            shadow: None,
+            tried: self
+                .memory
+                .outbox
+                .get(&key)
+                .map(|begun| begun.tried.clone()),
+            key,
+        }
+    }
+
+    /// Compares both sides of one record.
+    fn judge(&mut self, key: String, mine: Option<Mine>, theirs: Option<Theirs>) {
+        let shadow = self.memory.shadows.get(&key).cloned();
+        let begun = self.memory.outbox.get(&key);
+        let base = shadow.as_ref().map(|shadow| Base {
+            ours: shadow.ours.clone(),
+            theirs: shadow.theirs.clone(),
+        });
+        let there = match (&theirs, &shadow) {
+            (Some(theirs), _) => theirs.fields.clone(),
+            // Not listed, because it did not change there.
+            (None, shadow) => shadow
+                .as_ref()
+                .map(|s| s.theirs.clone())
+                .unwrap_or_default(),
+        };
+        let base = echo(base, begun, &there);
+        let here = match (&mine, &base) {
+            // A report that nobody began in this period says nothing yet; the last one's values are not taken back.
+            (Some(mine), Some(base)) if !mine.begun => unbegun(mine, base, self.stream),
+            (mine, _) => mine.as_ref().map(|m| m.fields.clone()).unwrap_or_default(),
+        };
+        let waiting = mine
+            .as_ref()
+            .map(|m| m.undecided.clone())
+            .unwrap_or_default();
+        let rules = match mine.as_ref().is_none_or(|mine| mine.owned) {
+            true => self.rules.clone(),
+            false => proposed_only(&self.rules),
+        };
+        let undecided = |name: &str| waiting.contains(&name);
+        let first = self.stream.first;
+        let mut steps = compare(&rules, base.as_ref(), &here, &there, first, &undecided);
+        if self.stream.write.update.is_none() {
+            steps.push.clear();
+        }
+        let todo = Todo {
+            key: key.clone(),
+            mine,
+            theirs,
+            shadow,
+            steps,
+            values: (here, there),
+            tried: begun.map(|begun| begun.tried.clone()),
+        };
+        if todo.steps.is_nothing() {
+            self.report.unchanged += 1;
+            let agreed = todo.agreed(&rules);
+            let same = todo
+                .shadow
+                .as_ref()
+                .is_some_and(|before| same(before, &agreed));
+            if !same {
+                let agreed_at = self.now_ms;
+                self.settled.insert(
+                    key,
+                    Shadow {
+                        agreed_at,
+                        ..agreed
+                    },
+                );
+            }
+        } else {
+            self.todo.insert(key, todo);
+        }
+    }
+
+    /// Lists what differs, for people.
+    pub fn tell_differences(&mut self) {
+        for todo in self.todo.values() {
+            let sides = [
+                (Side::There, &todo.steps.push),
+                (Side::Here, &todo.steps.pull),
+                (Side::Conflict, &todo.steps.conflict),
+                (Side::Proposal, &todo.steps.propose),
+            ];
+            let exists = todo.theirs.is_some() || todo.shadow.is_some();
+            for (side, fields) in sides {
+                for name in fields.keys() {
+                    self.report.differs(Difference {
+                        stream: self.stream.name.clone(),
+                        key: todo.key.clone(),
+                        field: name.clone(),
+                        side,
+                        ours: value(&todo.values.0, name).to_owned(),
+                        theirs: exists.then(|| value(&todo.values.1, name).to_owned()),
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Todo {
+    /// The shadow as far as both sides agree already: fields with a step still to be done stay as they were.
+    pub fn agreed(&self, rules: &[Rule]) -> Shadow {
+        let mut shadow = self.shadow.clone().unwrap_or_default();
+        shadow.key.clone_from(&self.key);
+        if let Some(theirs) = &self.theirs {
+            shadow.id.clone_from(&theirs.id);
+            shadow.version.clone_from(&theirs.version);
+            shadow.missing_since = None;
+        }
+        let waiting = self
+            .mine
+            .as_ref()
+            .map(|mine| mine.undecided.clone())
+            .unwrap_or_default();
+        for rule in rules {
+            let name = rule.name.as_str();
+            if self.steps.touches(name) || waiting.contains(&name) {
+                continue;
+            }
+            set(&mut shadow.ours, name, value(&self.values.0, name));
+            set(&mut shadow.theirs, name, value(&self.values.1, name));
+        }
+        if let Some(mine) = &self.mine {
+            shadow.record = Some(mine.record);
+            shadow.token.clone_from(&mine.token);
+        }
+        shadow
+    }
+}
+
+/// Whether nothing changed that matters. A token alone is no news: other fields of our record change all the time.
+fn same(before: &Shadow, now: &Shadow) -> bool {
+    let (token, agreed_at) = (before.token.clone(), before.agreed_at);
+    *before
+        == Shadow {
+            token,
+            agreed_at,
+            ..now.clone()
+        }
+}
+
+/// What the comparison needs to know of the stream's fields.
+pub fn rules(stream: &Stream) -> Vec<Rule> {
+    let rule = |(name, field): (&String, &Field)| Rule {
+        name: name.clone(),
+        direction: field.direction,
+        readable: field.theirs.is_some(),
+    };
+    stream.fields.iter().map(rule).collect()
+}
+
+/// The same fields for a record of somebody else: what is changed there can only be proposed.
+fn proposed_only(rules: &[Rule]) -> Vec<Rule> {
+    let propose = |rule: &Rule| match rule.direction {
+        Direction::Both | Direction::In => Rule {
+            direction: Direction::Propose,
+            ..rule.clone()
+        },
+        Direction::Out | Direction::Propose => rule.clone(),
+    };
+    rules.iter().map(propose).collect()
+}
+
+/// Whether outside records that we do not have are begun here.
+fn begins_here(stream: &Stream) -> bool {
+    matches!(stream.kind, StreamKind::Tasks | StreamKind::Directives)
+        && stream.fields.values().any(|field| {
+            matches!(field.direction, Direction::Both | Direction::In) && field.theirs.is_some()
+        })
+}
+
+/// What we wrote and find there is no edit of anybody: it counts as agreed.
+fn echo(base: Option<Base>, begun: Option<&Begun>, there: &Fields) -> Option<Base> {
+    let Some(begun) = begun else { return base };
+    let mut base = base.unwrap_or_default();
+    for (name, written) in &begun.fields {
+        if value(there, name) == written {
+            set(&mut base.ours, name, written);
+            set(&mut base.theirs, name, written);
+        }
+    }
+    Some(base)
+}
+
+/// Our fields as far as they are known for a report not begun: own fields as last agreed, computed ones as they are.
+fn unbegun(mine: &Mine, base: &Base, stream: &Stream) -> Fields {
+    let mut fields = mine.fields.clone();
+    for (name, rule) in &stream.fields {
+        if rule.ours.is_none() {
+            set(&mut fields, name, value(&base.ours, name));
+        }
+    }
+    fields
+}
+
+/// Tells two contents of one record apart without keeping either.
+fn fingerprint(raw: &Value) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    raw.to_string().hash(&mut hasher);
+    hasher.finish()
+}

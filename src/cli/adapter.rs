@@ -1,0 +1,198 @@
+//! `adapter`: the same data in outside systems.
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::list::{Col, col, listed, num, tabled};
+use super::screen::{Screen, at, items};
+use super::{Job, job};
+use crate::api::Command;
+
+/// Verbs of `adapter`.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the arguments' own comments are their help")]
+pub enum Verb {
+    /// List the adapters of this node with their last run
+    #[command(after_help = "Example:\n  nqsync adapter list")]
+    List,
+    /// Show one: last runs, what both sides know, what could not be exchanged
+    #[command(after_help = "Example:\n  nqsync adapter show nq57")]
+    Show {
+        /// Name of the adapter
+        name: String,
+    },
+    /// Try one without risk: log in, read a page, map it, tell what would change; nothing is written on either side
+    #[command(after_help = "Example:\n  nqsync adapter check nq57")]
+    Check {
+        /// Name of the adapter
+        name: String,
+    },
+    /// Exchange now
+    #[command(
+        after_help = "Examples:\n  nqsync adapter run nq57 --dry-run\n  nqsync adapter run nq57"
+    )]
+    Run {
+        /// Name of the adapter
+        name: String,
+        /// List everything and tell what would change, but write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Let a mass change or a shrunken listing through, this once, after having looked at it
+        #[arg(long)]
+        release: bool,
+    },
+}
+
+impl Verb {
+    pub(super) fn job(self) -> Job {
+        match self {
+            Verb::List => job(Command::AdapterList, list),
+            Verb::Show { name } => job(Command::AdapterShow { name }, show),
+            Verb::Check { name } => job(Command::AdapterCheck { name }, ran),
+            Verb::Run {
+                name,
+                dry_run,
+                release,
+            } => job(
+                Command::AdapterRun {
+                    name,
+                    dry_run,
+                    release,
+                },
+                ran,
+            ),
+        }
+    }
+}
+
+fn list(data: &Value, screen: &Screen) -> String {
+    listed(
+        data,
+        screen,
+        None,
+        &[
+            col("label-name", |a, s| s.plain(at(a, "name"))),
+            col("label-adapter-engine", |a, s| s.plain(at(a, "engine"))),
+            col("label-unit", |a, s| s.plain(at(a, "unit"))),
+            col("label-adapter-enabled", enabled),
+            col("label-adapter-last-run", |a, s| {
+                s.time(&a["last_run"]["began_at"])
+            }),
+            col("label-adapter-outcome", |a, s| {
+                outcome(&a["last_run"]["outcome"], s)
+            }),
+        ],
+    )
+}
+
+fn enabled(adapter: &Value, screen: &Screen) -> String {
+    let word = match (adapter["valid"].as_bool(), adapter["enabled"].as_bool()) {
+        (Some(false), _) => "word-adapter-invalid",
+        (_, Some(true)) => "word-adapter-enabled",
+        _ => "word-adapter-by-hand",
+    };
+    screen.label(word)
+}
+
+fn outcome(word: &Value, screen: &Screen) -> String {
+    match word.as_str() {
+        Some(_) => screen.word("word-outcome-", word),
+        None => "-".to_owned(),
+    }
+}
+
+fn show(data: &Value, screen: &Screen) -> String {
+    let mut text = screen.facts(&[
+        ("label-name", screen.plain(at(data, "name"))),
+        ("label-title", screen.plain(at(data, "title"))),
+        ("label-adapter-engine", screen.plain(at(data, "engine"))),
+        ("label-unit", screen.plain(at(data, "unit"))),
+        ("label-adapter-enabled", enabled(data, screen)),
+    ]);
+    let streams = [
+        col("label-adapter-stream", |v, s| s.plain(at(v, "name"))),
+        num("label-adapter-known", |v, s| s.plain(at(v, "known"))),
+        num("label-adapter-missing", |v, s| s.plain(at(v, "missing"))),
+        num("label-adapter-in-doubt", |v, s| s.plain(at(v, "in_doubt"))),
+    ];
+    text += &section(
+        screen,
+        "label-adapter-streams",
+        items(data, "streams"),
+        &streams,
+    );
+    let runs = [
+        col("label-adapter-last-run", |v, s| s.time(at(v, "began_at"))),
+        col("label-adapter-outcome", |v, s| outcome(at(v, "outcome"), s)),
+        num("label-adapter-listed", |v, s| s.plain(at(v, "listed"))),
+        num("label-adapter-pulled", |v, s| s.plain(at(v, "pulled"))),
+        num("label-adapter-pushed", |v, s| s.plain(at(v, "pushed"))),
+        num("label-adapter-created", |v, s| s.plain(at(v, "created"))),
+        col("label-error", |v, s| s.plain(at(v, "error"))),
+    ];
+    text += &section(screen, "label-adapter-runs", items(data, "runs"), &runs);
+    let problems = [
+        col("label-ref", |v, s| s.plain(at(v, "key"))),
+        col("label-reason", |v, s| s.plain(at(v, "text"))),
+        col("label-since", |v, s| s.time(at(v, "since"))),
+    ];
+    text + &section(
+        screen,
+        "label-adapter-problems",
+        items(data, "problems"),
+        &problems,
+    )
+}
+
+fn section(screen: &Screen, heading: &'static str, rows: &[Value], columns: &[Col]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    super::list::section(screen, heading, &tabled(rows, screen, None, columns))
+}
+
+/// What a run did, or would do.
+fn ran(data: &Value, screen: &Screen) -> String {
+    let mut text = String::new();
+    let streams = data["streams"].as_object();
+    for (name, report) in streams.into_iter().flatten() {
+        text += &format!("{}\n", screen.plain(&Value::String(name.clone())));
+        let count = |key: &str| screen.plain(&report[key]);
+        text += &screen.facts(&[
+            ("label-adapter-listed", count("listed")),
+            ("label-adapter-unchanged", count("unchanged")),
+            ("label-adapter-foreign", count("foreign")),
+            ("label-adapter-pulled", count("pulled")),
+            ("label-adapter-pushed", count("pushed")),
+            ("label-adapter-created", count("created")),
+            ("label-adapter-conflicts", count("conflicts")),
+            ("label-adapter-missing", count("missing")),
+        ]);
+        let differences = [
+            col("label-ref", |v, s| s.plain(at(v, "key"))),
+            col("label-field", |v, s| s.plain(at(v, "field"))),
+            col("label-adapter-side", |v, s| {
+                s.word("word-side-", at(v, "side"))
+            }),
+            col("label-adapter-ours", |v, s| s.plain(at(v, "ours"))),
+            col("label-adapter-theirs", |v, s| s.plain(at(v, "theirs"))),
+        ];
+        text += &section(
+            screen,
+            "label-adapter-differences",
+            items(report, "differences"),
+            &differences,
+        );
+        let problems = [
+            col("label-ref", |v, s| s.plain(at(v, "key"))),
+            col("label-reason", |v, s| s.plain(at(v, "text"))),
+        ];
+        text += &section(
+            screen,
+            "label-adapter-problems",
+            items(report, "problems"),
+            &problems,
+        );
+    }
+    text
+}
