@@ -8,16 +8,15 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read, Write},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::mpsc,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::{ending, limit_self};
-
 use super::table::{Limits, SheetError, Table, read_workbook};
+use crate::process;
 
 /// The hidden argument by which this program becomes a parsing process.
 pub const WORKER_ARGUMENT: &str = "parse-worker";
@@ -68,8 +67,7 @@ pub fn parse_isolated(
             allowed: limits.file_bytes,
         });
     }
-    let mut command = Command::new(exe);
-    command.arg(WORKER_ARGUMENT);
+    let command = process::command(exe, WORKER_ARGUMENT);
     let request = Request {
         name,
         sheet: sheet.map(str::to_owned),
@@ -85,7 +83,7 @@ pub fn worker_main() -> i32 {
     match serve(
         &mut BufReader::new(io::stdin().lock()),
         &mut io::stdout().lock(),
-        |limits| limit_self(limits.memory_bytes, limits.cpu_s),
+        limit_self,
     ) {
         Ok(()) => 0,
         Err(error) => {
@@ -122,6 +120,11 @@ fn serve(
     output.flush()
 }
 
+fn limit_self(limits: &Limits) -> io::Result<()> {
+    process::limit_self(limits.memory_bytes)?;
+    process::limit_cpu(limits.cpu_s)
+}
+
 fn ask(mut command: Command, request: Request, bytes: Vec<u8>) -> Result<Table, SheetError> {
     let Request {
         ref name,
@@ -136,11 +139,6 @@ fn ask(mut command: Command, request: Request, bytes: Vec<u8>) -> Result<Table, 
     let mut line =
         serde_json::to_vec(&request).map_err(|error| failed(format!("got no request: {error}")))?;
     line.push(b'\n');
-    command
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
     let mut child = command
         .spawn()
         .map_err(|error| failed(format!("could not be started: {error}")))?;
@@ -165,7 +163,7 @@ fn ask(mut command: Command, request: Request, bytes: Vec<u8>) -> Result<Table, 
         return Err(failed(format!("answered with more than {most} bytes")));
     }
     if !status.success() {
-        return Err(failed(ending(status)));
+        return Err(failed(process::ending(status)));
     }
     match serde_json::from_slice(&answer) {
         Ok(Answer::Table(table)) => Ok(table),
@@ -219,6 +217,7 @@ mod tests {
     fn shell(script: &str, limits: Limits) -> Result<Table, SheetError> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
+        process::confine(&mut command);
         ask(command, request(limits), PLAN.to_vec())
     }
 

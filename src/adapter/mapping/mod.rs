@@ -1,226 +1,137 @@
-//! Mappings: jq, in a process of its own.
+//! Mappings: jq expressions of a profile, run on other people's records in a process of their own.
 //!
-//! A mapping is written by an administrator or a vendor, so it may loop, recurse without end or ask for all memory.
-//! It costs the record it was run on, and nothing else: the process is ended and another one goes on with the next record.
+//! One long-lived child compiles every expression of a profile and answers input by input. An expression that loops,
+//! recurses without end or is hungry for memory ends the child: the input it was at gets the error, a fresh child goes on
+//! with the next. Nothing but JSON passes between the two.
 
-mod child;
+mod mapper;
+mod program;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Mutex;
 
+pub use mapper::Mapper;
 pub use worker::{WORKER_ARGUMENT, worker_main};
-
-use child::{Child, Line};
 
 /// Expressions by name, by set: one set is evaluated on one input at once.
 pub type Programs = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Inputs handed over at once.
-const TOGETHER: usize = 256;
-/// Most characters of an input that an error shows.
-const SHOWN: usize = 200;
+/// Longest text of an input or an error that a message shows, in characters.
+pub const LONGEST_SHOWN: usize = 200;
 
-/// Limits of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the mapping process may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapLimits {
-    /// Address space, in bytes.
+    /// Memory, in bytes.
     pub memory_bytes: u64,
-    /// CPU time of one process in all, in seconds.
+    /// CPU time for one input, in seconds.
     pub cpu_s: u64,
-    /// Wall time for one input, in milliseconds.
-    pub wall_ms: u64,
+    /// Time until the answer to one input, in seconds, on a machine that is busy with other things.
+    pub wall_s: u64,
+    /// Longest answer to one input, in bytes.
+    pub answer_bytes: u64,
 }
 
 impl Default for MapLimits {
     fn default() -> Self {
         MapLimits {
-            memory_bytes: 512 << 20,
-            cpu_s: 600,
-            wall_ms: 5_000,
+            memory_bytes: 256 << 20,
+            cpu_s: 3,
+            wall_s: 30,
+            answer_bytes: 8 << 20,
         }
     }
 }
 
-/// A mapping that failed.
+/// An expression that is no jq.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{set}.{name}: {message}, at line {line}, column {column} of `{}`", shortened(.expression, LONGEST_SHOWN))]
+pub struct Misread {
+    /// Its set.
+    pub set: String,
+    /// Its name.
+    pub name: String,
+    /// The expression.
+    pub expression: String,
+    /// Line inside it, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Why something was not mapped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
-    /// One expression on one input.
-    #[error("{set} {name}: {message}; expression: {source_text}; input: {input}")]
-    Expression {
-        /// The set: stream and direction.
-        set: String,
-        /// Name of the expression.
-        name: String,
-        /// Its text.
-        source_text: String,
-        /// The input, shortened.
-        input: String,
-        /// What went wrong.
-        message: String,
-    },
-    /// An expression that is no jq.
-    #[error("{set} {name}: {message}; expression: {source_text}")]
-    Compile {
+    /// Expressions that are no jq: all of them.
+    #[error("{}", lines(.0))]
+    Misread(Vec<Misread>),
+    /// One expression has no value for one input.
+    #[error(
+        "{set}.{}: {message}; expression: `{}`; input: {input}",
+        name.as_deref().unwrap_or("?"),
+        shortened(expression.as_deref().unwrap_or("?"), LONGEST_SHOWN)
+    )]
+    Failed {
         /// The set.
         set: String,
-        /// Name of the expression.
-        name: String,
-        /// Its text.
-        source_text: String,
-        /// What is wrong with it.
+        /// The expression's name; unknown where the process ended before it could tell.
+        name: Option<String>,
+        /// The expression.
+        expression: Option<String>,
+        /// The input, on one line and cut short.
+        input: String,
+        /// What happened.
         message: String,
     },
-    /// One input ended the process.
-    #[error("{set}: the mapping {how}; input: {input}")]
-    Ended {
-        /// The set.
-        set: String,
-        /// How it ended.
-        how: String,
-        /// The input, shortened.
-        input: String,
-    },
-    /// The process cannot be used at all.
+    /// The set was not among the programs that the mapper was started with.
+    #[error("there is no set of expressions named {0}")]
+    NoSuchSet(String),
+    /// The mapping process could not do its work, whatever the input.
     #[error("the mapping process {0}")]
-    Process(String),
+    Worker(String),
+    /// Too many inputs ended the mapping process, one after another.
+    #[error("the mapping process had to be started {deaths} times and was given up; last: {last}")]
+    GaveUp {
+        /// How often it ended.
+        deaths: usize,
+        /// The last error.
+        last: Box<MapError>,
+    },
 }
 
-/// Evaluates mappings. Cheap to clone; one process does the work of all clones.
-#[derive(Clone)]
-pub struct Mapper(Arc<Shared>);
-
-struct Shared {
-    exe: PathBuf,
-    programs: Programs,
-    limits: MapLimits,
-    child: Mutex<Option<Child>>,
+fn lines(misread: &[Misread]) -> String {
+    let lines: Vec<String> = misread.iter().map(Misread::to_string).collect();
+    lines.join("\n")
 }
 
-impl Mapper {
-    /// Starts the process from `exe`, which must call [`worker_main`] for [`WORKER_ARGUMENT`], and compiles everything.
-    pub async fn start(
-        exe: &Path,
-        programs: Programs,
-        limits: MapLimits,
-    ) -> Result<Mapper, MapError> {
-        let shared = Shared {
-            exe: exe.to_owned(),
-            programs,
-            limits,
-            child: Mutex::new(None),
-        };
-        let child = shared.begin().await?;
-        *shared.child.lock().await = Some(child);
-        Ok(Mapper(Arc::new(shared)))
-    }
-
-    /// Every expression of a set on every input: values by name for each input, or the first expression that failed.
-    pub async fn map(
-        &self,
-        set: &str,
-        inputs: Vec<Value>,
-    ) -> Result<Vec<Result<BTreeMap<String, Value>, MapError>>, MapError> {
-        let mut results = Vec::with_capacity(inputs.len());
-        let mut place = self.0.child.lock().await;
-        while results.len() < inputs.len() {
-            let begin = results.len();
-            let end = inputs.len().min(begin + TOGETHER);
-            let child = match &mut *place {
-                Some(child) => child,
-                None => place.insert(self.0.begin().await?),
-            };
-            let ended = self
-                .0
-                .some(child, set, &inputs[begin..end], &mut results)
-                .await;
-            if let Some(how) = ended {
-                // The one without an answer is the one that ended the process.
-                let input = shorten(inputs.get(results.len()).unwrap_or(&Value::Null));
-                let set = set.to_owned();
-                results.push(Err(MapError::Ended { set, how, input }));
-                *place = None;
-            }
-        }
-        Ok(results)
-    }
-
-    /// A set with a single expression on one input.
-    pub async fn one(&self, set: &str, input: Value) -> Result<Value, MapError> {
-        let result = self.map(set, vec![input]).await?.pop();
-        let values =
-            result.unwrap_or_else(|| Err(MapError::Process("gave no answer".to_owned())))?;
-        Ok(values.into_values().next().unwrap_or_default())
-    }
+/// A value for a message: on one line, at most [`LONGEST_SHOWN`] characters.
+pub fn shown(value: &Value) -> String {
+    shortened(&value.to_string(), LONGEST_SHOWN)
 }
 
-impl Shared {
-    async fn begin(&self) -> Result<Child, MapError> {
-        let mut child = Child::start(&self.exe).map_err(|e| MapError::Process(e.to_string()))?;
-        let wall = Duration::from_millis(self.limits.wall_ms);
-        let order = serde_json::json!({ "programs": self.programs, "limits": self.limits });
-        let answered = async {
-            child.send(&order).await.ok()?;
-            child.line(wall).await
-        };
-        match answered.await {
-            Some(Line::Ready) => Ok(child),
-            Some(Line::Compile { set, name, message }) => Err(MapError::Compile {
-                source_text: self.source(&set, &name),
-                set,
-                name,
-                message,
-            }),
-            _ => Err(MapError::Process(child.end().await)),
-        }
+/// Text on one line and not longer than `most` characters.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    let mut characters = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = characters.by_ref().take(most).collect();
+    if characters.next().is_some() {
+        short.push('…');
     }
-
-    /// Some inputs; `Some` says how the process ended before it had answered all of them.
-    async fn some(
-        &self,
-        child: &mut Child,
-        set: &str,
-        inputs: &[Value],
-        results: &mut Vec<Result<BTreeMap<String, Value>, MapError>>,
-    ) -> Option<String> {
-        let order = serde_json::json!({ "set": set, "inputs": inputs });
-        if child.send(&order).await.is_err() {
-            return Some(child.end().await);
-        }
-        let wall = Duration::from_millis(self.limits.wall_ms);
-        for input in inputs {
-            match child.line(wall).await {
-                Some(Line::Values(values)) => results.push(Ok(values)),
-                Some(Line::Failed { name, message }) => results.push(Err(MapError::Expression {
-                    set: set.to_owned(),
-                    source_text: self.source(set, &name),
-                    name,
-                    input: shorten(input),
-                    message,
-                })),
-                _ => return Some(child.end().await),
-            }
-        }
-        None
-    }
-
-    fn source(&self, set: &str, name: &str) -> String {
-        let found = self.programs.get(set).and_then(|set| set.get(name));
-        found.cloned().unwrap_or_default()
-    }
+    short
 }
 
-/// An input on one line, shortened.
-fn shorten(input: &Value) -> String {
-    let text = input.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_and_broken_text_is_shown_short_and_on_one_line() {
+        assert_eq!(shortened("một\nhai\tba", 20), "một hai ba");
+        assert_eq!(shortened("đường dài", 5), "đường…");
+        assert_eq!(shortened("đường", 5), "đường");
     }
 }

@@ -1,178 +1,245 @@
-//! The mapping process itself: orders on standard input, one line each; answers on standard output, one line per input.
+//! The mapping process: reads its programs, then one input a line, and answers a line for each.
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 
-use jaq_core::load::{Arena, Error, File, Loader};
-use jaq_core::{Compiler, Ctx, Filter, Vars, data, unwrap_valr};
 use jaq_json::Val;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::child::Line;
-use super::{MapLimits, Programs};
-use crate::process::limit_self;
+use super::program::{self, Expression};
+use super::{MapLimits, Misread, Programs};
+use crate::process;
 
 /// The hidden argument by which this program becomes a mapping process.
 pub const WORKER_ARGUMENT: &str = "map-worker";
 
-/// Names that look outside of their input, or end the program, under which nothing is found. A mapping is a function of
-/// its input.
-const LEFT_OUT: [&str; 12] = [
-    "env",
-    "now",
-    "input",
-    "inputs",
-    "halt",
-    "halt_error",
-    "debug",
-    "stderr",
-    "localtime",
-    "mktime",
-    "strflocaltime",
-    "input_filename",
-];
-type Compiled = BTreeMap<String, Vec<(String, Filter<data::JustLut<Val>>)>>;
+/// Stack of the thread that evaluates: an expression that recurses without end reaches it at once, an honest one never.
+const STACK_BYTES: usize = 16 << 20;
 
-#[derive(Deserialize)]
-struct Begin {
-    programs: Programs,
-    limits: MapLimits,
+/// The first line to the process.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Opening {
+    pub limits: MapLimits,
+    pub programs: Programs,
 }
 
-#[derive(Deserialize)]
-struct Order {
-    set: String,
-    inputs: Vec<Value>,
+/// Every further line to the process.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Question<V> {
+    /// Number of the set, in the order of the programs.
+    pub set: usize,
+    /// Whether every expression is announced before it runs: asked after one that ended a process.
+    pub careful: bool,
+    pub input: V,
 }
 
-/// The mapping process: returns the exit code. To be called before threads and the runtime are set up.
+/// Lines from the process.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// Everything is compiled.
+    Ready,
+    /// Something is not jq.
+    Misread(Vec<Misread>),
+    /// The expression of this number runs next.
+    At(usize),
+    /// The value of every expression.
+    Values(Vec<Value>),
+    /// The expression of this number has no value, and why.
+    Failed(Option<usize>, String),
+}
+
+/// The mapping process: answers on standard output what it is asked on standard input, returns the exit code.
+///
+/// To be called before anything else is set up, in particular before threads and the runtime.
 pub fn worker_main() -> i32 {
-    match serve(&mut io::stdin().lock(), &mut io::stdout().lock()) {
-        Ok(()) => 0,
-        // The parent sees the end of the pipe and says what it was doing.
-        Err(_) => 1,
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let served = thread.spawn(|| {
+        let mut input = BufReader::new(io::stdin().lock());
+        let begin = |limits: &MapLimits| process::limit_self(limits.memory_bytes);
+        let step = |limits: &MapLimits| process::limit_cpu(limits.cpu_s);
+        serve(&mut input, &mut io::stdout().lock(), begin, step)
+    });
+    match served.map(|thread| thread.join()) {
+        Ok(Ok(Ok(()))) => 0,
+        _ => 1,
     }
 }
 
-fn serve(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
-    let mut line = String::new();
-    input.read_line(&mut line)?;
-    let begin: Begin = serde_json::from_str(&line)?;
-    limit_self(begin.limits.memory_bytes, begin.limits.cpu_s)?;
-    let compiled = match compile_all(&begin.programs) {
-        Ok(compiled) => compiled,
-        Err(refused) => return say(output, &refused),
+/// Limits itself once by `begin`, and before the programs and every input by `step`.
+fn serve(
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+    begin: impl FnOnce(&MapLimits) -> io::Result<()>,
+    step: impl Fn(&MapLimits) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut output = BufWriter::new(output);
+    let mut line = Vec::new();
+    input.read_until(b'\n', &mut line)?;
+    let Opening { limits, programs } = serde_json::from_slice(&line)?;
+    begin(&limits)?;
+    step(&limits)?;
+    let sets = match compile(&programs) {
+        Ok(sets) => sets,
+        Err(misread) => return answer(&mut output, &Answer::Misread(misread), &limits),
     };
-    say(output, &Line::Ready)?;
+    answer(&mut output, &Answer::Ready, &limits)?;
     loop {
         line.clear();
-        if input.read_line(&mut line)? == 0 {
+        if input.read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
-        let order: Order = serde_json::from_str(&line)?;
-        let empty = Vec::new();
-        let set = compiled.get(&order.set).unwrap_or(&empty);
-        for input in order.inputs {
-            // Each answer goes at once: the first input without one is the one that ended the process.
-            say(output, &evaluate(set, input))?;
-        }
+        step(&limits)?;
+        let outcome = match serde_json::from_slice::<Question<Val>>(&line) {
+            Ok(question) => map(&sets, question, &mut |at| {
+                answer(&mut output, &Answer::At(at), &limits)
+            })?,
+            Err(error) => Answer::Failed(None, format!("the input cannot be read: {error}")),
+        };
+        answer(&mut output, &outcome, &limits)?;
     }
 }
 
-fn say(output: &mut impl Write, line: &Line) -> io::Result<()> {
-    let mut bytes = serde_json::to_vec(line)?;
-    bytes.push(b'\n');
-    output.write_all(&bytes)?;
+fn compile(programs: &Programs) -> Result<Vec<Vec<Expression>>, Vec<Misread>> {
+    let mut misread = Vec::new();
+    let mut sets = Vec::new();
+    for (set, expressions) in programs {
+        let mut compiled = Vec::new();
+        for (name, source) in expressions {
+            match program::compile(source) {
+                Ok(expression) => compiled.push(expression),
+                Err(program::Misread { offset, message }) => {
+                    let before = &source[..offset];
+                    misread.push(Misread {
+                        set: set.clone(),
+                        name: name.clone(),
+                        expression: source.clone(),
+                        line: before.matches('\n').count() + 1,
+                        column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
+                        message,
+                    });
+                }
+            }
+        }
+        sets.push(compiled);
+    }
+    if misread.is_empty() {
+        Ok(sets)
+    } else {
+        Err(misread)
+    }
+}
+
+fn map(
+    sets: &[Vec<Expression>],
+    question: Question<Val>,
+    announce: &mut dyn FnMut(usize) -> io::Result<()>,
+) -> io::Result<Answer> {
+    let expressions = sets.get(question.set).map_or(&[][..], Vec::as_slice);
+    let mut values = Vec::with_capacity(expressions.len());
+    for (number, expression) in expressions.iter().enumerate() {
+        if question.careful {
+            announce(number)?;
+        }
+        match expression.evaluate(question.input.clone()) {
+            Ok(value) => values.push(value),
+            Err(message) => return Ok(Answer::Failed(Some(number), message)),
+        }
+    }
+    Ok(Answer::Values(values))
+}
+
+fn answer(output: &mut impl Write, answer: &Answer, limits: &MapLimits) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    if line.len() as u64 >= limits.answer_bytes {
+        let message = format!("the values are longer than {} bytes", limits.answer_bytes);
+        line = serde_json::to_vec(&Answer::Failed(None, message))?;
+    }
+    line.push(b'\n');
+    output.write_all(&line)?;
     output.flush()
 }
 
-fn compile_all(programs: &Programs) -> Result<Compiled, Line> {
-    let mut compiled = Compiled::new();
-    for (set, expressions) in programs {
-        let filters = compiled.entry(set.clone()).or_default();
-        for (name, code) in expressions {
-            let filter = compile(code).map_err(|message| Line::Compile {
-                set: set.clone(),
-                name: name.clone(),
-                message,
-            })?;
-            filters.push((name.clone(), filter));
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn served(expressions: &[(&str, &str)], questions: &[Question<Value>]) -> Vec<Answer> {
+        let set = expressions
+            .iter()
+            .map(|(name, source)| (name.to_string(), source.to_string()))
+            .collect();
+        let opening = Opening {
+            limits: MapLimits {
+                answer_bytes: 1000,
+                ..MapLimits::default()
+            },
+            programs: [("s".to_owned(), set)].into(),
+        };
+        let mut input = serde_json::to_string(&opening).unwrap();
+        for question in questions {
+            input.push('\n');
+            input.push_str(&serde_json::to_string(question).unwrap());
+        }
+        let mut output = Vec::new();
+        serve(&mut input.as_bytes(), &mut output, |_| Ok(()), |_| Ok(())).unwrap();
+        let lines = String::from_utf8(output).unwrap();
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    fn question(careful: bool, input: Value) -> Question<Value> {
+        Question {
+            set: 0,
+            careful,
+            input,
         }
     }
-    Ok(compiled)
-}
 
-fn compile(code: &str) -> Result<Filter<data::JustLut<Val>>, String> {
-    let arena = Arena::default();
-    let definitions = jaq_core::defs()
-        .chain(jaq_std::defs())
-        .chain(jaq_json::defs());
-    let definitions = definitions.filter(|definition| !LEFT_OUT.contains(&definition.name));
-    let functions = jaq_core::funs()
-        .chain(jaq_std::funs())
-        .chain(jaq_json::funs());
-    let functions = functions.filter(|(name, _, _)| !LEFT_OUT.contains(name));
-    let loaded = Loader::new(definitions).load(&arena, File { code, path: () });
-    let modules = loaded.map_err(|errors| unread(errors.first().map(|(_, error)| error)))?;
-    let compiled = Compiler::default().with_funs(functions).compile(modules);
-    compiled.map_err(|errors| {
-        let unknown = errors.iter().flat_map(|(_, names)| names);
-        let named =
-            unknown.map(|(name, kind)| format!("the {} {name} is not known", kind.as_str()));
-        named.collect::<Vec<_>>().join("; ")
-    })
-}
-
-/// What was expected where.
-fn unread(error: Option<&Error<&str>>) -> String {
-    let (expected, rest) = match error {
-        Some(Error::Lex(errors)) => match errors.first() {
-            Some((expected, rest)) => (expected.as_str(), *rest),
-            None => ("a filter", ""),
-        },
-        Some(Error::Parse(errors)) => match errors.first() {
-            Some((expected, rest)) => (expected.as_str(), *rest),
-            None => ("a filter", ""),
-        },
-        _ => return "modules cannot be loaded".to_owned(),
-    };
-    let place = match rest.is_empty() {
-        true => "at its end".to_owned(),
-        false => format!("before {:?}", rest.chars().take(30).collect::<String>()),
-    };
-    format!("cannot be read: {expected} is expected {place}")
-}
-
-fn evaluate(set: &[(String, Filter<data::JustLut<Val>>)], input: Value) -> Line {
-    let input: Val = match serde_json::from_value(input) {
-        Ok(input) => input,
-        Err(error) => return failed("", error.to_string()),
-    };
-    let mut values = BTreeMap::new();
-    for (name, filter) in set {
-        let context = Ctx::<data::JustLut<Val>>::new(&filter.lut, Vars::new([]));
-        let mut outputs = filter.id.run((context, input.clone())).map(unwrap_valr);
-        let value = match (outputs.next(), outputs.next()) {
-            (None, _) => return failed(name, "gives no value; it must give exactly one"),
-            (Some(Err(error)), _) => return failed(name, error.to_string()),
-            (Some(Ok(_)), Some(_)) => {
-                return failed(name, "gives more than one value; it must give exactly one");
-            }
-            (Some(Ok(value)), None) => value,
-        };
-        // A value of the language may be more than JSON can say (NaN, bytes).
-        match serde_json::from_str(&value.to_string()) {
-            Ok(value) => values.insert(name.clone(), value),
-            Err(_) => return failed(name, format!("gives {value}, which is not JSON")),
-        };
+    #[test]
+    fn every_input_is_answered_in_order() {
+        let answers = served(
+            &[("a", ".x"), ("b", ".x | length")],
+            &[
+                question(false, json!({"x": "đê"})),
+                question(false, json!({"x": true})),
+                question(true, json!({"x": [1]})),
+            ],
+        );
+        assert_eq!(answers[0], Answer::Ready);
+        assert_eq!(answers[1], Answer::Values(vec![json!("đê"), json!(2)]));
+        assert!(matches!(&answers[2], Answer::Failed(Some(1), why) if why.contains("no length")));
+        assert_eq!(answers[3..5], [Answer::At(0), Answer::At(1)]);
+        assert_eq!(answers[5], Answer::Values(vec![json!([1]), json!(1)]));
     }
-    Line::Values(values)
-}
 
-fn failed(name: &str, message: impl Into<String>) -> Line {
-    Line::Failed {
-        name: name.to_owned(),
-        message: message.into(),
+    #[test]
+    fn every_misread_expression_is_named_with_its_place() {
+        let answers = served(&[("a", "1 +"), ("b", "."), ("c", "1 |\n  nosuch")], &[]);
+        let [Answer::Misread(misread)] = &answers[..] else {
+            panic!("{answers:?}")
+        };
+        let places: Vec<_> = misread
+            .iter()
+            .map(|m| (m.name.as_str(), m.line, m.column))
+            .collect();
+        assert_eq!(places, [("a", 1, 4), ("c", 2, 3)]);
+    }
+
+    #[test]
+    fn an_answer_longer_than_allowed_costs_its_input_only() {
+        let answers = served(
+            &[("a", r#""x" * .n"#)],
+            &[
+                question(false, json!({"n": 5000})),
+                question(false, json!({"n": 2})),
+            ],
+        );
+        assert!(matches!(&answers[1], Answer::Failed(None, why) if why.contains("1000 bytes")));
+        assert_eq!(answers[2], Answer::Values(vec![json!("xx")]));
     }
 }
