@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::cycle::Mode;
 use super::engine::{Engine, EngineError, Page, Position, Span, Upload, Write, Written};
+use super::http::{self, Http};
 use super::mapping::{Mapper, Programs};
-use super::profile::{Loaded, Profile, Stream};
+use super::profile::{EngineKind, Loaded, Profile, Stream};
 use crate::api::Lang;
 use crate::node::Node;
 
@@ -25,48 +26,81 @@ pub struct Open<'a> {
 }
 
 /// One of the engines that hold records with ids.
-pub enum AnyEngine {}
+pub enum AnyEngine {
+    /// JSON over HTTP.
+    Http(Box<Http>),
+}
 
 /// Expressions that the engine itself needs, besides the streams' mappings.
 pub fn programs(profile: &Profile) -> Programs {
-    let _ = profile;
-    Programs::new()
+    http::programs(profile)
 }
 
 /// Opens the engine that the profile asks for.
-pub fn open(open: &Open<'_>, mapper: Mapper) -> Result<AnyEngine, EngineError> {
-    let _ = mapper;
-    let kind = open.loaded.profile.engine;
-    Err(EngineError::NotAllowed(format!("{kind:?}")))
+pub async fn open(open: &Open<'_>, mapper: Mapper) -> Result<AnyEngine, EngineError> {
+    match open.loaded.profile.engine {
+        EngineKind::Http => {
+            let engine = Http::open(open.loaded, mapper).await?;
+            Ok(AnyEngine::Http(Box::new(engine)))
+        }
+        other => Err(EngineError::NotAllowed(format!(
+            "engine {other:?} holds no records with ids"
+        ))),
+    }
 }
 
 impl Engine for AnyEngine {
-    fn lists_changes(&self, _stream: &Stream) -> bool {
-        match *self {}
+    fn lists_changes(&self, stream: &Stream) -> bool {
+        match self {
+            AnyEngine::Http(engine) => engine.lists_changes(stream),
+        }
     }
 
-    async fn list(&mut self, _: &Stream, _: &Span, _: &Position) -> Result<Page, EngineError> {
-        match *self {}
+    async fn list(
+        &mut self,
+        stream: &Stream,
+        span: &Span,
+        from: &Position,
+    ) -> Result<Page, EngineError> {
+        match self {
+            AnyEngine::Http(engine) => engine.list(stream, span, from).await,
+        }
     }
 
-    async fn fetch(&mut self, _: &Stream, _: &str) -> Result<Option<Value>, EngineError> {
-        match *self {}
+    async fn fetch(&mut self, stream: &Stream, id: &str) -> Result<Option<Value>, EngineError> {
+        match self {
+            AnyEngine::Http(engine) => engine.fetch(stream, id).await,
+        }
     }
 
-    async fn lookup(&mut self, _: &Stream, _: &str) -> Result<Option<Vec<Value>>, EngineError> {
-        match *self {}
+    async fn lookup(
+        &mut self,
+        stream: &Stream,
+        key: &str,
+    ) -> Result<Option<Vec<Value>>, EngineError> {
+        match self {
+            AnyEngine::Http(engine) => engine.lookup(stream, key).await,
+        }
     }
 
-    async fn write(&mut self, _: &Stream, _: &[Write]) -> Vec<Result<Written, EngineError>> {
-        match *self {}
+    async fn write(
+        &mut self,
+        stream: &Stream,
+        writes: &[Write],
+    ) -> Vec<Result<Written, EngineError>> {
+        match self {
+            AnyEngine::Http(engine) => engine.write(stream, writes).await,
+        }
     }
 
     async fn upload(
         &mut self,
-        _: &Stream,
-        _: &str,
-        _: &Upload,
+        stream: &Stream,
+        id: &str,
+        file: &Upload,
     ) -> Result<Option<String>, EngineError> {
-        match *self {}
+        match self {
+            AnyEngine::Http(engine) => engine.upload(stream, id, file).await,
+        }
     }
 }

@@ -214,7 +214,7 @@ async fn streams(
     programs.extend(engines::programs(profile));
     let mapper = Mapper::start(&node.settings.program, programs, MapLimits::default()).await;
     let mapper = mapper.map_err(RunError::from)?;
-    let engine = match engines::open(&open, mapper.clone()) {
+    let engine = match engines::open(&open, mapper.clone()).await {
         Ok(engine) => engine,
         Err(error) => {
             outcome.error = Some(error.into());

@@ -164,7 +164,7 @@ impl<E: Engine> Cycle<'_, E> {
 }
 
 /// A key or an id: a text or a number; nothing else names a record.
-pub(super) fn text_of(value: Value) -> Option<String> {
+pub(crate) fn text_of(value: Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text),
         Value::Number(number) => Some(number.to_string()),

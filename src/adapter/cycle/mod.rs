@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use compare::First;
+pub(crate) use mine::text_of;
 pub use report::{Difference, Held, Report, Side};
 
 use super::engine::{Engine, EngineError};

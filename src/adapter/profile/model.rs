@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::adapter::cycle::First;
+use crate::adapter::http;
 use crate::config::CronRule;
 
 /// One outside system.
@@ -38,6 +39,8 @@ pub struct Profile {
     /// Their codes of units, and ours.
     #[serde(default)]
     pub units: BTreeMap<String, String>,
+    /// The engine `http`: where the system is, and who we are to it.
+    pub http: Option<http::Settings>,
     /// What is exchanged.
     #[serde(default, rename = "stream")]
     pub streams: Vec<Stream>,
@@ -192,6 +195,8 @@ pub struct Stream {
     /// Whether evidence files are handed over too.
     #[serde(default)]
     pub files: bool,
+    /// The engine `http`: its requests.
+    pub http: Option<http::StreamSettings>,
     /// Whose value counts where both sides have one and never agreed before.
     #[serde(default)]
     pub first: First,
