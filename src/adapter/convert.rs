@@ -4,14 +4,19 @@
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
+use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::TimeZone;
 use nqsync_core::calendar::fold;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
+use super::html;
+use super::mapping::shortened;
 use super::profile::{Field, Profile};
 use crate::sheet::{NumberStyle, parse_number_as};
 
+/// Most characters of a value that an error shows.
+const LONGEST_FOUND: usize = 100;
 /// Most words of a dictionary that an error lists.
 const LISTED: usize = 12;
 /// An epoch above this is in milliseconds: in seconds it would be the year 5138.
@@ -19,28 +24,68 @@ const MILLISECONDS_ABOVE: i64 = 100_000_000_000;
 
 /// A value that cannot be converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{found}\" is not {expected}")]
+#[error("{field}: \"{found}\" is not {expected}")]
 pub struct ConvertError {
+    /// The field.
+    pub field: String,
     /// The value, as it was found.
     pub found: String,
     /// What was expected.
     pub expected: String,
 }
 
-fn bad<T>(found: &str, expected: impl Into<String>) -> Result<T, ConvertError> {
-    Err(ConvertError {
-        found: found.chars().take(100).collect(),
+/// A value that does not fit, before its field is known.
+#[derive(Debug, PartialEq)]
+struct Misfit {
+    found: String,
+    expected: String,
+}
+
+impl Misfit {
+    fn at(self, field: &str) -> ConvertError {
+        ConvertError {
+            field: field.to_owned(),
+            found: self.found,
+            expected: self.expected,
+        }
+    }
+}
+
+fn bad<T>(found: &str, expected: impl Into<String>) -> Result<T, Misfit> {
+    Err(Misfit {
+        found: shortened(found, LONGEST_FOUND),
         expected: expected.into(),
     })
 }
 
-/// Their value in our notation; empty where they have none.
+/// Their value of the field `name` in our notation; empty where they have none.
 pub fn inward(
+    name: &str,
     field: &Field,
     profile: &Profile,
     zone: &TimeZone,
     value: &Value,
 ) -> Result<String, ConvertError> {
+    converted_inward(field, profile, zone, value).map_err(|misfit| misfit.at(name))
+}
+
+/// Our value of the field `name` in their notation; null where we have none.
+pub fn outward(
+    name: &str,
+    field: &Field,
+    profile: &Profile,
+    zone: &TimeZone,
+    ours: &str,
+) -> Result<Value, ConvertError> {
+    converted_outward(field, profile, zone, ours).map_err(|misfit| misfit.at(name))
+}
+
+fn converted_inward(
+    field: &Field,
+    profile: &Profile,
+    zone: &TimeZone,
+    value: &Value,
+) -> Result<String, Misfit> {
     if field.units {
         let codes = units_of(value)?;
         let ours = codes.iter().map(|code| unit_inward(profile, code));
@@ -58,13 +103,18 @@ pub fn inward(
         return date_inward(format, zone, text).map(|date| date.to_string());
     }
     match field.number.as_deref() {
-        Some(style) => number_inward(style, text),
+        Some(style) => number_inward(style, value, text),
+        None if field.html => Ok(html::to_text(text)),
         None => Ok(text.nfc().collect()),
     }
 }
 
-/// Our value in their notation; null where we have none.
-pub fn outward(field: &Field, profile: &Profile, ours: &str) -> Result<Value, ConvertError> {
+fn converted_outward(
+    field: &Field,
+    profile: &Profile,
+    zone: &TimeZone,
+    ours: &str,
+) -> Result<Value, Misfit> {
     if field.units {
         let codes = ours
             .split(';')
@@ -79,17 +129,17 @@ pub fn outward(field: &Field, profile: &Profile, ours: &str) -> Result<Value, Co
         return word_outward(profile, name, ours).map(Value::from);
     }
     if let Some(format) = &field.date {
-        return date_outward(format, ours);
+        return date_outward(format, zone, ours);
     }
     match field.number.as_deref() {
-        Some("vietnamese") => Ok(Value::from(ours.replace('.', ","))),
-        Some(_) => serde_json::from_str(ours).or_else(|_| bad(ours, "a number")),
+        Some(style) => number_outward(style, ours),
+        None if field.html => Ok(Value::from(html::from_text(ours))),
         None => Ok(Value::from(ours)),
     }
 }
 
 /// A value as text; a list is its parts, one on each line.
-fn plain(value: &Value) -> Result<String, ConvertError> {
+fn plain(value: &Value) -> Result<String, Misfit> {
     match value {
         Value::Null => Ok(String::new()),
         Value::String(text) => Ok(text.clone()),
@@ -103,7 +153,7 @@ fn plain(value: &Value) -> Result<String, ConvertError> {
     }
 }
 
-fn word_inward(profile: &Profile, name: &str, text: &str) -> Result<String, ConvertError> {
+fn word_inward(profile: &Profile, name: &str, text: &str) -> Result<String, Misfit> {
     let words = profile
         .dictionary
         .get(name)
@@ -116,7 +166,7 @@ fn word_inward(profile: &Profile, name: &str, text: &str) -> Result<String, Conv
     }
 }
 
-fn word_outward(profile: &Profile, name: &str, ours: &str) -> Result<String, ConvertError> {
+fn word_outward(profile: &Profile, name: &str, ours: &str) -> Result<String, Misfit> {
     let words = profile
         .dictionary
         .get(name)
@@ -134,27 +184,15 @@ fn listed<'w>(name: &str, words: impl Iterator<Item = &'w String>) -> String {
     format!("in the dictionary {name} ({})", shown.join(", "))
 }
 
-fn date_inward(format: &str, zone: &TimeZone, text: &str) -> Result<Date, ConvertError> {
+fn date_inward(format: &str, zone: &TimeZone, text: &str) -> Result<Date, Misfit> {
     let found = match format {
         "dd/mm/yyyy" => Date::strptime("%d/%m/%Y", text)
             .ok()
             .or_else(|| instant(zone, text)),
         "iso" => instant(zone, text),
-        "epoch" => text.parse().ok().and_then(|number: i64| {
-            let ms = if number.abs() > MILLISECONDS_ABOVE {
-                number
-            } else {
-                number * 1000
-            };
-            Some(
-                Timestamp::from_millisecond(ms)
-                    .ok()?
-                    .to_zoned(zone.clone())
-                    .date(),
-            )
-        }),
+        "epoch" | "epoch_ms" => epoch(format, zone, text),
         "month" => month(text),
-        pattern => Date::strptime(pattern, text).ok(),
+        pattern => patterned(pattern, zone, text),
     };
     found.map_or_else(|| bad(text, format!("a date written as {format}")), Ok)
 }
@@ -168,6 +206,27 @@ fn instant(zone: &TimeZone, text: &str) -> Option<Date> {
     day.or_else(|| text.parse::<DateTime>().ok().map(|at| at.date()))
 }
 
+/// The same by a pattern: one with an offset tells an instant, any other a day.
+fn patterned(pattern: &str, zone: &TimeZone, text: &str) -> Option<Date> {
+    let parts = BrokenDownTime::parse(pattern, text).ok()?;
+    match parts.offset() {
+        Some(_) => Some(parts.to_timestamp().ok()?.to_zoned(zone.clone()).date()),
+        None => parts.to_date().ok(),
+    }
+}
+
+/// The day of an instant counted since 1970; parts of a second do not matter.
+fn epoch(format: &str, zone: &TimeZone, text: &str) -> Option<Date> {
+    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
+    let number: i64 = whole.parse().ok()?;
+    let in_seconds = format == "epoch" && number.abs() < MILLISECONDS_ABOVE;
+    let at = match in_seconds {
+        true => Timestamp::from_second(number),
+        false => Timestamp::from_millisecond(number),
+    };
+    Some(at.ok()?.to_zoned(zone.clone()).date())
+}
+
 /// `Tháng 3/2026`, `3/2026`: the first of the month.
 fn month(text: &str) -> Option<Date> {
     let folded = fold(text);
@@ -176,34 +235,39 @@ fn month(text: &str) -> Option<Date> {
     Date::new(year.trim().parse().ok()?, month.trim().parse().ok()?, 1).ok()
 }
 
-fn date_outward(format: &str, ours: &str) -> Result<Value, ConvertError> {
+fn date_outward(format: &str, zone: &TimeZone, ours: &str) -> Result<Value, Misfit> {
     let Ok(day) = ours.parse::<Date>() else {
         return bad(ours, "a date as yyyy-mm-dd");
     };
+    let beyond = || Misfit {
+        found: ours.to_owned(),
+        expected: "a day that a clock can show".to_owned(),
+    };
+    // The day begins in our zone, so that it is the same day when it is read back.
+    let begins = || day.to_zoned(zone.clone()).map_err(|_| beyond());
     let text = match format {
         "dd/mm/yyyy" => day.strftime("%d/%m/%Y").to_string(),
         "iso" => day.to_string(),
         "month" => format!("Tháng {}/{}", day.month(), day.year()),
-        "epoch" => {
-            let at = day
-                .to_zoned(TimeZone::UTC)
-                .map(|zoned| zoned.timestamp().as_second());
-            return at
-                .map(Value::from)
-                .or_else(|_| bad(ours, "a day that a clock can show"));
-        }
-        pattern => day.strftime(pattern).to_string(),
+        "epoch" => return Ok(Value::from(begins()?.timestamp().as_second())),
+        "epoch_ms" => return Ok(Value::from(begins()?.timestamp().as_millisecond())),
+        pattern => strtime::format(pattern, &begins()?).map_err(|_| beyond())?,
     };
     Ok(Value::from(text))
 }
 
-fn number_inward(style: &str, text: &str) -> Result<String, ConvertError> {
-    let style = match style {
-        "vietnamese" => NumberStyle::Vietnamese,
+fn number_inward(style: &str, value: &Value, text: &str) -> Result<String, Misfit> {
+    // A number of JSON is written plainly, whatever their people write.
+    let style = match (style, value) {
+        ("vietnamese", Value::String(_)) => NumberStyle::Vietnamese,
         _ => NumberStyle::Plain,
     };
+    let expected = match style {
+        NumberStyle::Vietnamese => "a number written as 1.234,5",
+        _ => "a number written as 1234.5",
+    };
     let Ok(number) = parse_number_as(text, style) else {
-        return bad(text, "a number");
+        return bad(text, expected);
     };
     // 60.0 and 60 are the same number, and no edit of anybody.
     Ok(match number.contains('.') {
@@ -215,8 +279,18 @@ fn number_inward(style: &str, text: &str) -> Result<String, ConvertError> {
     })
 }
 
+fn number_outward(style: &str, ours: &str) -> Result<Value, Misfit> {
+    match style {
+        "vietnamese" => Ok(Value::from(ours.replace('.', ","))),
+        _ => match serde_json::from_str(ours) {
+            Ok(Value::Number(number)) => Ok(Value::Number(number)),
+            _ => bad(ours, "a number"),
+        },
+    }
+}
+
 /// Codes of units: a list, or a text with `,` or `;` between.
-fn units_of(value: &Value) -> Result<Vec<String>, ConvertError> {
+fn units_of(value: &Value) -> Result<Vec<String>, Misfit> {
     let text = plain(value)?;
     let parts = text.split([',', ';', '\n']).map(str::trim);
     Ok(parts
@@ -267,7 +341,11 @@ mod tests {
     }
 
     fn read(field: &Field, value: Value) -> Result<String, String> {
-        inward(field, &profile(), &zone(), &value).map_err(|e| e.to_string())
+        inward("x", field, &profile(), &zone(), &value).map_err(|e| e.to_string())
+    }
+
+    fn write(field: &Field, ours: &str) -> Result<Value, String> {
+        outward("x", field, &profile(), &zone(), ours).map_err(|e| e.to_string())
     }
 
     fn field(set: impl FnOnce(&mut Field)) -> Field {
@@ -283,12 +361,8 @@ mod tests {
             read(&status, json!("ĐANG  thuc hien")),
             Ok("in_progress".into())
         );
-        let written = outward(&status, &profile(), "in_progress");
-        assert_eq!(
-            written,
-            Ok(json!("Đang thực hiện")),
-            "the first of the file"
-        );
+        // The first of the file.
+        assert_eq!(write(&status, "in_progress"), Ok(json!("Đang thực hiện")));
         let unknown = read(&status, json!("Treo")).unwrap_err();
         assert!(
             unknown.contains("Treo") && unknown.contains("Hoàn thành"),
@@ -324,10 +398,93 @@ mod tests {
             Ok("2026-03-05".into())
         );
         assert!(read(&date("dd/mm/yyyy"), json!("31/02/2026")).is_err());
-        let out = |format: &str| outward(&date(format), &profile(), "2026-03-05").expect("a date");
+        let out = |format: &str| write(&date(format), "2026-03-05").expect("a date");
         assert_eq!(out("dd/mm/yyyy"), json!("05/03/2026"));
         assert_eq!(out("month"), json!("Tháng 3/2026"));
         assert_eq!(out("%Y%m%d"), json!("20260305"));
+    }
+
+    #[test]
+    fn a_clock_in_another_zone_tells_the_day_that_it_is_here() {
+        let date = |format: &str| field(|f| f.date = Some(format.into()));
+        for value in [
+            "2026-03-04T17:00:00Z",
+            "2026-03-04T09:00:00-08:00",
+            "2026-03-05T23:59:59+07:00",
+        ] {
+            assert_eq!(
+                read(&date("iso"), json!(value)),
+                Ok("2026-03-05".into()),
+                "{value}"
+            );
+        }
+        let stamped = date("%d/%m/%Y %H:%M %z");
+        assert_eq!(
+            read(&stamped, json!("04/03/2026 18:30 +0000")),
+            Ok("2026-03-05".into())
+        );
+        assert_eq!(
+            write(&stamped, "2026-03-05"),
+            Ok(json!("05/03/2026 00:00 +0700"))
+        );
+        // Without an offset it is the day that it says.
+        assert_eq!(
+            read(&date("iso"), json!("2026-03-04T18:30:00")),
+            Ok("2026-03-04".into())
+        );
+    }
+
+    #[test]
+    fn a_day_that_was_written_is_the_same_day_when_it_is_read_back() {
+        for zone in ["Asia/Ho_Chi_Minh", "America/Lima", "UTC"] {
+            let zone = TimeZone::get(zone).expect("bundled");
+            for format in [
+                "dd/mm/yyyy",
+                "iso",
+                "epoch",
+                "epoch_ms",
+                "%Y.%m.%d",
+                "%Y-%m-%dT%H:%M:%S%:z",
+            ] {
+                let date = field(|f| f.date = Some(format.into()));
+                let there = outward("x", &date, &profile(), &zone, "2026-03-05").expect("written");
+                let back = inward("x", &date, &profile(), &zone, &there);
+                assert_eq!(
+                    back,
+                    Ok("2026-03-05".into()),
+                    "{format} in {zone:?}: {there}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn html_there_is_plain_text_here() {
+        let html = field(|f| f.html = true);
+        let read = read(
+            &html,
+            json!("<p>Đã lắp <b>120</b> đèn &amp; cột</p><p>Còn lại: 3</p>"),
+        );
+        assert_eq!(read, Ok("Đã lắp 120 đèn & cột\nCòn lại: 3".into()));
+        let written = write(&html, "Đã lắp 120 đèn & cột\nCòn lại: <3");
+        assert_eq!(
+            written,
+            Ok(json!(
+                "<p>Đã lắp 120 đèn &amp; cột</p><p>Còn lại: &lt;3</p>"
+            ))
+        );
+    }
+
+    #[test]
+    fn an_error_names_the_field_the_value_and_what_was_expected() {
+        let status = field(|f| f.dictionary = Some("status".into()));
+        let error = inward("status", &status, &profile(), &zone(), &json!("Treo")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "status: \"Treo\" is not in the dictionary status (Đang thực hiện, Đang thực hiện trễ hạn, Hoàn thành)"
+        );
+        let error = read(&Field::default(), json!({"a": 1})).unwrap_err();
+        assert!(error.contains("a text, a number or a list"), "{error}");
     }
 
     #[test]
@@ -338,24 +495,19 @@ mod tests {
             Ok("1234.5".into())
         );
         assert_eq!(read(&number("plain"), json!(60.0)), Ok("60".into()));
-        assert_eq!(
-            outward(&number("plain"), &profile(), "60.5"),
-            Ok(json!(60.5))
-        );
-        assert_eq!(
-            outward(&number("vietnamese"), &profile(), "60.5"),
-            Ok(json!("60,5"))
-        );
+        assert_eq!(write(&number("plain"), "60.5"), Ok(json!(60.5)));
+        assert_eq!(write(&number("vietnamese"), "60.5"), Ok(json!("60,5")));
+        // A number of JSON is plain in itself: 60.5 is not 605.
+        assert_eq!(read(&number("vietnamese"), json!(60.5)), Ok("60.5".into()));
+        assert!(read(&number("plain"), json!("nhiều")).is_err());
+        assert!(write(&number("plain"), "\"60\"").is_err());
     }
 
     #[test]
     fn units_are_translated_both_ways_and_unknown_codes_pass() {
         let units = field(|f| f.units = true);
         assert_eq!(read(&units, json!("x01, 24002")), Ok("24001; 24002".into()));
-        assert_eq!(
-            outward(&units, &profile(), "24001; 24002"),
-            Ok(json!(["X01", "24002"]))
-        );
+        assert_eq!(write(&units, "24001; 24002"), Ok(json!(["X01", "24002"])));
     }
 
     #[test]
@@ -365,7 +517,7 @@ mod tests {
             field(|f| f.dictionary = Some("status".into())),
         ] {
             assert_eq!(read(&field, Value::Null), Ok(String::new()));
-            assert_eq!(outward(&field, &profile(), ""), Ok(Value::Null));
+            assert_eq!(write(&field, ""), Ok(Value::Null));
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod convert;
 pub mod cycle;
 pub mod engine;
 pub mod engines;
+pub mod html;
 pub mod http;
 pub mod mapping;
 pub mod ours;

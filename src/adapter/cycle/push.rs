@@ -144,7 +144,8 @@ impl<E: Engine> Cycle<'_, E> {
             let ours = changed
                 .get(name)
                 .map_or_else(|| value(&mine.fields, name), String::as_str);
-            match convert::outward(field, self.profile, ours) {
+            let zone = &self.node.settings.zone;
+            match convert::outward(name, field, self.profile, zone, ours) {
                 Ok(converted) => values.insert(name.clone(), converted),
                 Err(error) => return Ok(Err(format!("{}: {error}", todo.key))),
             };

@@ -102,7 +102,8 @@ impl<E: Engine> Cycle<'_, E> {
             let Some(value) = values.remove(&super::field(name)) else {
                 continue;
             };
-            match convert::inward(field, self.profile, &self.node.settings.zone, &value) {
+            let zone = &self.node.settings.zone;
+            match convert::inward(name, field, self.profile, zone, &value) {
                 Ok(text) => super::compare::set(&mut fields, name, &text),
                 Err(error) => {
                     // One value that cannot be read leaves the whole record alone: half of it might mean something else.

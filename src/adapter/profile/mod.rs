@@ -2,11 +2,20 @@
 
 mod check;
 mod model;
+mod shape;
+mod spots;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use toml::de::DeTable;
+
 pub use model::*;
+
+use spots::{Spots, line_of};
 
 /// A profile that can be used, and where it was read from.
 #[derive(Clone, Debug)]
@@ -84,21 +93,31 @@ pub fn load(file: &Path) -> Result<Loaded, ProfileErrors> {
 
 /// A profile from its text, or everything that is wrong with it.
 pub fn parse(text: &str) -> Result<Profile, Vec<Problem>> {
-    let profile: Profile = toml::from_str(text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(0, |span| check::line_of(text, span.start));
-        vec![Problem {
-            line,
-            key: String::new(),
-            message: error.message().to_owned(),
-        }]
-    })?;
-    let problems = check::check(&profile, text);
+    let problem = |error: &toml::de::Error| Problem {
+        line: error.span().map_or(0, |span| line_of(text, span.start)),
+        key: String::new(),
+        message: error.message().replace('\n', " "),
+    };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // What the rest of the file says is not known after that.
+        return Err(errors.iter().map(problem).collect());
+    }
+    let in_order = |mut problems: Vec<Problem>| {
+        problems.sort_by_key(|problem| problem.line);
+        problems
+    };
+    let misshapen = shape::check(document.get_ref(), text, &schema());
+    if !misshapen.is_empty() {
+        return Err(in_order(misshapen));
+    }
+    // Values that have the right type and yet mean nothing, such as a cron rule.
+    let profile: Profile = toml::from_str(text).map_err(|error| vec![problem(&error)])?;
+    let problems = check::check(&profile, &Spots::of(document.get_ref(), text));
     if problems.is_empty() {
         Ok(profile)
     } else {
-        Err(problems)
+        Err(in_order(problems))
     }
 }
 

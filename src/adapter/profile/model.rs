@@ -239,10 +239,12 @@ pub struct Field {
     pub direction: Direction,
     /// Name of the dictionary that translates it.
     pub dictionary: Option<String>,
-    /// How a date is written there: `dd/mm/yyyy`, `iso`, `month` (Tháng 3/2026), `epoch`, or strftime.
+    /// How a date is written there: `dd/mm/yyyy`, `iso`, `month` (Tháng 3/2026), `epoch` (seconds), `epoch_ms`, or strftime.
     pub date: Option<String>,
     /// How a number is written there: `plain` or `vietnamese`.
     pub number: Option<String>,
+    /// Whether it is HTML there and plain text here.
+    pub html: bool,
     /// Whether it names units: a list or a text with `,` or `;` between, translated by `[units]`.
     pub units: bool,
 }
