@@ -18,4 +18,5 @@ pub mod ours;
 pub mod profile;
 pub mod run;
 pub mod secret;
+pub mod simulate;
 pub mod verbs;

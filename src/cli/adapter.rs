@@ -1,17 +1,35 @@
 //! `adapter`: the same data in outside systems.
 
-use clap::Subcommand;
-use serde_json::Value;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::list::{Col, col, listed, num, tabled};
+use super::output::Output;
 use super::screen::{Screen, at, items};
-use super::{Job, job};
-use crate::api::Command;
+use super::{Caller, Job, job};
+use crate::adapter::simulate::{self, Fault, Paging, Tracker};
+use crate::api::{Answer, Command, Exit, Failure};
+use crate::clock::Clock;
+use crate::t;
 
 /// Verbs of `adapter`.
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs, reason = "the arguments' own comments are their help")]
 pub enum Verb {
+    #[command(flatten)]
+    Asked(Asked),
+    /// Start an outside system to train on, on this machine, with a small memory and faults on demand
+    #[command(
+        after_help = "Examples:\n  nqsync adapter simulate tracker --port 0\n  nqsync adapter simulate tracker --fault empty"
+    )]
+    Simulate(SimulateArgs),
+}
+
+/// Verbs that a node answers.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the arguments' own comments are their help")]
+pub enum Asked {
     /// List the adapters of this node with their last run
     #[command(after_help = "Example:\n  nqsync adapter list")]
     List,
@@ -43,13 +61,68 @@ pub enum Verb {
     },
 }
 
-impl Verb {
-    pub(super) fn job(self) -> Job {
+/// Arguments of `adapter simulate`.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "the arguments' own comments are their help")]
+pub struct SimulateArgs {
+    /// Which system
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(simulate::NAMES))]
+    name: String,
+    /// Port on this machine; 0: any free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// What it does wrong
+    #[arg(long, value_enum, default_value_t = Fault::None)]
+    fault: Fault,
+}
+
+/// Carries a verb out.
+pub(super) fn run(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Asked(verb) => super::ask(verb.job(), caller, out),
+        Verb::Simulate(args) => simulate(&args, caller, out),
+    }
+}
+
+/// Serves a simulator until interrupted.
+fn simulate(args: &SimulateArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
+    let failed = |error: std::io::Error| {
+        let reason = error.to_string();
+        super::failure(
+            Exit::Failed,
+            "simulator",
+            t!(caller.lang, "err-simulator", reason = reason),
+        )
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(failed)?.block_on(async {
+        let tracker = Tracker::new(Paging::Page, Some(("demo", "demo")), Clock::system());
+        tracker.fail(args.fault);
+        let stop = CancellationToken::new();
+        let address = simulate::serve(tracker, args.port, stop.clone()).await.map_err(failed)?;
+        let data = json!({ "name": args.name, "url": format!("http://{address}"), "user": "demo", "password": "demo" });
+        let answer = Answer {
+            exit: Exit::Done,
+            notes: vec![t!(caller.lang, "note-simulator", url = format!("http://{address}"))],
+            data,
+        };
+        out.answer(&answer, |data| format!("{}\n", data["url"].as_str().unwrap_or_default()));
+        // Ended by the person who started it; an error means that it cannot be waited for, and then it ends too.
+        let _ = tokio::signal::ctrl_c().await;
+        stop.cancel();
+        Ok(Exit::Done)
+    })
+}
+
+impl Asked {
+    fn job(self) -> Job {
         match self {
-            Verb::List => job(Command::AdapterList, list),
-            Verb::Show { name } => job(Command::AdapterShow { name }, show),
-            Verb::Check { name } => job(Command::AdapterCheck { name }, ran),
-            Verb::Run {
+            Asked::List => job(Command::AdapterList, list),
+            Asked::Show { name } => job(Command::AdapterShow { name }, show),
+            Asked::Check { name } => job(Command::AdapterCheck { name }, ran),
+            Asked::Run {
                 name,
                 dry_run,
                 release,

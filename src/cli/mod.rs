@@ -157,7 +157,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Rollup(verb) => rollup::run(verb, caller, out),
         Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Quarantine(verb) => ask(verb.job(), caller, out),
-        Verb::Adapter(verb) => ask(verb.job(), caller, out),
+        Verb::Adapter(verb) => adapter::run(verb, caller, out),
         Verb::Import(args) => import::run(args, caller, out),
         Verb::Config(verb) => setup::config(verb, caller, out),
         Verb::Demo(args) => demo::run(args, caller, out),

@@ -7,6 +7,7 @@ pub mod files;
 pub mod promises;
 pub mod raw;
 pub mod relay;
+pub mod tracker;
 pub mod world;
 
 use std::collections::BTreeMap;

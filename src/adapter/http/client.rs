@@ -119,7 +119,17 @@ impl Client {
                 format!("{base}/{}", path.trim_start_matches('/'))
             }
         };
-        let url = Url::parse(&text).map_err(|e| EngineError::NotAllowed(format!("{path}: {e}")))?;
+        let url = Url::parse(&text);
+        self.allow(url.map_err(|e| EngineError::NotAllowed(format!("{path}: {e}")))?)
+    }
+
+    /// An address that an answer gave, whole or relative.
+    pub fn link(&self, link: &str) -> Result<Url, EngineError> {
+        let url = self.base.join(link);
+        self.allow(url.map_err(|e| EngineError::Unexpected(format!("{link}: {e}")))?)
+    }
+
+    fn allow(&self, url: Url) -> Result<Url, EngineError> {
         let (host, port) = place(&url)?;
         if url.scheme() != self.base.scheme() || !self.allowed.contains(&(host.clone(), port)) {
             let what = format!(

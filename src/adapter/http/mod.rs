@@ -406,7 +406,7 @@ impl Engine for Http {
         let extra = Extra {
             query: asked.query.clone(),
             url: match &asked.link {
-                Some(link) => Some(self.client.url(link)?),
+                Some(link) => Some(self.client.link(link)?),
                 None => None,
             },
             ..Extra::default()

@@ -1,0 +1,307 @@
+//! Exchanging with an outside tracker: real HTTP, a real store, real mappings.
+
+mod support;
+
+use nqsync::adapter::cycle::{Mode, RunError};
+use nqsync::adapter::engine::EngineError;
+use nqsync::adapter::simulate::Fault;
+use nqsync::api::{Command, Exit, Lang};
+use serde_json::json;
+use support::tracker::Desk;
+
+#[tokio::test]
+async fn our_tasks_are_created_there_once_and_a_run_without_changes_writes_nothing() {
+    let desk = Desk::new(6).await;
+    desk.report(2, "in_progress", "40", "Đã khảo sát").await;
+    let first = desk.run_well().await;
+    assert_eq!(first["created"], 6);
+    let there = desk.there(2).pop().expect("the second");
+    assert_eq!(
+        (&there["state"], &there["progress"]),
+        (&json!("doing"), &json!(40))
+    );
+    assert_eq!(there["note"], "Đã khảo sát");
+    let (reads, writes) = desk.tracker.requests();
+    let idle = desk.run_well().await;
+    let (reads_after, writes_after) = desk.tracker.requests();
+    assert_eq!((writes_after, &idle["unchanged"]), (writes, &json!(6)));
+    assert_eq!(reads_after - reads, 3, "a login and two pages");
+}
+
+#[tokio::test]
+async fn a_change_here_goes_there_and_a_change_there_comes_here_submitted_and_neither_comes_back() {
+    let desk = Desk::new(3).await;
+    desk.run_well().await;
+    desk.report(1, "in_progress", "60", "Đo xong 2 máy").await;
+    let id = desk.there(3)[0]["id"].as_u64().expect("an id");
+    desk.tracker.edit(
+        id,
+        json!({ "state": "doing", "progress": 25, "note": "Ghi trên trang" }),
+    );
+    let ran = desk.run_well().await;
+    assert_eq!((&ran["pushed"], &ran["pulled"]), (&json!(1), &json!(1)));
+    assert_eq!(desk.there(1)[0]["progress"], 60);
+    let shown = desk.shown(3).await;
+    assert_eq!(
+        (&shown["result"], &shown["percent"]),
+        (&json!("Ghi trên trang"), &json!("25"))
+    );
+    assert_eq!(shown["submitted"], true);
+    assert_eq!(shown["history"][0]["by"], "adapter:tracker");
+    assert_eq!(shown["outside"][0]["id"], id.to_string());
+    let writes = desk.tracker.requests().1;
+    let rest = desk.run_well().await;
+    assert_eq!((&rest["pulled"], &rest["pushed"]), (&json!(0), &json!(0)));
+    assert_eq!(desk.tracker.requests().1, writes);
+}
+
+#[tokio::test]
+async fn a_field_changed_on_both_sides_is_a_conflict_and_its_decision_goes_there() {
+    let desk = Desk::new(1).await;
+    desk.report(1, "in_progress", "10", "gốc").await;
+    desk.run_well().await;
+    let id = desk.there(1)[0]["id"].as_u64().expect("an id");
+    desk.report(1, "in_progress", "10", "sửa ở đây").await;
+    desk.tracker.edit(id, json!({ "note": "sửa bên đó" }));
+    let ran = desk.run().await;
+    assert_eq!(ran.streams[0].1.conflicts, 1);
+    let conflicts = desk.ask(Command::ConflictList).await.expect("a list").data;
+    let conflict = conflicts["items"][0]["id"]
+        .as_str()
+        .expect("a conflict")
+        .to_owned();
+    let shown = desk
+        .ask(Command::ConflictShow {
+            conflict: conflict.clone(),
+        })
+        .await
+        .expect("it")
+        .data;
+    let values: Vec<_> = shown["siblings"]
+        .as_array()
+        .expect("both")
+        .iter()
+        .map(|s| s["value"].clone())
+        .collect();
+    assert!(
+        values.contains(&json!("sửa ở đây")) && values.contains(&json!("sửa bên đó")),
+        "{shown:#}"
+    );
+    desk.run().await;
+    assert_eq!(
+        desk.there(1)[0]["note"],
+        "sửa bên đó",
+        "nothing is overwritten before a person decided"
+    );
+    let decide = Command::ConflictResolve {
+        conflict,
+        take: None,
+        value: Some(json!("sửa ở đây")),
+        reason: Some("đã gọi".into()),
+    };
+    desk.ask(decide).await.expect("a decision");
+    desk.run_well().await;
+    assert_eq!(desk.there(1)[0]["note"], "sửa ở đây");
+    assert_eq!(desk.run_well().await["unchanged"], 1);
+}
+
+#[tokio::test]
+async fn a_trial_tells_what_would_change_and_writes_nothing() {
+    let desk = Desk::new(2).await;
+    let trial = Mode {
+        trial: true,
+        ..Mode::default()
+    };
+    let outcome = desk.run_as(trial).await;
+    assert!(
+        outcome.streams[0]
+            .1
+            .differences
+            .iter()
+            .any(|d| d.field == "title" && d.theirs.is_none())
+    );
+    assert_eq!(desk.tracker.requests().1, 0);
+    assert_eq!(desk.run_well().await["created"], 2);
+}
+
+#[tokio::test]
+async fn h5_an_empty_or_shrunken_listing_deletes_nothing_and_the_backlog_drains_when_it_is_right_again()
+ {
+    let desk = Desk::new(8).await;
+    desk.run_well().await;
+    for fault in [Fault::Down, Fault::Empty, Fault::Shrunken] {
+        desk.tracker.fail(fault);
+        desk.report(1, "in_progress", "30", &format!("{fault:?}"))
+            .await;
+        let writes = desk.tracker.requests().1;
+        let outcome = desk.run().await;
+        assert_eq!(
+            (outcome.word(), outcome.exit()),
+            ("failed", Exit::Unreachable),
+            "{fault:?}"
+        );
+        assert_eq!(desk.tracker.items().len(), 8, "{fault:?}");
+        assert_eq!(desk.tracker.requests().1, writes, "{fault:?}");
+        let status = desk.ask(Command::Status).await.expect("a status").data;
+        assert_eq!(status["adapters"][0]["outcome"], "failed");
+        assert!(
+            status["problems"].to_string().contains("tracker"),
+            "{fault:?}"
+        );
+    }
+    desk.tracker.fail(Fault::None);
+    desk.run_well().await;
+    assert_eq!(desk.there(1)[0]["note"], "Shrunken");
+    assert_eq!(
+        desk.ask(Command::Status).await.expect("a status").data["adapters"][0]["outcome"],
+        "done"
+    );
+}
+
+/// Each fault ends the run with a message that says what is wrong, changes nothing on either side, and leaves no trace.
+#[tokio::test]
+async fn h1_h3_h4_h6_h7_a_faulty_system_changes_nothing_and_is_told_by_name() {
+    let desk = Desk::new(6).await;
+    desk.run_well().await;
+    let faults = [
+        (Fault::Endless, "more than", Exit::Refused),
+        (Fault::Silent, "took too long", Exit::Unreachable),
+        (Fault::Redirect, "redirects elsewhere", Exit::Refused),
+        (Fault::PageMissing, "a page is missing", Exit::Refused),
+        (Fault::PageTwice, "comes again", Exit::Refused),
+        (Fault::ErrorInTheMiddle, "500", Exit::Unreachable),
+        (Fault::ErrorInside, "hỏng", Exit::Refused),
+        (Fault::Html, "text/html", Exit::Refused),
+        (Fault::EchoSecret, "***", Exit::Refused),
+    ];
+    desk.report(4, "in_progress", "70", "chờ").await;
+    for (fault, says, exit) in faults {
+        desk.tracker.fail(fault);
+        let (before, writes) = (desk.tracker.items(), desk.tracker.requests().1);
+        let outcome = desk.run().await;
+        let data = outcome
+            .data(Lang::En, "tracker", Mode::default())
+            .to_string();
+        assert!(data.contains(says), "{fault:?}: {data}");
+        assert_eq!(outcome.exit(), exit, "{fault:?}: {data}");
+        assert!(
+            !data.contains("mat-khau-rieng") && !data.contains("token-"),
+            "{fault:?}: {data}"
+        );
+        assert_eq!(
+            (desk.tracker.items(), desk.tracker.requests().1),
+            (before, writes),
+            "{fault:?}"
+        );
+    }
+    desk.tracker.fail(Fault::None);
+    assert_eq!(desk.run_well().await["pushed"], 1);
+}
+
+#[tokio::test]
+async fn h4_records_out_of_order_are_the_same_records_and_an_id_twice_is_told() {
+    let desk = Desk::new(6).await;
+    desk.run_well().await;
+    desk.tracker.fail(Fault::Reordered);
+    assert_eq!(desk.run_well().await["unchanged"], 6);
+    desk.tracker.fail(Fault::IdTwice);
+    let writes = desk.tracker.requests().1;
+    desk.run().await;
+    assert_eq!(desk.tracker.requests().1, writes);
+    desk.tracker.fail(Fault::None);
+    assert_eq!(desk.run_well().await["unchanged"], 6);
+}
+
+#[tokio::test]
+async fn h6_a_rate_limit_and_a_token_that_runs_out_only_cost_time() {
+    let desk = Desk::new(5).await;
+    desk.tracker.fail(Fault::TokenExpires);
+    assert_eq!(desk.run_well().await["created"], 5);
+    desk.tracker.fail(Fault::RateLimit);
+    desk.report(5, "in_progress", "15", "x").await;
+    assert_eq!(desk.run_well().await["pushed"], 1);
+}
+
+#[tokio::test]
+async fn h6_fields_that_have_gone_are_problems_of_their_records_and_change_nothing() {
+    let desk = Desk::new(3).await;
+    desk.run_well().await;
+    desk.tracker.fail(Fault::SchemaChanged);
+    let outcome = desk.run().await;
+    assert_ne!(outcome.word(), "done");
+    let reports = Command::ReportList {
+        task: None,
+        unit: None,
+        period: None,
+    };
+    assert_eq!(desk.ask(reports).await.expect("a list").data["total"], 0);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_authentication_error_and_is_not_shown() {
+    let desk = Desk::new(1).await;
+    desk.secret("sai-mat-khau");
+    let outcome = desk.run().await;
+    assert!(matches!(
+        outcome.error,
+        Some(RunError::Outside(EngineError::Authentication(_)))
+    ));
+    let data = outcome
+        .data(Lang::En, "tracker", Mode::default())
+        .to_string();
+    assert_eq!(outcome.exit(), Exit::Authentication);
+    assert!(!data.contains("sai-mat-khau"), "{data}");
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_asked_about_and_never_made_twice() {
+    let desk = Desk::new(3).await;
+    desk.tracker.fail(Fault::CutAfterWrite);
+    let cut = desk.run().await;
+    assert_eq!((cut.word(), cut.streams[0].1.in_doubt), ("failed", 1));
+    assert_eq!(desk.tracker.items().len(), 1);
+    desk.tracker.fail(Fault::None);
+    let ran = desk.run_well().await;
+    assert_eq!(ran["created"], 2);
+    for number in 1..=3 {
+        assert_eq!(desk.there(number).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_the_dictionary_lacks_leaves_its_record_alone_and_the_rest_goes_on() {
+    let desk = Desk::new(3).await;
+    desk.run_well().await;
+    let id = |n: usize| desk.there(n)[0]["id"].as_u64().expect("an id");
+    desk.tracker
+        .edit(id(1), json!({ "state": "blocked", "note": "lạ" }));
+    desk.tracker.edit(id(2), json!({ "note": "quen" }));
+    let outcome = desk.run().await;
+    assert_eq!((outcome.word(), outcome.exit()), ("partly", Exit::Partly));
+    let problem = &outcome.streams[0].1.problems[0];
+    assert!(
+        problem.key == "I/1" && problem.text.contains("blocked"),
+        "{problem:?}"
+    );
+    assert_eq!(desk.shown(2).await["result"], "quen");
+}
+
+#[tokio::test]
+async fn a_mass_change_waits_for_a_person() {
+    let desk = Desk::new(30).await;
+    desk.run_well().await;
+    for item in desk.tracker.items() {
+        desk.tracker.edit(
+            item["id"].as_u64().expect("an id"),
+            json!({ "note": "đè hết" }),
+        );
+    }
+    let held = desk.run().await;
+    assert_eq!((held.word(), held.exit()), ("held", Exit::PersonNeeded));
+    assert_eq!(held.streams[0].1.pulled, 0);
+    let release = Mode {
+        release: true,
+        ..Mode::default()
+    };
+    assert_eq!(desk.run_as(release).await.streams[0].1.pulled, 30);
+}
