@@ -172,6 +172,11 @@ pub async fn run(node: &Node, name: &str, mode: Mode, lang: Lang) -> Result<Outc
     Ok(outcome)
 }
 
+/// Whether a run of the adapter is going on, in whatever process.
+pub fn is_running(node: &Node, name: &str) -> bool {
+    matches!(alone(node, name), Err(NotBegun::Busy(_)))
+}
+
 /// Two runs of one adapter at once would both find a record missing and create it twice.
 fn alone(node: &Node, name: &str) -> Result<File, NotBegun> {
     let dir = node.store.dir().join("adapters");

@@ -133,7 +133,10 @@ async fn list(node: &Node, lang: Lang) -> Outcome {
             }),
             Err(error) => json!({ "name": name, "valid": false, "error": error.to_string() }),
         };
-        item["last_run"] = kept.as_ref().map(run_item).unwrap_or_default();
+        item["last_run"] = kept
+            .as_ref()
+            .map(|run| run_item(run, run::is_running(node, &name)))
+            .unwrap_or_default();
         items.push(item);
     }
     Ok(Answer {
@@ -194,13 +197,13 @@ async fn show(node: &Node, name: &str, lang: Lang) -> Outcome {
                 "since": commands::views::time(p.since) })
         })
         .collect();
-    let profile = &loaded.profile;
+    let (profile, running) = (&loaded.profile, run::is_running(node, name));
     Ok(Answer {
         exit: Exit::Done,
         data: json!({
             "name": name, "title": profile.title, "engine": profile.engine, "unit": profile.unit,
             "enabled": profile.enabled, "streams": shown, "problems": problems,
-            "runs": runs.iter().map(run_item).collect::<Vec<_>>(),
+            "runs": runs.iter().map(|run| run_item(run, running && run == &runs[0])).collect::<Vec<_>>(),
         }),
         notes: Vec::new(),
     })
@@ -214,8 +217,9 @@ async fn last_run(node: &Node, name: &str) -> Result<Option<Run>, StoreError> {
     Ok(runs.await?.pop())
 }
 
-/// A run in a few figures.
-fn run_item(run: &Run) -> Value {
+/// A run in a few figures. One without an end goes on, or was cut by a crash.
+fn run_item(run: &Run, running: bool) -> Value {
+    let open = if running { "running" } else { "cut" };
     let figures = |name: &str| -> u64 {
         let streams = run.summary["streams"].as_object();
         let counts = streams.into_iter().flat_map(|all| all.values());
@@ -224,7 +228,7 @@ fn run_item(run: &Run) -> Value {
     json!({
         "began_at": commands::views::time(run.began_at),
         "ended_at": run.ended_at.map(commands::views::time),
-        "outcome": run.outcome.as_deref().unwrap_or("cut"),
+        "outcome": run.outcome.as_deref().unwrap_or(open),
         "error": run.summary["error"],
         "listed": figures("listed"), "pulled": figures("pulled"), "pushed": figures("pushed"),
         "created": figures("created"), "conflicts": figures("conflicts"), "missing": figures("missing"),

@@ -234,6 +234,7 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ),
         ("label-conflicts", conflicts(data, screen)),
         ("label-remark", screen.plain(at(data, "remark"))),
+        ("label-outside", outside(data, screen)),
     ]);
     let verdicts = items(data, "verdicts");
     if !verdicts.is_empty() {
@@ -268,6 +269,19 @@ fn evidence(evidence: &Value, screen: &Screen) -> String {
 
 fn arrival(arrival: &Value, screen: &Screen) -> String {
     screen.time(first(arrival, &["received_at", "at"]))
+}
+
+/// Outside systems that hold the report: where, under which id, and when both sides were last seen to agree.
+fn outside(data: &Value, screen: &Screen) -> String {
+    let one = |seen: &Value| {
+        let (name, id) = (
+            screen.plain(at(seen, "adapter")),
+            screen.plain(at(seen, "id")),
+        );
+        format!("{name} {id} ({})", screen.time(at(seen, "agreed_at")))
+    };
+    let all: Vec<String> = items(data, "outside").iter().map(one).collect();
+    all.join("; ")
 }
 
 fn conflicts(data: &Value, screen: &Screen) -> String {

@@ -106,7 +106,7 @@ async fn keep_one(node: Node, name: String, stop: CancellationToken) {
                 Some(backoff.next(None))
             }
         };
-        seen = acts(&node).await.unwrap_or(seen);
+        seen = happened(&node).await.unwrap_or(seen);
     }
 }
 
@@ -141,15 +141,15 @@ async fn sleep_for(pause: Option<Duration>) {
     }
 }
 
-/// Returns when somebody did something here that the last run has not seen.
+/// Returns when something happened here that the last run has not seen.
 async fn changes(node: &Node, seen: &mut i64) -> Result<(), StoreError> {
     let mut commits = node.store.commits();
     loop {
         commits.mark_unchanged();
-        let now = acts(node).await?;
+        let now = happened(node).await?;
         if now != *seen {
             tokio::time::sleep(GATHER).await;
-            *seen = acts(node).await?;
+            *seen = happened(node).await?;
             return Ok(());
         }
         if commits.changed().await.is_err() {
@@ -158,6 +158,6 @@ async fn changes(node: &Node, seen: &mut i64) -> Result<(), StoreError> {
     }
 }
 
-async fn acts(node: &Node) -> Result<i64, StoreError> {
-    node.store.read(audit::count).await
+async fn happened(node: &Node) -> Result<i64, StoreError> {
+    node.store.read(audit::happened).await
 }

@@ -42,10 +42,14 @@ pub fn append(tx: &Tx<'_>, act: &Act<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How many acts there are: it grows with everything that people, nodes or adapters do, and with nothing else.
-pub fn count(connection: &Connection) -> Result<i64, StoreError> {
+/// How much has happened here: it grows with everything that people and adapters do and with every batch that a
+/// neighbour brings, and with nothing else.
+pub fn happened(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection
-        .prepare_cached("SELECT coalesce(max(number), 0) FROM audit")?
+        .prepare_cached(
+            "SELECT (SELECT coalesce(max(number), 0) FROM audit) +
+                    (SELECT coalesce(sum(CASE role WHEN 'upstream' THEN down_batch ELSE up_batch END), 0) FROM link)",
+        )?
         .query_row([], |row| row.get(0))?)
 }
 

@@ -51,3 +51,5 @@ word-side-proposal = as a proposal
 word-side-there = to there
 err-simulator = The simulator cannot run: { $reason }
 note-simulator = A tracker to train on is at { $url } (user demo, password demo). Look at its data at { $url }/_control/items. Ctrl-C ends it.
+label-outside = Also in
+word-outcome-running = running

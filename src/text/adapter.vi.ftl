@@ -51,3 +51,5 @@ word-side-proposal = thành đề nghị
 word-side-there = sang bên đó
 err-simulator = Không chạy được hệ thống tập huấn: { $reason }
 note-simulator = Hệ thống tập huấn ở { $url } (tên demo, mật khẩu demo). Xem dữ liệu của nó ở { $url }/_control/items. Ctrl-C để dừng.
+label-outside = Cũng có ở
+word-outcome-running = đang chạy
