@@ -50,6 +50,7 @@ fn every_verb_of_the_contract_has_help_with_an_example() {
         ("conflict", "list show resolve"),
         ("quarantine", "list show retry drop"),
         ("config", "check show schema"),
+        ("adapter", "list show check run simulate new test schema"),
     ];
     for (names, verbs) in groups {
         for name in names.split(' ') {

@@ -18,5 +18,7 @@ pub mod ours;
 pub mod profile;
 pub mod run;
 pub mod secret;
+pub mod self_test;
 pub mod simulate;
+pub mod template;
 pub mod verbs;

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use super::cycle::{self, Cycle, Mode, Report, RunError};
 use super::engine::EngineError;
 use super::engines::{self, Open};
-use super::mapping::{MapLimits, Mapper};
-use super::profile::{self, Loaded, ProfileErrors};
+use super::mapping::{MapError, MapLimits, Mapper, Programs};
+use super::profile::{self, Loaded, Profile, ProfileErrors};
+use super::self_test;
 use crate::api::{Exit, Lang};
 use crate::node::{Node, Refusal};
 use crate::store::StoreError;
@@ -100,7 +101,7 @@ pub fn exit_of(error: &RunError) -> Exit {
         }
         RunError::Outside(EngineError::Authentication(_)) => Exit::Authentication,
         RunError::Outside(_) => Exit::Refused,
-        RunError::Mapping(_) => Exit::Configuration,
+        RunError::Mapping(_) | RunError::Untested { .. } => Exit::Configuration,
         RunError::Refused(refusal) => refusal.exit,
         RunError::Store(_) => Exit::Failed,
     }
@@ -116,6 +117,11 @@ pub fn said(lang: Lang, error: &RunError) -> String {
                 "adapter-shrunken",
                 &[("known", &known), ("seen", &seen)],
             )
+        }
+        RunError::Untested { failed, all, first } => {
+            let (failed, all) = (failed.to_string(), all.to_string());
+            let args = [("failed", failed.as_str()), ("all", &all), ("first", first)];
+            text(lang, "adapter-untested", &args)
         }
         RunError::Refused(refusal) => {
             let again = Refusal {
@@ -215,10 +221,12 @@ async fn streams(
         mode,
         lang,
     };
-    let mut programs = cycle::programs(profile);
-    programs.extend(engines::programs(profile));
+    let programs = programs(profile);
     let mapper = Mapper::start(&node.settings.program, programs, MapLimits::default()).await;
-    let mapper = mapper.map_err(RunError::from)?;
+    let mapper = mapper.map_err(|error| unmapped(loaded, error))?;
+    if !mode.trial {
+        tested(loaded, &mapper, node).await?;
+    }
     let engine = match engines::open(&open, mapper.clone()).await {
         Ok(engine) => engine,
         Err(error) => {
@@ -249,6 +257,35 @@ async fn streams(
         }
     }
     Ok(outcome)
+}
+
+/// Every expression of a profile.
+pub fn programs(profile: &Profile) -> Programs {
+    let mut programs = cycle::programs(profile);
+    programs.extend(engines::programs(profile));
+    programs
+}
+
+/// Why there is no mapper; an expression that is no jq is a mistake in the profile, with a line.
+pub fn unmapped(loaded: &Loaded, error: MapError) -> NotBegun {
+    match error {
+        MapError::Misread(list) => NotBegun::Profile(profile::misread(loaded, &list)),
+        other => NotBegun::Run(other.into()),
+    }
+}
+
+/// A profile whose own tests fail would write something else than its author meant.
+async fn tested(loaded: &Loaded, mapper: &Mapper, node: &Node) -> Result<(), RunError> {
+    let tests = self_test::run(&loaded.profile, mapper, &node.settings.zone).await?;
+    let mut failed = tests.iter().filter(|test| !test.passed());
+    match failed.next() {
+        None => Ok(()),
+        Some(first) => Err(RunError::Untested {
+            failed: failed.count() + 1,
+            all: tests.len(),
+            first: first.name.clone(),
+        }),
+    }
 }
 
 async fn keep_problems(

@@ -1,5 +1,10 @@
 //! `adapter`: the same data in outside systems.
 
+mod new;
+mod test;
+
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -8,6 +13,7 @@ use super::list::{Col, col, listed, num, tabled};
 use super::output::Output;
 use super::screen::{Screen, at, items};
 use super::{Caller, Job, job};
+use crate::adapter::profile;
 use crate::adapter::simulate::{self, Fault, Paging, Tracker};
 use crate::api::{Answer, Command, Exit, Failure};
 use crate::clock::Clock;
@@ -24,6 +30,19 @@ pub enum Verb {
         after_help = "Examples:\n  nqsync adapter simulate tracker --port 0\n  nqsync adapter simulate tracker --fault empty"
     )]
     Simulate(SimulateArgs),
+    /// Begin a profile for another system from a template; asks on a terminal, and --set answers for it
+    #[command(
+        after_help = "Examples:\n  nqsync adapter new tracker\n  nqsync adapter new tracker --set http.base_url=https://tracker.example.vn/api --set stream.progress.http.paging.limit=50\n  nqsync adapter new tracker --to - > profile.toml"
+    )]
+    New(new::NewArgs),
+    /// Run a profile's own tests of its mappings; nothing is reached or written
+    #[command(
+        after_help = "Examples:\n  nqsync adapter test tracker\n  nqsync adapter test adapters/rest/profile.toml"
+    )]
+    Test(test::TestArgs),
+    /// Print the JSON schema of profiles, for editors
+    #[command(after_help = "Example:\n  nqsync adapter schema > profile.schema.json")]
+    Schema,
 }
 
 /// Verbs that a node answers.
@@ -81,7 +100,25 @@ pub(super) fn run(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Fai
     match verb {
         Verb::Asked(verb) => super::ask(verb.job(), caller, out),
         Verb::Simulate(args) => simulate(&args, caller, out),
+        Verb::New(args) => new::new(&args, caller, out),
+        Verb::Test(args) => test::test(&args, caller, out),
+        Verb::Schema => {
+            let answer = Answer {
+                exit: Exit::Done,
+                data: profile::schema(),
+                notes: Vec::new(),
+            };
+            out.answer(&answer, |schema| format!("{schema:#}\n"));
+            Ok(Exit::Done)
+        }
     }
+}
+
+/// Where the profile of an adapter is, beside the node's configuration.
+fn profile_place(caller: &Caller, name: &str) -> PathBuf {
+    let config = caller.place.file();
+    let beside = config.parent().unwrap_or(Path::new("."));
+    beside.join("adapters.d").join(format!("{name}.toml"))
 }
 
 /// Serves a simulator until interrupted.

@@ -83,6 +83,11 @@ pub fn open_local(place: &Place, _writes: bool) -> Result<Box<dyn Local>, Failur
     Ok(Box::new(Here { runtime, node }))
 }
 
+/// Carries something out that needs a runtime and no node.
+pub fn block_on<T>(place: &Place, work: impl Future<Output = T>) -> Result<T, Failure> {
+    Ok(runtime(place)?.block_on(work))
+}
+
 fn runtime(place: &Place) -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -7,6 +7,7 @@ use nqsync_core::model::values::FileRef;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::mapped::{fields_of_ours, text_of};
 use super::report::Report;
 use super::{Cycle, RunError};
 use crate::adapter::engine::Engine;
@@ -125,21 +126,12 @@ impl<E: Engine> Cycle<'_, E> {
         &self,
         stream: &Stream,
         ours: &Ours,
-        mut values: BTreeMap<String, Value>,
+        values: BTreeMap<String, Value>,
     ) -> Result<Option<(String, Fields)>, MapError> {
-        let Some(key) = text_of(values.remove("key").unwrap_or_default()) else {
+        let Some(key) = values.get("key").and_then(text_of) else {
             return Ok(None);
         };
-        let mut fields = Fields::new();
-        for name in stream.fields.keys() {
-            let computed = values.remove(&super::field(name));
-            let text = match computed {
-                Some(value) => text_of(value).unwrap_or_default(),
-                None => ours.fields.get(name).cloned().unwrap_or_default(),
-            };
-            super::compare::set(&mut fields, name, &text);
-        }
-        Ok(Some((key, fields)))
+        Ok(Some((key, fields_of_ours(stream, &ours.fields, &values))))
     }
 
     fn mine(&self, ours: Ours, fields: Fields) -> Mine {
@@ -160,15 +152,6 @@ impl<E: Engine> Cycle<'_, E> {
             unit,
             owned: ours.owned,
         }
-    }
-}
-
-/// A key or an id: a text or a number; nothing else names a record.
-pub(crate) fn text_of(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.trim().is_empty() => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 mod brake;
 mod compare;
 mod files;
+pub(super) mod mapped;
 mod mine;
 mod plan;
 mod pull;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use compare::First;
-pub(crate) use mine::text_of;
+pub(crate) use mapped::text_of;
 pub use report::{Difference, Held, Report, Side};
 
 use super::engine::{Engine, EngineError};
@@ -52,6 +53,16 @@ pub enum RunError {
     /// The mappings.
     #[error(transparent)]
     Mapping(#[from] MapError),
+    /// The profile's own tests: it would write something else than its author meant.
+    #[error("{failed} of the profile's own {all} tests fail; first: {first}")]
+    Untested {
+        /// So many fail.
+        failed: usize,
+        /// So many there are.
+        all: usize,
+        /// Name of the first that fails.
+        first: String,
+    },
     /// Our store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -122,7 +133,7 @@ pub fn programs(profile: &Profile) -> Programs {
 }
 
 /// Name of a stream's set of expressions.
-fn set(stream: &Stream, part: &str) -> String {
+pub(super) fn set(stream: &Stream, part: &str) -> String {
     format!("{}.{part}", stream.name)
 }
 
@@ -131,7 +142,7 @@ fn field(name: &str) -> String {
     format!("fields.{name}")
 }
 
-fn is_true(values: &BTreeMap<String, Value>) -> bool {
+pub(super) fn is_true(values: &BTreeMap<String, Value>) -> bool {
     !values
         .values()
         .any(|v| matches!(v, Value::Null | Value::Bool(false)))

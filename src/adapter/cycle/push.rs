@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::compare::{Rule, set, value};
+use super::mapped::{Body, body_input};
 use super::mine::Mine;
 use super::report::Report;
 use super::round::Todo;
 use super::theirs::Theirs;
 use super::{Cycle, RunError};
-use crate::adapter::convert;
+
 use crate::adapter::engine::{Engine, EngineError, Write, Written};
 use crate::adapter::ours::Fields;
 use crate::adapter::profile::Stream;
@@ -139,22 +140,17 @@ impl<E: Engine> Cycle<'_, E> {
         context: Value,
     ) -> Result<Result<Value, String>, RunError> {
         let part = if todo.creates() { "create" } else { "update" };
-        let mut values = Map::new();
-        for (name, field) in &stream.fields {
-            let ours = changed
-                .get(name)
-                .map_or_else(|| value(&mine.fields, name), String::as_str);
-            let zone = &self.node.settings.zone;
-            match convert::outward(name, field, self.profile, zone, ours) {
-                Ok(converted) => values.insert(name.clone(), converted),
-                Err(error) => return Ok(Err(format!("{}: {error}", todo.key))),
-            };
-        }
-        let mut input = context;
-        input["key"] = json!(todo.key);
-        input["fields"] = Value::Object(values);
-        input["changed"] = json!(changed.keys().collect::<Vec<_>>());
-        input["id"] = json!(todo.id());
+        let body = Body {
+            key: &todo.key,
+            id: todo.id(),
+            fields: &mine.fields,
+            changed,
+        };
+        let zone = &self.node.settings.zone;
+        let mut input = match body_input(stream, self.profile, zone, context, body) {
+            Ok(input) => input,
+            Err(error) => return Ok(Err(format!("{}: {error}", todo.key))),
+        };
         input["external"] = match (&todo.theirs, todo.id()) {
             (Some(theirs), _) => theirs.raw.clone(),
             (None, Some(id))

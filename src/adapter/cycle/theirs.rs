@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::mapped::{fields_of_theirs, text_of};
 use super::report::Report;
 use super::{Cycle, RunError};
-use crate::adapter::convert;
 use crate::adapter::engine::Engine;
 use crate::adapter::ours::Fields;
 use crate::adapter::profile::Stream;
@@ -82,10 +82,10 @@ impl<E: Engine> Cycle<'_, E> {
         &self,
         stream: &Stream,
         raw: Value,
-        mut values: BTreeMap<String, Value>,
+        values: BTreeMap<String, Value>,
         report: &mut Report,
     ) -> Option<Theirs> {
-        let mut take = |name: &str| super::mine::text_of(values.remove(name).unwrap_or_default());
+        let take = |name: &str| values.get(name).and_then(text_of);
         let (id, key, version) = (take("id"), take("key"), take("version"));
         let Some(id) = id else {
             let text = self.say("adapter-no-id", &[("stream", &stream.name)]);
@@ -97,23 +97,17 @@ impl<E: Engine> Cycle<'_, E> {
             );
             return None;
         };
-        let mut fields = Fields::new();
-        for (name, field) in &stream.fields {
-            let Some(value) = values.remove(&super::field(name)) else {
-                continue;
-            };
-            let zone = &self.node.settings.zone;
-            match convert::inward(name, field, self.profile, zone, &value) {
-                Ok(text) => super::compare::set(&mut fields, name, &text),
-                Err(error) => {
-                    // One value that cannot be read leaves the whole record alone: half of it might mean something else.
-                    let name = key.clone().unwrap_or_else(|| id.clone());
-                    let text = format!("{name}: {error}");
-                    report.problem(&name, "unreadable_value", text, self.now_ms());
-                    return None;
-                }
+        let zone = &self.node.settings.zone;
+        let fields = match fields_of_theirs(stream, self.profile, zone, &values) {
+            Ok(fields) => fields,
+            Err(error) => {
+                // One value that cannot be read leaves the whole record alone: half of it might mean something else.
+                let name = key.unwrap_or(id);
+                let text = format!("{name}: {error}");
+                report.problem(&name, "unreadable_value", text, self.now_ms());
+                return None;
             }
-        }
+        };
         Some(Theirs {
             id,
             key,

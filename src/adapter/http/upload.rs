@@ -88,7 +88,7 @@ impl Http {
             }
             None => Value::Null,
         };
-        let token = super::super::cycle::text_of(token);
+        let token = super::super::cycle::text_of(&token);
         if let Some(attach) = &upload.attach {
             let mut vars = vars;
             vars.extend(token.clone().map(|token| ("token", token)));

@@ -51,6 +51,11 @@ pub fn check(profile: &Profile, spots: &Spots) -> Vec<Problem> {
         }
         checks.stream(profile, stream, &number);
     }
+    if profile.enabled && profile.tests.is_empty() {
+        let message =
+            "is true, but there is no [[test]]; write one, and see it pass by nqsync adapter test";
+        checks.add(&["enabled"], "enabled".into(), message.into());
+    }
     let mut tests = BTreeSet::new();
     for (number, test) in profile.tests.iter().enumerate() {
         let number = number.to_string();

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::mapping::Misread;
+
 pub use model::*;
 
 use spots::{Spots, line_of};
@@ -89,6 +91,48 @@ pub fn load(file: &Path) -> Result<Loaded, ProfileErrors> {
             problems,
         }),
     }
+}
+
+/// Expressions that are no jq, with their lines in the profile.
+pub fn misread(loaded: &Loaded, misread: &[Misread]) -> ProfileErrors {
+    let text = std::fs::read_to_string(&loaded.file).unwrap_or_default();
+    let (document, _) = DeTable::parse_recoverable(&text);
+    let spots = Spots::of(document.get_ref(), &text);
+    let problem = |misread: &Misread| {
+        let path = path_of(&loaded.profile, misread);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        Problem {
+            line: spots.line(&path) + misread.line - 1,
+            key: format!("{}.{}", misread.set, misread.name),
+            message: format!(
+                "{}, at column {} of `{}`",
+                misread.message, misread.column, misread.expression
+            ),
+        }
+    };
+    ProfileErrors {
+        file: loaded.file.clone(),
+        problems: misread.iter().map(problem).collect(),
+    }
+}
+
+/// Where an expression stands in the profile, as far as that is known.
+fn path_of(profile: &Profile, misread: &Misread) -> Vec<String> {
+    let parts: Vec<&str> = misread.set.split('.').collect();
+    let number = profile.streams.iter().position(|s| s.name == parts[0]);
+    let (Some(number), [_, parts @ ..]) = (number, &parts[..]) else {
+        return parts.into_iter().map(str::to_owned).collect();
+    };
+    let number = number.to_string();
+    let mut path = vec!["stream", &number];
+    match (parts, misread.name.strip_prefix("fields.")) {
+        (["theirs" | "ours"], Some(field)) => path.extend(["fields", field, parts[0]]),
+        (["theirs" | "ours"], None) if misread.name == "key" => path.extend(["key", parts[0]]),
+        (["theirs" | "ours"], None) => path.push(&misread.name),
+        (["create" | "update"], _) => path.extend(["write", parts[0]]),
+        _ => path.extend(parts),
+    }
+    path.into_iter().map(str::to_owned).collect()
 }
 
 /// A profile from its text, or everything that is wrong with it.

@@ -1,0 +1,333 @@
+//! New profiles from templates. Pure.
+//!
+//! A template is a profile that works, with a comment `#? …` above each key that nobody can guess. Every key can be set
+//! by its path, and comments stay where they are.
+
+use toml_edit::{DocumentMut, Item, TableLike, Value};
+
+/// A shipped template.
+#[derive(Clone, Copy, Debug)]
+pub struct Template {
+    /// Its name: the folder under `adapters/`.
+    pub name: &'static str,
+    /// The profile.
+    pub text: &'static str,
+}
+
+macro_rules! templates {
+    ($($name:literal),* $(,)?) => {
+        &[$(Template { name: $name, text: include_str!(concat!("../../adapters/", $name, "/profile.toml")) }),*]
+    };
+}
+
+/// The templates, one for each folder under `adapters/`.
+pub const TEMPLATES: &[Template] = templates!["rest"];
+
+/// The template with this name.
+pub fn find(name: &str) -> Option<Template> {
+    TEMPLATES
+        .iter()
+        .find(|template| template.name == name)
+        .copied()
+}
+
+/// A key that a person has to decide on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Path of the key, such as `http.base_url`.
+    pub path: String,
+    /// What is asked.
+    pub text: String,
+    /// What the template has.
+    pub default: String,
+}
+
+/// A path or a value that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path} {why}")]
+pub struct Unfit {
+    /// The path.
+    pub path: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// A profile in the making.
+pub struct Draft(DocumentMut);
+
+impl Draft {
+    /// Begins an adapter `name` from a template. Secrets get files of its own name.
+    pub fn begin(template: Template, name: &str) -> Result<Draft, Unfit> {
+        let document = template.text.parse::<DocumentMut>();
+        let mut document = document.map_err(|error| Unfit {
+            path: template.name.to_owned(),
+            why: error.message().to_owned(),
+        })?;
+        rename_secrets(
+            document.as_table_mut(),
+            &format!("{}.", template.name),
+            name,
+        );
+        Ok(Draft(document))
+    }
+
+    /// What is to be asked, in the order of the file.
+    pub fn questions(&self) -> Vec<Question> {
+        let text = self.0.to_string();
+        let (mut found, mut asked, mut table) = (Vec::new(), Vec::new(), Vec::new());
+        let mut counts = std::collections::BTreeMap::new();
+        for line in text.lines().map(str::trim) {
+            if let Some(part) = line.strip_prefix("#?") {
+                asked.push(part.trim());
+            } else if let Some(header) = line.strip_prefix("[[").and_then(|l| l.split_once("]]")) {
+                let count: &mut usize = counts.entry(header.0.to_owned()).or_default();
+                table = vec![header.0.to_owned(), count.to_string()];
+                *count += 1;
+            } else if let Some(header) = line.strip_prefix('[').and_then(|l| l.split_once(']')) {
+                table = within(header.0, &counts);
+            } else if let (Some((key, _)), false) = (line.split_once('='), asked.is_empty()) {
+                let mut path = table.clone();
+                path.extend(key.trim().split('.').map(str::to_owned));
+                let default = get(self.0.as_table(), &path).map(shown).unwrap_or_default();
+                found.push(Question {
+                    path: path.join("."),
+                    text: asked.join(" "),
+                    default,
+                });
+                asked.clear();
+            }
+        }
+        found
+    }
+
+    /// Sets a key. A value has the type of what is there; what is not there yet may be any TOML, or text.
+    pub fn set(&mut self, path: &str, text: &str) -> Result<(), Unfit> {
+        let parts: Vec<&str> = path.split('.').collect();
+        set(self.0.as_table_mut(), &parts, text).map_err(|why| Unfit {
+            path: path.to_owned(),
+            why,
+        })
+    }
+
+    /// The profile's text. What was asked stays as a comment.
+    pub fn text(&self) -> String {
+        let text = self.0.to_string();
+        let lines = text
+            .lines()
+            .map(|line| match line.trim_start().strip_prefix("#?") {
+                Some(rest) => format!("#{rest}"),
+                None => line.to_owned(),
+            });
+        lines.map(|line| line + "\n").collect()
+    }
+}
+
+/// The path of a table; inside a list of tables it is the last one that began.
+fn within(header: &str, counts: &std::collections::BTreeMap<String, usize>) -> Vec<String> {
+    let mut parts: Vec<String> = header
+        .split('.')
+        .map(|part| part.trim().trim_matches('"').to_owned())
+        .collect();
+    if let Some(count) = parts.first().and_then(|first| counts.get(first)) {
+        parts.insert(1, count.saturating_sub(1).to_string());
+    }
+    parts
+}
+
+fn get<'t>(table: &'t dyn TableLike, path: &[String]) -> Option<&'t Value> {
+    let (first, rest) = path.split_first()?;
+    let item = table.get(first)?;
+    match (item, rest) {
+        (item, []) => item.as_value(),
+        (Item::ArrayOfTables(list), [number, rest @ ..]) => {
+            get(list.get(number.parse().ok()?)?, rest)
+        }
+        (item, rest) => get(item.as_table_like()?, rest),
+    }
+}
+
+fn set(table: &mut dyn TableLike, path: &[&str], text: &str) -> Result<(), String> {
+    let Some((first, rest)) = path.split_first().filter(|(first, _)| !first.is_empty()) else {
+        return Err("is no key".to_owned());
+    };
+    if rest.is_empty() {
+        match table.get_mut(first).filter(|item| !item.is_none()) {
+            // In place: the comments above belong to the key.
+            Some(Item::Value(now)) => {
+                let mut value = value_like(Some(now), text)?;
+                *value.decor_mut() = now.decor().clone();
+                *now = value;
+            }
+            Some(_) => return Err("is a table; set a key in it".to_owned()),
+            None => {
+                table.insert(first, Item::Value(value_like(None, text)?));
+            }
+        }
+        return Ok(());
+    }
+    if table.get(first).is_none_or(Item::is_none) {
+        table.insert(first, toml_edit::table());
+    }
+    match (table.get_mut(first), rest) {
+        (Some(Item::ArrayOfTables(list)), [which, rest @ ..]) => {
+            let named = |t: &toml_edit::Table| t.get("name").and_then(Item::as_str) == Some(*which);
+            let place = list.iter().position(named).or_else(|| which.parse().ok());
+            match place.and_then(|place| list.get_mut(place)) {
+                Some(table) => set(table, rest, text),
+                None => Err(format!("is not there: {first} has no {which}")),
+            }
+        }
+        (Some(item), rest) => match item.as_table_like_mut() {
+            Some(table) => set(table, rest, text),
+            None => Err(format!("is no key: {first} is a value")),
+        },
+        (None, _) => Err("is not there".to_owned()),
+    }
+}
+
+/// The text as a value of the same type as `now`.
+fn value_like(now: Option<&Value>, text: &str) -> Result<Value, String> {
+    let parsed = text.trim().parse::<Value>();
+    match (now, parsed) {
+        (Some(Value::String(_)), Ok(Value::String(quoted))) => {
+            Ok(Value::from(quoted.value().as_str()))
+        }
+        (Some(Value::String(_)), _) => Ok(Value::from(text)),
+        (Some(now), Ok(value)) if now.type_name() == value.type_name() => Ok(value),
+        (Some(now), _) => Err(format!("is \"{text}\"; write a TOML {}", now.type_name())),
+        (None, Ok(value)) => Ok(value),
+        (None, Err(_)) => Ok(Value::from(text)),
+    }
+}
+
+/// A value as a person would type it.
+fn shown(value: &Value) -> String {
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string().trim().to_owned(),
+    }
+}
+
+/// `file = "rest.token"` of the template `rest` is `file = "NAME.token"`.
+fn rename_secrets(table: &mut dyn TableLike, prefix: &str, name: &str) {
+    for (key, item) in table.iter_mut() {
+        if let Item::ArrayOfTables(list) = item {
+            list.iter_mut()
+                .for_each(|table| rename_secrets(table, prefix, name));
+        } else if let Some(table) = item.as_table_like_mut() {
+            rename_secrets(table, prefix, name);
+        } else if let (true, Some(value)) = (key.get() == "file", item.as_value_mut()) {
+            let ending = value.as_str().and_then(|file| file.strip_prefix(prefix));
+            if let Some(ending) = ending.map(str::to_owned) {
+                let decor = value.decor().clone();
+                *value = Value::from(format!("{name}.{ending}"));
+                *value.decor_mut() = decor;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"# A tracker.
+format = 1
+#? What people call it
+title = "Tracker" # shown in lists
+enabled = false
+
+[http]
+#? Address of the API
+base_url = "https://tracker.example"
+[http.auth]
+#? File that holds
+#? the token
+token.file = "t.token"
+
+[[stream]]
+name = "progress"
+[stream.http.paging]
+#? Records in a page
+limit = 50
+"#;
+
+    fn draft() -> Draft {
+        let template = Template {
+            name: "t",
+            text: TEXT,
+        };
+        Draft::begin(template, "nq57").unwrap()
+    }
+
+    #[test]
+    fn questions_name_their_key_and_what_the_template_has() {
+        let questions = draft().questions();
+        let told: Vec<_> = questions
+            .iter()
+            .map(|q| (q.path.as_str(), q.text.as_str(), q.default.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("title", "What people call it", "Tracker"),
+                (
+                    "http.base_url",
+                    "Address of the API",
+                    "https://tracker.example"
+                ),
+                (
+                    "http.auth.token.file",
+                    "File that holds the token",
+                    "nq57.token"
+                ),
+                ("stream.0.http.paging.limit", "Records in a page", "50"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_is_set_and_comments_stay() {
+        let mut draft = draft();
+        draft.set("title", "Theo dõi 57").unwrap();
+        draft
+            .set("stream.progress.http.paging.limit", "100")
+            .unwrap();
+        draft.set("stream.0.http.list.path", "issues").unwrap();
+        draft.set("enabled", "true").unwrap();
+        let text = draft.text();
+        for part in [
+            "# A tracker.\n",
+            "# What people call it\ntitle = \"Theo dõi 57\" # shown in lists\n",
+            "limit = 100\n",
+            "path = \"issues\"\n",
+            "enabled = true\n",
+            "token.file = \"nq57.token\"\n",
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        assert!(!text.contains("#?"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let mut draft = draft();
+        let why = |result: Result<(), Unfit>| result.unwrap_err().to_string();
+        assert_eq!(
+            why(draft.set("stream.0.http.paging.limit", "many")),
+            "stream.0.http.paging.limit is \"many\"; write a TOML integer"
+        );
+        assert_eq!(
+            why(draft.set("stream.tasks.submit", "true")),
+            "stream.tasks.submit is not there: stream has no tasks"
+        );
+        assert_eq!(
+            why(draft.set("title.x", "1")),
+            "title.x is no key: title is a value"
+        );
+        assert_eq!(
+            why(draft.set("http", "1")),
+            "http is a table; set a key in it"
+        );
+    }
+}
