@@ -99,6 +99,59 @@ async fn every_shipped_profile_passes_its_own_tests_in_both_directions() {
     }
 }
 
+#[tokio::test]
+async fn the_example_in_the_documentation_passes_its_own_tests() {
+    let page = include_str!("../docs/adapters.md");
+    let example = page
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("example.toml");
+    fs::write(&file, example.expect("an example")).expect("a profile");
+    let loaded = profile::load(&file).unwrap_or_else(|errors| panic!("{errors}"));
+    let exe = Path::new(env!("CARGO_BIN_EXE_nqsync"));
+    let programs = run::programs(&loaded.profile);
+    let mapper = Mapper::start(exe, programs, MapLimits::default())
+        .await
+        .expect("mappings");
+    let zone = TimeZone::get("Asia/Ho_Chi_Minh").expect("bundled");
+    let tests = self_test::run(&loaded.profile, &mapper, &zone)
+        .await
+        .expect("a process");
+    assert_eq!(tests.len(), 2);
+    for test in tests {
+        assert!(test.passed(), "{test:#?}");
+    }
+}
+
+#[test]
+fn every_key_of_the_format_is_explained_somewhere() {
+    let mut texts = include_str!("../docs/adapters.md").to_owned();
+    for folder in shipped() {
+        texts += &fs::read_to_string(folder.join("profile.toml")).expect("a profile");
+        texts += &fs::read_to_string(folder.join("README.md")).expect("a page");
+    }
+    let words: BTreeSet<&str> = texts
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .collect();
+    let schema = profile::schema();
+    let tables = schema["$defs"].as_object().expect("tables").values();
+    let variants =
+        |table: &serde_json::Value| table["oneOf"].as_array().cloned().unwrap_or_default();
+    let tables: Vec<serde_json::Value> = tables
+        .cloned()
+        .flat_map(|t| variants(&t).into_iter().chain([t]))
+        .collect();
+    let keys = tables.iter().chain([&schema]);
+    let keys = keys.filter_map(|table| table["properties"].as_object());
+    let keys: BTreeSet<&str> = keys
+        .flat_map(|keys| keys.keys().map(String::as_str))
+        .collect();
+    let unexplained: Vec<&&str> = keys.difference(&words).collect();
+    assert!(unexplained.is_empty(), "{unexplained:?}");
+}
+
 /// A folder beside a configuration that need not be there, and the program in it.
 struct Desk(TempDir);
 
