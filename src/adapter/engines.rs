@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::cycle::Mode;
+use super::document::Document;
 use super::engine::{Engine, EngineError, Page, Position, Span, Upload, Write, Written};
 use super::http::{self, Http};
 use super::mapping::{Mapper, Programs};
@@ -29,6 +30,8 @@ pub struct Open<'a> {
 pub enum AnyEngine {
     /// JSON over HTTP.
     Http(Box<Http>),
+    /// An outline as a whole.
+    Document(Box<Document>),
 }
 
 /// Expressions that the engine itself needs, besides the streams' mappings.
@@ -43,6 +46,10 @@ pub async fn open(open: &Open<'_>, mapper: Mapper) -> Result<AnyEngine, EngineEr
             let engine = Http::open(open.loaded, mapper).await?;
             Ok(AnyEngine::Http(Box::new(engine)))
         }
+        EngineKind::Document => {
+            let engine = Document::open(open, mapper).await?;
+            Ok(AnyEngine::Document(Box::new(engine)))
+        }
         other => Err(EngineError::NotAllowed(format!(
             "engine {other:?} holds no records with ids"
         ))),
@@ -53,6 +60,7 @@ impl Engine for AnyEngine {
     fn lists_changes(&self, stream: &Stream) -> bool {
         match self {
             AnyEngine::Http(engine) => engine.lists_changes(stream),
+            AnyEngine::Document(engine) => engine.lists_changes(stream),
         }
     }
 
@@ -64,12 +72,14 @@ impl Engine for AnyEngine {
     ) -> Result<Page, EngineError> {
         match self {
             AnyEngine::Http(engine) => engine.list(stream, span, from).await,
+            AnyEngine::Document(engine) => engine.list(stream, span, from).await,
         }
     }
 
     async fn fetch(&mut self, stream: &Stream, id: &str) -> Result<Option<Value>, EngineError> {
         match self {
             AnyEngine::Http(engine) => engine.fetch(stream, id).await,
+            AnyEngine::Document(engine) => engine.fetch(stream, id).await,
         }
     }
 
@@ -80,6 +90,7 @@ impl Engine for AnyEngine {
     ) -> Result<Option<Vec<Value>>, EngineError> {
         match self {
             AnyEngine::Http(engine) => engine.lookup(stream, key).await,
+            AnyEngine::Document(engine) => engine.lookup(stream, key).await,
         }
     }
 
@@ -90,6 +101,7 @@ impl Engine for AnyEngine {
     ) -> Vec<Result<Written, EngineError>> {
         match self {
             AnyEngine::Http(engine) => engine.write(stream, writes).await,
+            AnyEngine::Document(engine) => engine.write(stream, writes).await,
         }
     }
 
@@ -101,6 +113,7 @@ impl Engine for AnyEngine {
     ) -> Result<Option<String>, EngineError> {
         match self {
             AnyEngine::Http(engine) => engine.upload(stream, id, file).await,
+            AnyEngine::Document(engine) => engine.upload(stream, id, file).await,
         }
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod convert;
 pub mod cycle;
+pub mod document;
 pub mod engine;
 pub mod engines;
 pub mod html;

@@ -14,7 +14,7 @@ use super::output::Output;
 use super::screen::{Screen, at, items};
 use super::{Caller, Job, job};
 use crate::adapter::profile;
-use crate::adapter::simulate::{self, Fault, Paging, Tracker};
+use crate::adapter::simulate::{self, Fault, Outline, Paging, Tracker};
 use crate::api::{Answer, Command, Exit, Failure};
 use crate::clock::Clock;
 use crate::t;
@@ -135,17 +135,33 @@ fn simulate(args: &SimulateArgs, caller: &Caller, out: &Output) -> Result<Exit, 
         .enable_all()
         .build();
     runtime.map_err(failed)?.block_on(async {
-        let tracker = Tracker::new(Paging::Page, Some(("demo", "demo")), Clock::system());
-        tracker.fail(args.fault);
+        let (router, login) = match args.name.as_str() {
+            "theodoinq" => (
+                Outline::new(Outline::sample(), "demo").router(),
+                json!({ "token": "demo" }),
+            ),
+            _ => {
+                let tracker = Tracker::new(Paging::Page, Some(("demo", "demo")), Clock::system());
+                tracker.fail(args.fault);
+                (
+                    tracker.router(),
+                    json!({ "user": "demo", "password": "demo" }),
+                )
+            }
+        };
         let stop = CancellationToken::new();
-        let address = simulate::serve(tracker, args.port, stop.clone()).await.map_err(failed)?;
-        let data = json!({ "name": args.name, "url": format!("http://{address}"), "user": "demo", "password": "demo" });
+        let address = simulate::serve(router, args.port, stop.clone())
+            .await
+            .map_err(failed)?;
+        let url = format!("http://{address}");
         let answer = Answer {
             exit: Exit::Done,
-            notes: vec![t!(caller.lang, "note-simulator", url = format!("http://{address}"))],
-            data,
+            notes: vec![t!(caller.lang, "note-simulator", url = url)],
+            data: json!({ "name": args.name, "url": url, "login": login }),
         };
-        out.answer(&answer, |data| format!("{}\n", data["url"].as_str().unwrap_or_default()));
+        out.answer(&answer, |data| {
+            format!("{}\n", data["url"].as_str().unwrap_or_default())
+        });
         // Ended by the person who started it; an error means that it cannot be waited for, and then it ends too.
         let _ = tokio::signal::ctrl_c().await;
         stop.cancel();

@@ -78,7 +78,7 @@ impl Desk {
         let login = Some(("minh", "mat-khau-rieng"));
         let tracker = Tracker::new(Paging::Page, login, place.node.clock.clone());
         let stop = CancellationToken::new();
-        let address = simulate::serve(tracker.clone(), 0, stop.clone())
+        let address = simulate::serve(tracker.router(), 0, stop.clone())
             .await
             .expect("a port");
         let desk = Desk {

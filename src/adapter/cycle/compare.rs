@@ -60,6 +60,8 @@ pub struct Steps {
     pub conflict: Fields,
     /// Fields that are not ours to change: their value becomes a proposal to the owner.
     pub propose: Fields,
+    /// Offered fields that people edited there, with their value: kept as it is.
+    pub kept: Fields,
 }
 
 impl Steps {
@@ -68,11 +70,21 @@ impl Steps {
         self.push.is_empty() && !self.changes_here()
     }
 
+    /// Whether nothing is to be done and nothing to be told.
+    pub fn is_quiet(&self) -> bool {
+        self.is_nothing() && self.kept.is_empty()
+    }
+
     /// Whether something is to be done about a field.
     pub fn touches(&self, name: &str) -> bool {
-        [&self.push, &self.pull, &self.conflict, &self.propose]
-            .iter()
-            .any(|fields| fields.contains_key(name))
+        let all = [
+            &self.push,
+            &self.pull,
+            &self.conflict,
+            &self.propose,
+            &self.kept,
+        ];
+        all.iter().any(|fields| fields.contains_key(name))
     }
 
     /// Whether something is written here.
@@ -108,6 +120,7 @@ pub fn compare(
             Into::Pull => (&mut steps.pull, other),
             Into::Conflict => (&mut steps.conflict, other),
             Into::Propose => (&mut steps.propose, other),
+            Into::Keep => (&mut steps.kept, other),
         };
         fields.insert(rule.name.clone(), text.to_owned());
     }
@@ -141,6 +154,7 @@ enum Into {
     Pull,
     Conflict,
     Propose,
+    Keep,
 }
 
 fn unmet(rule: &Rule, ours: &str, theirs: &str, first: First) -> Into {
@@ -156,6 +170,8 @@ fn unmet(rule: &Rule, ours: &str, theirs: &str, first: First) -> Into {
     }
     match rule.direction {
         Direction::Out | Direction::Propose => Into::Push,
+        Direction::Offer if theirs.is_empty() => Into::Push,
+        Direction::Offer => Into::Keep,
         Direction::In if theirs.is_empty() => Into::Nothing,
         Direction::In => Into::Pull,
         Direction::Both if theirs.is_empty() => Into::Push,
@@ -179,6 +195,8 @@ fn met(rule: &Rule, base: &Base, ours: &str, theirs: &str) -> Into {
         (Direction::In, _, false) => Into::Nothing,
         (Direction::In, _, true) => Into::Pull,
         (Direction::Out, _, _) => Into::Push,
+        (Direction::Offer, true, false) => Into::Push,
+        (Direction::Offer, _, true) => Into::Keep,
         (Direction::Propose, true, _) => Into::Push,
         (Direction::Propose, false, true) => Into::Propose,
         (Direction::Both, true, false) => Into::Push,
@@ -278,6 +296,18 @@ mod tests {
         let proposed = steps(Direction::Propose, Some(("a", "a")), "a", "b");
         assert_eq!(proposed.propose, fields(&[("f", "b")]));
         assert!(proposed.push.is_empty());
+    }
+
+    #[test]
+    fn what_is_only_offered_never_overwrites_an_edit() {
+        assert_eq!(
+            steps(Direction::Offer, Some(("a", "a")), "b", "a").push,
+            fields(&[("f", "b")])
+        );
+        for base in [Some(("a", "a")), None] {
+            let edited = steps(Direction::Offer, base, "b", "c");
+            assert_eq!((edited.push.len(), edited.kept), (0, fields(&[("f", "c")])));
+        }
     }
 
     #[test]

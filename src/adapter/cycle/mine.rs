@@ -136,7 +136,9 @@ impl<E: Engine> Cycle<'_, E> {
 
     fn mine(&self, ours: Ours, fields: Fields) -> Mine {
         let unit = match &ours.about {
-            About::Report { unit, .. } | About::Figure { unit, .. } => Some(unit.clone()),
+            About::Report { unit, .. } | About::Figure { unit, .. } | About::Texts { unit, .. } => {
+                Some(unit.clone())
+            }
             About::Task(_) | About::Directive(_) => self.profile.unit.clone(),
         };
         let files = ours.context.get("evidence").cloned().unwrap_or_default();

@@ -280,8 +280,14 @@ impl<'r> Round<'r> {
             values: (here, there),
             tried: begun.map(|begun| begun.tried.clone()),
         };
+        for (name, theirs) in &todo.steps.kept {
+            let args = [("field", name.as_str()), ("theirs", theirs)];
+            let said = text(self.lang, "adapter-kept", &args);
+            self.report
+                .problem(&todo.key, "edited_there", said, self.now_ms);
+        }
         if todo.steps.is_nothing() {
-            self.report.unchanged += 1;
+            self.report.unchanged += usize::from(todo.steps.is_quiet());
             let agreed = todo.agreed(&rules);
             let same = todo
                 .shadow
@@ -387,7 +393,7 @@ fn proposed_only(rules: &[Rule]) -> Vec<Rule> {
             direction: Direction::Propose,
             ..rule.clone()
         },
-        Direction::Out | Direction::Propose => rule.clone(),
+        Direction::Out | Direction::Offer | Direction::Propose => rule.clone(),
     };
     rules.iter().map(propose).collect()
 }

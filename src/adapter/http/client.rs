@@ -68,8 +68,12 @@ impl Client {
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(settings.limits.connect_timeout_s))
             .read_timeout(Duration::from_secs(settings.limits.idle_timeout_s))
-            .timeout(Duration::from_secs(settings.limits.request_timeout_s))
-            .user_agent(concat!("nqsync/", env!("CARGO_PKG_VERSION")));
+            .timeout(Duration::from_secs(settings.limits.request_timeout_s));
+        let ours = concat!("nqsync/", env!("CARGO_PKG_VERSION"));
+        let name = settings.user_agent.as_deref().unwrap_or(ours);
+        if !name.is_empty() {
+            builder = builder.user_agent(name);
+        }
         builder = match &settings.proxy {
             Some(proxy) => {
                 builder.proxy(Proxy::all(proxy).map_err(|e| not_allowed(format!("proxy: {e}")))?)

@@ -8,13 +8,14 @@ mod upload;
 
 use std::collections::BTreeMap;
 
-use reqwest::header::DATE;
+use reqwest::header::{CONTENT_TYPE, DATE};
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
 
 use self::auth::Login;
 use self::client::{Again, Answer, Client};
-use self::settings::{Call, Envelope, Method};
+pub use self::settings::Method;
+use self::settings::{Call, Envelope};
 pub use self::settings::{Settings, StreamSettings};
 use super::engine::{Engine, EngineError, Page, Position, Span, Upload, Write, Written};
 use super::mapping::{Mapper, Programs};
@@ -116,6 +117,58 @@ impl Http {
             mapper,
             listing: listing::Seen::default(),
         })
+    }
+
+    /// One request with its body as it is, logged in; the answer's bytes. For engines that hold whole documents.
+    pub async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        query: &BTreeMap<String, String>,
+        headers: &BTreeMap<String, String>,
+        body: Option<String>,
+    ) -> Result<Vec<u8>, EngineError> {
+        let again = match method {
+            Method::Get => Again::Free,
+            _ => Again::NotCarriedOut,
+        };
+        let mut renewed = false;
+        loop {
+            self.login.ensure(&mut self.client, &self.mapper).await?;
+            let mut request = self
+                .client
+                .request(method, self.client.url(path)?)
+                .query(query);
+            for (name, text) in self.settings.headers.iter().chain(headers) {
+                request = request.header(name, text);
+            }
+            if let Some(body) = &body {
+                request = request
+                    .header(CONTENT_TYPE, "application/json")
+                    .body(body.clone());
+            }
+            let answer = self.client.send(self.login.sign(request), again).await?;
+            let status = answer.status;
+            if status.is_success() {
+                return Ok(answer.body);
+            }
+            let text = format!(
+                "{}: answers {status}: {}",
+                answer.at,
+                self.client.excerpt(&answer.body)
+            );
+            let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+            if denied && self.login.can_renew() && !renewed {
+                self.login.forget();
+                renewed = true;
+                continue;
+            }
+            return Err(match (denied, again) {
+                (true, _) => EngineError::Authentication(text),
+                (false, Again::Free) => EngineError::Unexpected(text),
+                (false, Again::NotCarriedOut) => EngineError::Refused(text),
+            });
+        }
     }
 
     fn of(stream: &Stream) -> Result<&StreamSettings, EngineError> {

@@ -20,6 +20,8 @@ pub struct Settings {
     /// Headers of every request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// The header `User-Agent`; default: this program and its version. Empty: none.
+    pub user_agent: Option<String>,
     /// How to log in.
     #[serde(default)]
     pub auth: Auth,

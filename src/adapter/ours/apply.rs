@@ -63,8 +63,12 @@ fn carry_out(
     tx: &mut Tx<'_>,
     change: &Change,
     lang: Lang,
-    command: Command,
+    command: Option<Command>,
 ) -> Result<Said, Refusal> {
+    let Some(command) = command else {
+        let detail = "it is gathered from many records".to_owned();
+        return Err(Refusal::usage("unwritable", [("detail", detail)]));
+    };
     let request = Request {
         request_id: String::new(),
         lang,
@@ -81,11 +85,13 @@ fn carry_out(
     })
 }
 
-fn command(change: &Change, submit: bool) -> Command {
+/// The verb; `None`: a gathered text is no record, and nothing can be written into it.
+fn command(change: &Change, submit: bool) -> Option<Command> {
     let fields = &change.fields;
     let own = |name: &str| fields.get(name).cloned();
     let token = change.token.clone().filter(|_| !submit);
-    match &change.about {
+    Some(match &change.about {
+        About::Texts { .. } => return None,
         About::Report { task, unit, period } => {
             let report = ReportRef {
                 task: task.to_string(),
@@ -93,7 +99,7 @@ fn command(change: &Change, submit: bool) -> Command {
                 period: Some(period.clone()),
             };
             if submit {
-                return Command::ReportSubmit { report };
+                return Some(Command::ReportSubmit { report });
             }
             let fields = ReportFields {
                 // An outside record without a status says nothing about ours.
@@ -162,7 +168,7 @@ fn command(change: &Change, submit: bool) -> Command {
             units: own("units").map(|text| split(&text)).unwrap_or_default(),
             file: None,
         },
-    }
+    })
 }
 
 fn split(text: &str) -> Vec<String> {
@@ -185,12 +191,12 @@ pub fn propose(
         return Ok(());
     };
     for (field, value) in &change.fields {
-        let command = Command::ProposalMake {
+        let command = Some(Command::ProposalMake {
             task: task.to_string(),
             field: field.clone(),
             value: value.clone(),
             reason: reason.to_owned(),
-        };
+        });
         let _: Value = carry_out(node, tx, change, lang, command)?.data;
     }
     Ok(())

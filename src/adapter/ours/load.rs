@@ -27,7 +27,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    fn covers(&self, view: &View<'_>, unit: UnitId) -> bool {
+    /// Whether the stream is about a unit.
+    pub fn covers(&self, view: &View<'_>, unit: UnitId) -> bool {
         unit == self.unit || (self.subtree && view.tree.is_within(unit, self.unit))
     }
 }
@@ -39,10 +40,14 @@ pub fn load(
     after: Rec,
     limit: u32,
 ) -> Result<(Vec<Ours>, Option<Rec>), Refusal> {
+    if scope.kind == StreamKind::Texts {
+        return Ok((super::texts::load(view, scope)?, None));
+    }
     let kind = match scope.kind {
         StreamKind::Progress | StreamKind::Tasks => Kind::Task,
         StreamKind::Indicators => Kind::Indicator,
         StreamKind::Directives => Kind::Directive,
+        StreamKind::Texts => Kind::Report,
     };
     let page = records::page_of_kind(view.connection, kind, after, limit)?;
     let next = (page.len() == limit as usize).then(|| page.last().map_or(after, |last| last.rec));
@@ -56,6 +61,7 @@ pub fn load(
             StreamKind::Tasks => found.extend(task(view, scope, &stored)),
             StreamKind::Indicators => figures(view, scope, &stored, &mut found)?,
             StreamKind::Directives => found.extend(directive(view, scope, &stored)),
+            StreamKind::Texts => {}
         }
     }
     Ok((found, next))
@@ -83,6 +89,7 @@ pub fn load_one(view: &View<'_>, scope: &Scope, about: &About) -> Result<Option<
             let stored = records::load(view.connection, *id)?;
             found.extend(stored.and_then(|stored| directive(view, scope, &stored)));
         }
+        About::Texts { .. } => found = super::texts::load(view, scope)?,
         About::Task(None) | About::Directive(None) => {}
     }
     Ok(found.into_iter().find(|ours| ours.about == *about))
@@ -344,11 +351,11 @@ fn task_context(view: &View<'_>, record: &Record) -> Value {
     })
 }
 
-fn unit_context(view: &View<'_>, unit: UnitId) -> Value {
+pub(super) fn unit_context(view: &View<'_>, unit: UnitId) -> Value {
     let name = view.tree.get(unit).map(|info| info.name.clone());
     json!({ "code": view.tree.code(unit), "name": name.unwrap_or_default() })
 }
 
-fn period_context(period: &Period) -> Value {
+pub(super) fn period_context(period: &Period) -> Value {
     json!({ "id": period.to_string(), "start": period.start(), "end": period.end() })
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod load;
+mod texts;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -49,6 +50,13 @@ pub enum About {
     },
     /// A task; `None`: not there yet.
     Task(Option<Uuid>),
+    /// Everything a unit submitted in a period.
+    Texts {
+        /// Code of the unit.
+        unit: String,
+        /// The period.
+        period: String,
+    },
     /// A unit's value of an indicator in a period.
     Figure {
         /// Code of the indicator.
@@ -90,6 +98,8 @@ pub fn own_fields(kind: StreamKind) -> &'static [(&'static str, &'static str)] {
             ("responsible", "person"),
             ("authority", "authority"),
         ],
+        // Gathered from many records, so that no single register holds them.
+        StreamKind::Texts => &[("result", ""), ("difficulties", ""), ("next_steps", "")],
         StreamKind::Indicators => &[
             ("value", "figures"),
             ("numerator", "figures"),

@@ -171,6 +171,11 @@ fn of_field(
             "is computed and cannot be written here; write direction = \"out\" or \"propose\"";
         found.push(("ours", message.into()));
     }
+    let outwards = matches!(field.direction, Direction::Out | Direction::Offer);
+    if stream.kind == StreamKind::Texts && !outwards {
+        let message = "belongs to a stream of texts, which only go out; write direction = \"offer\" or \"out\"";
+        found.push(("direction", message.into()));
+    }
     if field.direction == Direction::Propose {
         let wishable = crate::node::commands::fields::Field::parse(name).is_ok();
         if stream.kind != StreamKind::Progress || !wishable {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::adapter::cycle::First;
-use crate::adapter::http;
+use crate::adapter::{document, http};
 use crate::config::CronRule;
 
 /// One outside system.
@@ -39,8 +39,10 @@ pub struct Profile {
     /// Their codes of units, and ours.
     #[serde(default)]
     pub units: BTreeMap<String, String>,
-    /// The engine `http`: where the system is, and who we are to it.
+    /// The engines `http` and `document`: where the system is, and who we are to it.
     pub http: Option<http::Settings>,
+    /// The engine `document`: the outline and its rows.
+    pub document: Option<document::Settings>,
     /// What is exchanged.
     #[serde(default, rename = "stream")]
     pub streams: Vec<Stream>,
@@ -158,6 +160,9 @@ pub enum StreamKind {
     Tasks,
     /// Progress of the adapter's unit on its tasks: one outside record for each task.
     Progress,
+    /// What a unit submitted in the period, as one text for each of `result`, `difficulties` and `next_steps`: one
+    /// outside record for each unit. Outwards only.
+    Texts,
     /// Indicator values.
     Indicators,
     /// Directive documents.
@@ -221,6 +226,8 @@ pub enum Direction {
     Both,
     /// From here to there; edits made there are put back.
     Out,
+    /// From here to there; what people edited there is kept and told, and our value waits.
+    Offer,
     /// From there to here.
     In,
     /// From here to there; an edit made there becomes a proposal to the owner of the record.

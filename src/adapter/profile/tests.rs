@@ -70,8 +70,8 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
     only(
         "title = \"Tracker\"",
         "title = \"Tracker\"\nfrequency = 3",
-        "4: frequency: is not known here; known are brake, ceiling, dictionary, enabled, engine, format, http, schedule, \
-         stream, test, title, unit, units",
+        "4: frequency: is not known here; known are brake, ceiling, dictionary, document, enabled, engine, format, \
+         http, schedule, stream, test, title, unit, units",
     );
 }
 
@@ -81,7 +81,7 @@ fn a_wrong_word_lists_the_right_ones() {
         "kind = \"progress\"",
         "kind = \"progres\"",
         "16: stream.progress.kind: is \"progres\", did you mean \"progress\"?; allowed are \"tasks\", \"progress\", \
-         \"indicators\", \"directives\"",
+         \"texts\", \"indicators\", \"directives\"",
     );
     let found = problems("kind = \"bearer\"", "kind = \"token\"");
     assert!(
