@@ -101,7 +101,9 @@ pub fn exit_of(error: &RunError) -> Exit {
         }
         RunError::Outside(EngineError::Authentication(_)) => Exit::Authentication,
         RunError::Outside(_) => Exit::Refused,
-        RunError::Mapping(_) | RunError::Untested { .. } => Exit::Configuration,
+        RunError::Mapping(_) | RunError::Profile(_) | RunError::Untested { .. } => {
+            Exit::Configuration
+        }
         RunError::Refused(refusal) => refusal.exit,
         RunError::Store(_) => Exit::Failed,
     }
@@ -221,12 +223,13 @@ async fn streams(
         mode,
         lang,
     };
-    let programs = programs(profile);
-    let mapper = Mapper::start(&node.settings.program, programs, MapLimits::default()).await;
-    let mapper = mapper.map_err(|error| unmapped(loaded, error))?;
-    if !mode.trial {
-        tested(loaded, &mapper, node).await?;
-    }
+    let mapper = match ready(node, loaded, mode).await {
+        Ok(mapper) => mapper,
+        Err(error) => {
+            outcome.error = Some(error);
+            return Ok(outcome);
+        }
+    };
     let engine = match engines::open(&open, mapper.clone()).await {
         Ok(engine) => engine,
         Err(error) => {
@@ -266,11 +269,25 @@ pub fn programs(profile: &Profile) -> Programs {
     programs
 }
 
+/// Sees to it that the profile fits this node and means what its author thinks, and starts its mappings.
+async fn ready(node: &Node, loaded: &Loaded, mode: Mode) -> Result<Mapper, RunError> {
+    let shown = node.store.shown();
+    let is_unit = |text: &str| shown.tree.resolve(text, shown.unit).is_ok();
+    profile::units_known(loaded, &is_unit)?;
+    let programs = programs(&loaded.profile);
+    let mapper = Mapper::start(&node.settings.program, programs, MapLimits::default()).await;
+    let mapper = mapper.map_err(|error| unmapped(loaded, error))?;
+    if !mode.trial {
+        tested(loaded, &mapper, node).await?;
+    }
+    Ok(mapper)
+}
+
 /// Why there is no mapper; an expression that is no jq is a mistake in the profile, with a line.
-pub fn unmapped(loaded: &Loaded, error: MapError) -> NotBegun {
+pub fn unmapped(loaded: &Loaded, error: MapError) -> RunError {
     match error {
-        MapError::Misread(list) => NotBegun::Profile(profile::misread(loaded, &list)),
-        other => NotBegun::Run(other.into()),
+        MapError::Misread(list) => RunError::Profile(profile::misread(loaded, &list)),
+        other => other.into(),
     }
 }
 
@@ -281,9 +298,9 @@ async fn tested(loaded: &Loaded, mapper: &Mapper, node: &Node) -> Result<(), Run
     match failed.next() {
         None => Ok(()),
         Some(first) => Err(RunError::Untested {
+            first: first.name.clone(),
             failed: failed.count() + 1,
             all: tests.len(),
-            first: first.name.clone(),
         }),
     }
 }

@@ -26,7 +26,7 @@ pub use report::{Difference, Held, Report, Side};
 use super::engine::{Engine, EngineError};
 use super::mapping::{MapError, Mapper, Programs};
 use super::ours::Scope;
-use super::profile::{Profile, Stream};
+use super::profile::{Profile, ProfileErrors, Stream};
 use crate::api::{Command, Lang, Request};
 use crate::node::commands::surroundings;
 use crate::node::commands::views::View;
@@ -53,6 +53,9 @@ pub enum RunError {
     /// The mappings.
     #[error(transparent)]
     Mapping(#[from] MapError),
+    /// The profile: it does not fit this node, or holds expressions that are no jq.
+    #[error(transparent)]
+    Profile(#[from] ProfileErrors),
     /// The profile's own tests: it would write something else than its author meant.
     #[error("{failed} of the profile's own {all} tests fail; first: {first}")]
     Untested {

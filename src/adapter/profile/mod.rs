@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::mapping::Misread;
+use super::mapping::{LONGEST_SHOWN, Misread, shortened};
 
 pub use model::*;
 
@@ -93,11 +93,38 @@ pub fn load(file: &Path) -> Result<Loaded, ProfileErrors> {
     }
 }
 
+/// Whether every unit of ours that the profile names is one; `is_unit` knows codes, names and aliases.
+pub fn units_known(loaded: &Loaded, is_unit: &dyn Fn(&str) -> bool) -> Result<(), ProfileErrors> {
+    let profile = &loaded.profile;
+    let acting = profile.unit.iter().map(|ours| (vec!["unit"], ours));
+    let mapped = profile
+        .units
+        .iter()
+        .map(|(theirs, ours)| (vec!["units", theirs.as_str()], ours));
+    let unknown: Vec<_> = acting
+        .chain(mapped)
+        .filter(|(_, ours)| !is_unit(ours))
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let spots = spots(loaded);
+    let problem = |(path, ours): &(Vec<&str>, &String)| Problem {
+        line: spots.line(path),
+        key: path.join("."),
+        message: format!(
+            "is \"{ours}\", which is no unit here; nqsync unit list shows those that are"
+        ),
+    };
+    Err(ProfileErrors {
+        file: loaded.file.clone(),
+        problems: unknown.iter().map(problem).collect(),
+    })
+}
+
 /// Expressions that are no jq, with their lines in the profile.
 pub fn misread(loaded: &Loaded, misread: &[Misread]) -> ProfileErrors {
-    let text = std::fs::read_to_string(&loaded.file).unwrap_or_default();
-    let (document, _) = DeTable::parse_recoverable(&text);
-    let spots = Spots::of(document.get_ref(), &text);
+    let spots = spots(loaded);
     let problem = |misread: &Misread| {
         let path = path_of(&loaded.profile, misread);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -106,7 +133,9 @@ pub fn misread(loaded: &Loaded, misread: &[Misread]) -> ProfileErrors {
             key: format!("{}.{}", misread.set, misread.name),
             message: format!(
                 "{}, at column {} of `{}`",
-                misread.message, misread.column, misread.expression
+                misread.message,
+                misread.column,
+                shortened(&misread.expression, LONGEST_SHOWN)
             ),
         }
     };
@@ -114,6 +143,13 @@ pub fn misread(loaded: &Loaded, misread: &[Misread]) -> ProfileErrors {
         file: loaded.file.clone(),
         problems: misread.iter().map(problem).collect(),
     }
+}
+
+/// The lines of a profile that was read before; of a file that has gone meanwhile there are none.
+fn spots(loaded: &Loaded) -> Spots {
+    let text = std::fs::read_to_string(&loaded.file).unwrap_or_default();
+    let (document, _) = DeTable::parse_recoverable(&text);
+    Spots::of(document.get_ref(), &text)
 }
 
 /// Where an expression stands in the profile, as far as that is known.

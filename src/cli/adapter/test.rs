@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::profile_place;
+use crate::adapter::cycle::RunError;
 use crate::adapter::mapping::{MapLimits, Mapper};
 use crate::adapter::profile::{self, Loaded};
 use crate::adapter::run::{self, NotBegun};
@@ -39,7 +40,11 @@ pub(super) fn test(args: &TestArgs, caller: &Caller, out: &Output) -> Result<Exi
     }
     let loaded = profile::load(&file).map_err(|errors| refused(errors.into()))?;
     let zone = zone(caller);
-    let tests = wiring::block_on(&caller.place, tested(&loaded, &zone))?.map_err(refused)?;
+    let tests = wiring::block_on(&caller.place, tested(&loaded, &zone))?;
+    let tests = tests.map_err(|error| match error {
+        RunError::Profile(errors) => refused(errors.into()),
+        other => refused(other.into()),
+    })?;
     let failed = tests.iter().filter(|test| !test.passed()).count();
     let mut notes = Vec::new();
     let exit = match (tests.len(), failed) {
@@ -78,7 +83,7 @@ pub(super) fn test(args: &TestArgs, caller: &Caller, out: &Output) -> Result<Exi
     Ok(exit)
 }
 
-async fn tested(loaded: &Loaded, zone: &TimeZone) -> Result<Vec<Tested>, NotBegun> {
+async fn tested(loaded: &Loaded, zone: &TimeZone) -> Result<Vec<Tested>, RunError> {
     let program = std::env::current_exe().unwrap_or_default();
     let programs = run::programs(&loaded.profile);
     let mapper = Mapper::start(&program, programs, MapLimits::default()).await;
