@@ -23,3 +23,4 @@ pub mod self_test;
 pub mod simulate;
 pub mod template;
 pub mod verbs;
+pub mod workbook;

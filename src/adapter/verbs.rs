@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::cycle::Mode;
 use super::run::{self, NotBegun};
+use super::workbook;
 use crate::api::{Answer, Command, Exit, Failure, Lang, Outcome, Request};
 use crate::node::commands::{self, sentence};
 use crate::node::{Node, Refusal};
@@ -40,6 +41,22 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
                 release: *release,
             };
             exchange(node, name, mode, lang).await
+        }
+        Command::Export { kind, unit, period } => {
+            let asked = workbook::Asked {
+                kind: *kind,
+                unit: unit.as_deref(),
+                period: period.as_deref(),
+            };
+            workbook::export(node, &request, &asked).await
+        }
+        Command::ImportEdits {
+            source,
+            rows,
+            dry_run,
+        } => {
+            let returned = workbook::read_rows(lang, rows)?;
+            workbook::take_back(node, &request, source, returned, *dry_run).await
         }
         _ => commands::execute(node, request).await,
     }

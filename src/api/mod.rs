@@ -376,6 +376,18 @@ pub enum Command {
         release: bool,
     },
 
+    /// Records as rows for a workbook, each with the mark of what it was made from.
+    Export {
+        kind: ImportKind,
+        unit: Option<String>,
+        period: Option<String>,
+    },
+    /// Edits of a workbook that came back.
+    ImportEdits {
+        source: String,
+        rows: Value,
+        dry_run: bool,
+    },
     /// A table from a file, already read and understood row by row (`sheet` module) by the calling process.
     Import {
         kind: ImportKind,
@@ -405,7 +417,8 @@ impl Command {
             }
             RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
-            AdapterRun { dry_run, .. } => !dry_run,
+            AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
+            Export { .. } => false,
             Import { dry_run, .. } => !dry_run,
             _ => true,
         }

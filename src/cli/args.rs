@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, conflict, demo, directive, evidence, import, indicator, node, proposal, quarantine,
-    report, rollup, setup, shell, sync, task, unit,
+    adapter, conflict, demo, directive, evidence, export, import, indicator, node, proposal,
+    quarantine, report, rollup, setup, shell, sync, task, unit,
 };
 use crate::api::{self, Lang};
 
@@ -174,6 +174,7 @@ pub enum Verb {
     /// Outside systems that hold the same data: list, show, try, exchange
     #[command(subcommand)]
     Adapter(adapter::Verb),
+    Export(export::ExportArgs),
     Import(import::ImportArgs),
     /// Check or show the configuration, or print its JSON schema
     #[command(subcommand)]

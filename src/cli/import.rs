@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
 use super::list::{col, section, tabled};
 use super::screen::{Screen, at, items};
-use super::{Caller, evidence, put, task, wiring};
+use super::{Caller, evidence, export, put, task, wiring};
 use crate::api::{Command, Exit, Failure, ImportKind};
+use crate::sheet::replica;
 use crate::t;
 
 use super::output::Output;
@@ -18,7 +19,8 @@ use super::output::Output;
 /// Import a plan, reports, indicators or units from XLSX or CSV
 ///
 /// Finds the header row below title rows, accepts variants of the headers, merged and continued cells. What was not
-/// understood is told by row and column. Importing the same file again changes nothing.
+/// understood is told by row and column. Importing the same file again changes nothing. A file that `export` wrote is
+/// recognised: exactly the cells that were edited are taken.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  nqsync import ke-hoach.xlsx --as tasks --dry-run     what would be read, and what not\n  nqsync import ke-hoach.xlsx --as tasks --sheet \"Phụ lục 1\"\n  nqsync import don-vi.csv --as units"
@@ -59,15 +61,26 @@ impl From<Kind> for ImportKind {
 pub(super) fn run(args: ImportArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
     evidence::readable(&args.file, caller.lang)?;
     let kind = args.kind.into();
-    let names = unit_names(caller)?;
-    let known = |text: &str| names.contains(&folded(text));
-    let table = wiring::read_table(caller.lang, &args.file, kind, args.sheet.as_deref(), &known)?;
     let source = args
         .file
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
+    let table = wiring::parse_table(caller.lang, &args.file, args.sheet.as_deref())?;
+    if let Some(returned) = replica::returned(&table) {
+        let command = Command::ImportEdits {
+            source,
+            rows: json!(returned),
+            dry_run: args.dry_run,
+        };
+        let answer = put(command, caller)?;
+        out.answer(&answer, |data| returned_rows(data, &out.screen));
+        return Ok(answer.exit);
+    }
+    let names = unit_names(caller)?;
+    let known = |text: &str| names.contains(&folded(text));
+    let table = wiring::read_table(caller.lang, &args.file, &table, kind, &known)?;
     let answer = put(
         Command::Import {
             kind,
@@ -151,6 +164,65 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         created = n("created"),
         updated = n("updated"),
         unchanged = n("unchanged"),
+        refused = n("refused"),
+    );
+    text += &format!("\n{summary}\n");
+    if at(data, "dry_run") == true {
+        text += &format!("{}\n", t!(screen.lang, "cli-dry-run"));
+    }
+    text
+}
+
+/// What became of the cells of a workbook that came back.
+fn returned_rows(data: &Value, screen: &Screen) -> String {
+    let mut text = String::new();
+    let rows = items(data, "items");
+    if !rows.is_empty() {
+        let columns = [
+            col("label-row", |r, _| at(r, "row").to_string()),
+            col("label-field", |r, s| {
+                let name = at(r, "field")
+                    .as_str()
+                    .unwrap_or_default()
+                    .replace('_', "-");
+                s.label(&format!("{}{name}", export::HEADINGS))
+            }),
+            col("label-action", |r, s| {
+                s.word("word-cell-", at(r, "outcome"))
+            }),
+            col("label-adapter-ours", |r, s| s.plain(at(r, "here"))),
+            col("label-found", |r, s| s.plain(at(r, "cell"))),
+            col("label-reason", |r, s| s.plain(at(r, "reason"))),
+        ];
+        text += &tabled(rows, screen, None, &columns);
+    }
+    let numbers = |name: &str| {
+        let numbers: Vec<String> = items(data, name)
+            .iter()
+            .map(|value| screen.plain(value))
+            .collect();
+        numbers.join(", ")
+    };
+    for (key, name) in [
+        ("cli-rows-untraced", "untraced"),
+        ("cli-columns-lost", "lost_columns"),
+    ] {
+        if !items(data, name).is_empty() {
+            text += &format!(
+                "{}\n",
+                crate::text::text(screen.lang, key, &[("which", &numbers(name))])
+            );
+        }
+    }
+    let n = |name: &str| screen.plain(at(data, name));
+    let summary = t!(
+        screen.lang,
+        "cli-returned-summary",
+        source = n("source"),
+        rows = n("rows"),
+        edited = n("edited"),
+        same = n("same"),
+        conflict = n("conflict"),
         refused = n("refused"),
     );
     text += &format!("\n{summary}\n");

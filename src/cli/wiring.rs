@@ -18,7 +18,7 @@ use crate::daemon::setup::{self, EnrolError};
 use crate::daemon::{self, DaemonError};
 use crate::node::commands::refuse;
 use crate::node::{Node, Refusal};
-use crate::sheet::{self, Limits, SheetError};
+use crate::sheet::{self, Limits, SheetError, Table};
 use crate::store::{Store, StoreError};
 use crate::trust::files::make_private_folder;
 use crate::{demo, t, telemetry};
@@ -280,34 +280,37 @@ pub fn demo(place: &Place, demo: &Demo, say: &mut dyn FnMut(&str)) -> Outcome {
     demo::run(place.lang, demo.keep.as_deref(), demo.serve, say)
 }
 
-/// A table file as rows with remarks, read by a process of its own under limits. `known` says whether a text names a unit.
+/// A table file as it stands, read by a process of its own under limits.
+pub fn parse_table(lang: Lang, path: &Path, sheet: Option<&str>) -> Result<Table, Failure> {
+    let unreadable = |reason: String| cannot_read(lang, path, &reason);
+    let worker = std::env::current_exe().map_err(|e| unreadable(e.to_string()))?;
+    sheet::parse_isolated(&worker, path, sheet, &Limits::default())
+        .map_err(|e: SheetError| unreadable(e.to_string()))
+}
+
+/// A table as rows with remarks. `known` says whether a text names a unit.
 pub fn read_table(
     lang: Lang,
     path: &Path,
+    table: &Table,
     kind: ImportKind,
-    sheet: Option<&str>,
     known: &dyn Fn(&str) -> bool,
 ) -> Result<Value, Failure> {
-    let unreadable = |reason: String| {
-        failure(
-            Exit::Usage,
-            "cannot_read",
-            t!(
-                lang,
-                "err-cannot-read",
-                path = path.display(),
-                reason = reason
-            ),
-        )
-    };
-    let worker = std::env::current_exe().map_err(|e| unreadable(e.to_string()))?;
-    let table = sheet::parse_isolated(&worker, path, sheet, &Limits::default())
-        .map_err(|e: SheetError| unreadable(e.to_string()))?;
     let read = match kind {
-        ImportKind::Tasks => serde_json::to_value(sheet::read_plan(&table, known)),
-        ImportKind::Reports => serde_json::to_value(sheet::records::read_reports(&table)),
-        ImportKind::Indicators => serde_json::to_value(sheet::records::read_indicators(&table)),
-        ImportKind::Units => serde_json::to_value(sheet::records::read_units(&table)),
+        ImportKind::Tasks => serde_json::to_value(sheet::read_plan(table, known)),
+        ImportKind::Reports => serde_json::to_value(sheet::records::read_reports(table)),
+        ImportKind::Indicators => serde_json::to_value(sheet::records::read_indicators(table)),
+        ImportKind::Units => serde_json::to_value(sheet::records::read_units(table)),
     };
-    read.map_err(|e| unreadable(e.to_string()))
+    read.map_err(|e| cannot_read(lang, path, &e.to_string()))
+}
+
+fn cannot_read(lang: Lang, path: &Path, reason: &str) -> Failure {
+    let message = t!(
+        lang,
+        "err-cannot-read",
+        path = path.display(),
+        reason = reason
+    );
+    failure(Exit::Usage, "cannot_read", message)
 }

@@ -14,6 +14,7 @@ mod number;
 pub mod plan;
 pub mod records;
 mod remark;
+pub mod replica;
 mod table;
 pub mod worker;
 mod xlsx;

@@ -229,7 +229,7 @@ impl Pull {
             token: token.filter(|token| !token.is_empty()),
             submit: self.submit,
             acting_for: unit.or_else(|| self.unit.clone()),
-            adapter: self.adapter.clone(),
+            author: format!("adapter:{}", self.adapter),
         }
     }
 

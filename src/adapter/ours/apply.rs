@@ -22,8 +22,8 @@ pub struct Change {
     pub submit: bool,
     /// The unit acted for: its code.
     pub acting_for: Option<String>,
-    /// Name of the adapter: it is the author.
-    pub adapter: String,
+    /// The author: a person, or `adapter:NAME`.
+    pub author: String,
 }
 
 /// What became of it.
@@ -72,7 +72,7 @@ fn carry_out(
     let request = Request {
         request_id: String::new(),
         lang,
-        person: format!("adapter:{}", change.adapter),
+        person: change.author.clone(),
         acting_for: change.acting_for.clone(),
         command,
     };

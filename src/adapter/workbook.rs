@@ -1,0 +1,346 @@
+//! Records as rows for a workbook, and the edits that come back with it.
+
+use std::collections::BTreeMap;
+
+use nqsync_core::sync::Token;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::ours::{self, About, Change, Fields, Ours, Scope, own_fields, register_of};
+use super::profile::StreamKind;
+use crate::api::{Answer, Exit, Failure, ImportKind, Lang, Outcome, Request};
+use crate::node::commands::{self, refuse, resolve, surroundings};
+use crate::node::{Node, Refusal};
+use crate::sheet::replica::{Base, Edited, Returned, hash};
+use crate::store::{Rec, StoreError, audit};
+
+/// Records read at once.
+const PAGE: u32 = 500;
+/// Rows given to the writer at once: they share its commits.
+const AT_ONCE: usize = 128;
+
+/// Which records to export.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// What the rows are.
+    pub kind: ImportKind,
+    /// The unit, with those below it; default: the node's own.
+    pub unit: Option<&'a str>,
+    /// The reporting period; default: the current one.
+    pub period: Option<&'a str>,
+}
+
+fn stream_kind(kind: ImportKind) -> Result<StreamKind, Refusal> {
+    match kind {
+        ImportKind::Reports => Ok(StreamKind::Progress),
+        ImportKind::Tasks => Ok(StreamKind::Tasks),
+        ImportKind::Indicators => Ok(StreamKind::Indicators),
+        ImportKind::Units => Err(Refusal::usage("export-units", [])),
+    }
+}
+
+/// Records as rows, each with the mark of what it was made from.
+pub async fn export(node: &Node, request: &Request, asked: &Asked<'_>) -> Outcome {
+    let lang = request.lang;
+    let rows = rows(node, request, asked)
+        .await
+        .map_err(|refusal| refuse(lang, refusal))?;
+    Ok(Answer {
+        exit: Exit::Done,
+        data: rows,
+        notes: Vec::new(),
+    })
+}
+
+async fn rows(node: &Node, request: &Request, asked: &Asked<'_>) -> Result<Value, Refusal> {
+    let kind = stream_kind(asked.kind)?;
+    let shown = node.store.shown();
+    let home = shown
+        .unit
+        .ok_or_else(|| StoreError::NotInitialised(node.store.dir().display().to_string()))?;
+    let unit = asked
+        .unit
+        .map_or(Ok(home), |text| resolve(&shown.tree, text, home))?;
+    let period = match asked.period {
+        Some(text) => text
+            .parse()
+            .map_err(|_| Refusal::usage("bad-period", [("period", text.to_owned())]))?,
+        None => node.current_period(),
+    };
+    let scope = Scope {
+        kind,
+        unit,
+        subtree: true,
+        period,
+    };
+    let (mut rows, mut after) = (Vec::new(), Some(Rec(0)));
+    while let Some(from) = after {
+        let (worker, asked, scope) = (node.clone(), request.clone(), scope.clone());
+        let read = node.store.read(move |connection| {
+            let on = surroundings(&worker, connection, &asked)?;
+            ours::load(&on.view(), &scope, from, PAGE)
+        });
+        let (page, next) = read.await?;
+        rows.extend(page.into_iter().map(|ours| row(kind, request.lang, ours)));
+        after = next;
+    }
+    rows.sort_by_key(|row| row["order"].as_str().unwrap_or_default().to_owned());
+    let fields: Vec<&str> = own_fields(kind).iter().map(|(name, _)| *name).collect();
+    Ok(json!({
+        "kind": asked.kind,
+        "unit": { "code": shown.tree.code(unit), "name": shown.tree.get(unit).map(|u| u.name.clone()) },
+        "period": period.to_string(),
+        "fields": fields,
+        "total": rows.len(),
+        "rows": rows,
+    }))
+}
+
+fn row(kind: StreamKind, lang: Lang, ours: Ours) -> Value {
+    let cells: BTreeMap<&str, String> = own_fields(kind)
+        .iter()
+        .map(|(name, _)| (*name, cell(lang, name, &ours.fields)))
+        .collect();
+    let hashes = cells
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), hash(text)));
+    let base = Base {
+        about: json!(ours.about),
+        token: ours.token,
+        cells: hashes.collect(),
+    };
+    let task = &ours.context["task"];
+    let number = |text: &Value| format!("{:0>6}", text.as_str().unwrap_or_default());
+    json!({
+        "order": format!("{}|{}|{}", task["group"].as_str().unwrap_or_default(), number(&task["number"]), ours.record),
+        "task": task, "indicator": ours.context["indicator"], "unit": ours.context["unit"],
+        "cells": cells, "mark": base.mark(), "record": ours.record, "begun": ours.begun,
+    })
+}
+
+/// A field as it stands in a cell: status words in the reader's language, everything else as it is.
+fn cell(lang: Lang, name: &str, fields: &Fields) -> String {
+    let text = fields.get(name).cloned().unwrap_or_default();
+    match name == "status" && !text.is_empty() {
+        true => crate::text::text(
+            lang,
+            &format!("word-status-{}", text.replace('_', "-")),
+            &[],
+        ),
+        false => text,
+    }
+}
+
+/// What one cell that came back means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It says what our record says now.
+    Same,
+    /// It is written.
+    Edited,
+    /// Our record changed too: both values are kept until somebody decides.
+    Conflict,
+}
+
+/// Edits of a workbook that came back: told cell by cell, and written unless it is a trial.
+pub async fn take_back(
+    node: &Node,
+    request: &Request,
+    source: &str,
+    returned: Returned,
+    trial: bool,
+) -> Outcome {
+    let taking = Taking {
+        node: node.clone(),
+        request: request.clone(),
+        trial,
+    };
+    let (mut items, mut jobs) = (Vec::new(), JoinSet::new());
+    let total = returned.edited.len();
+    let mut joined =
+        |item: Option<Result<Result<Vec<Value>, StoreError>, _>>| -> Result<(), Failure> {
+            let failed = |error: StoreError| refuse(taking.request.lang, error.into());
+            let rows = item.unwrap_or(Ok(Ok(Vec::new())));
+            let rows = rows
+                .map_err(|e: tokio::task::JoinError| failed(StoreError::Panicked(e.to_string())))?;
+            items.extend(rows.map_err(failed)?);
+            Ok(())
+        };
+    for edited in returned.edited {
+        if jobs.len() >= AT_ONCE {
+            joined(jobs.join_next().await)?;
+        }
+        let taking = taking.clone();
+        jobs.spawn(async move { taking.row(edited).await });
+    }
+    while !jobs.is_empty() {
+        joined(jobs.join_next().await)?;
+    }
+    items.sort_by_key(|item| (item["row"].as_u64(), item["field"].to_string()));
+    let count = |outcome: &str| {
+        items
+            .iter()
+            .filter(|item| item["outcome"] == outcome)
+            .count()
+    };
+    let refused = count("refused");
+    let data = json!({
+        "source": source, "dry_run": trial, "rows": total + returned.unchanged, "unchanged": returned.unchanged,
+        "edited": count("edited"), "same": count("same"), "conflict": count("conflict"), "refused": refused,
+        "untraced": returned.untraced, "lost_columns": returned.lost_columns, "items": items,
+    });
+    let whole = refused == 0 && returned.untraced.is_empty();
+    Ok(Answer {
+        exit: if whole { Exit::Done } else { Exit::Partly },
+        data,
+        notes: Vec::new(),
+    })
+}
+
+#[derive(Clone)]
+struct Taking {
+    node: Node,
+    request: Request,
+    trial: bool,
+}
+
+impl Taking {
+    /// One row: what became of each of its edited cells.
+    async fn row(&self, edited: Edited) -> Result<Vec<Value>, StoreError> {
+        let Ok(about) = serde_json::from_value::<About>(edited.base.about.clone()) else {
+            return Ok(vec![self.refused(&edited, "", "unreadable mark")]);
+        };
+        let judged = match self.judge(&about, &edited).await {
+            Ok(judged) => judged,
+            Err(refusal) => {
+                let message = refuse(self.request.lang, refusal).message;
+                return Ok(vec![self.refused(&edited, "", &message)]);
+            }
+        };
+        let write = judged
+            .iter()
+            .filter(|(_, verdict, _)| *verdict != Verdict::Same);
+        let fields: Fields = write
+            .map(|(field, _, _)| (field.clone(), edited.cells[field].clone()))
+            .collect();
+        if !self.trial && !fields.is_empty() {
+            let outcome = self.write(about, fields, &edited).await;
+            if let Err(refusal) = outcome {
+                let message = refuse(self.request.lang, refusal).message;
+                return Ok(judged
+                    .iter()
+                    .map(|(field, _, _)| self.refused(&edited, field, &message))
+                    .collect());
+            }
+        }
+        Ok(judged
+            .into_iter()
+            .map(|(field, verdict, now)| {
+                let outcome = match verdict {
+                    Verdict::Same => "same",
+                    Verdict::Edited => "edited",
+                    Verdict::Conflict => "conflict",
+                };
+                json!({ "row": edited.row, "field": field, "outcome": outcome, "here": now, "cell": edited.cells[&field] })
+            })
+            .collect())
+    }
+
+    fn refused(&self, edited: &Edited, field: &str, why: &str) -> Value {
+        let cell = edited.cells.get(field);
+        json!({ "row": edited.row, "field": field, "outcome": "refused", "reason": why, "cell": cell })
+    }
+
+    /// Each edited cell against what our record says now.
+    async fn judge(
+        &self,
+        about: &About,
+        edited: &Edited,
+    ) -> Result<Vec<(String, Verdict, String)>, Refusal> {
+        let (kind, unit) = match about {
+            About::Report { unit, .. } => (StreamKind::Progress, Some(unit.clone())),
+            About::Figure { unit, .. } => (StreamKind::Indicators, Some(unit.clone())),
+            _ => (StreamKind::Tasks, None),
+        };
+        let (node, request, about) = (self.node.clone(), self.request.clone(), about.clone());
+        let read = self.node.store.read(move |connection| {
+            let on = surroundings(&node, connection, &request)?;
+            let unit = unit.map_or(Ok(on.home), |unit| resolve(&on.tree, &unit, on.home))?;
+            let period = match &about {
+                About::Report { period, .. } | About::Figure { period, .. } => period.parse().ok(),
+                _ => None,
+            };
+            let scope = Scope {
+                kind,
+                unit,
+                subtree: true,
+                period: period.unwrap_or_else(|| node.current_period()),
+            };
+            ours::load_one(&on.view(), &scope, &about)
+        });
+        let now = read.await?.ok_or_else(|| Refusal::usage("row-gone", []))?;
+        let shown = |field: &str| cell(self.request.lang, field, &now.fields);
+        let moved = |field: &String| edited.base.cells.get(field) != Some(&hash(&shown(field)));
+        let judge = |(field, text): (&String, &String)| {
+            let register = register_of(kind, field);
+            // What means something only together with another cell moved when that one did.
+            let others = edited
+                .base
+                .cells
+                .keys()
+                .filter(|other| register_of(kind, other) == register);
+            let verdict = match (
+                hash(text) == hash(&shown(field)),
+                others.into_iter().any(moved),
+            ) {
+                (true, _) => Verdict::Same,
+                (false, true) => Verdict::Conflict,
+                (false, false) => Verdict::Edited,
+            };
+            (field.clone(), verdict, shown(field))
+        };
+        Ok(edited.cells.iter().map(judge).collect())
+    }
+
+    async fn write(&self, about: About, fields: Fields, edited: &Edited) -> Result<(), Refusal> {
+        let unit = match &about {
+            About::Report { unit, .. } | About::Figure { unit, .. } => Some(unit.clone()),
+            _ => self.request.acting_for.clone(),
+        };
+        let token = match edited.base.token.is_empty() {
+            true => Token::default().to_string(),
+            false => edited.base.token.clone(),
+        };
+        let change = Change {
+            about,
+            fields,
+            token: Some(token),
+            submit: false,
+            acting_for: unit,
+            author: self.request.person.clone(),
+        };
+        let (node, lang) = (self.node.clone(), self.request.lang);
+        self.node
+            .store
+            .write(move |tx| {
+                let applied = ours::apply(&node, tx, &change, lang)?;
+                let act = audit::Act {
+                    at: node.clock.now_ms(),
+                    actor: &change.author,
+                    act: "workbook.edited",
+                    subject: &applied.record.to_string(),
+                    detail: json!({ "fields": change.fields.keys().collect::<Vec<_>>() }),
+                };
+                Ok::<_, Refusal>(audit::append(tx, &act)?)
+            })
+            .await
+    }
+}
+
+/// The rows of a returned workbook, as the command line hands them over.
+pub fn read_rows(lang: Lang, rows: &Value) -> Result<Returned, Failure> {
+    serde_json::from_value(rows.clone()).map_err(|error| {
+        let refusal = Refusal::usage("bad-json", [("reason", error.to_string())]);
+        commands::refuse(lang, refusal)
+    })
+}
