@@ -305,3 +305,17 @@ async fn a_mass_change_waits_for_a_person() {
     };
     assert_eq!(desk.run_as(release).await.streams[0].1.pulled, 30);
 }
+
+#[tokio::test]
+async fn a_system_that_wants_the_latest_version_with_every_change_gets_it() {
+    let desk = Desk::new(2).await;
+    let text = desk.profile_text();
+    let text = text.replace("[stream.http]", "fresh = true\n[stream.http]");
+    desk.profile(&format!("{text}version_header = \"If-Match\"\n"));
+    desk.run_well().await;
+    for percent in ["10", "20"] {
+        desk.report(1, "in_progress", percent, "x").await;
+        assert_eq!(desk.run_well().await["pushed"], 1);
+        assert_eq!(desk.there(1)[0]["progress"].to_string(), percent);
+    }
+}

@@ -21,7 +21,7 @@ macro_rules! templates {
 }
 
 /// The templates, one for each folder under `adapters/`.
-pub const TEMPLATES: &[Template] = templates!["rest", "theodoinq"];
+pub const TEMPLATES: &[Template] = templates!["rest", "roundup", "theodoinq"];
 
 /// The template with this name.
 pub fn find(name: &str) -> Option<Template> {

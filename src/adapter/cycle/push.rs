@@ -85,12 +85,43 @@ impl<E: Engine> Cycle<'_, E> {
                 continue;
             }
             let key = todo.key.clone();
+            let Some(todo) = self.refreshed(stream, todo, report).await? else {
+                continue;
+            };
             match self.body(stream, &todo, &mine, &fields, context).await? {
                 Ok(body) => outgoing.push(self.outgoing(stream, todo, mine, fields, body)),
                 Err(text) => report.problem(&key, "mapping_body", text, self.now_ms()),
             }
         }
         Ok(outgoing)
+    }
+
+    /// The record as it is there right now, where the profile asks for it; `None`: it moved since it was listed, or is gone,
+    /// and the next run compares again.
+    async fn refreshed(
+        &mut self,
+        stream: &Stream,
+        todo: Todo,
+        report: &mut Report,
+    ) -> Result<Option<Todo>, RunError> {
+        let Some(id) = todo.id().filter(|_| stream.write.fresh) else {
+            return Ok(Some(todo));
+        };
+        let raw = self.engine.fetch(stream, &id).await?;
+        let now = self
+            .understand(stream, raw.into_iter().collect(), report)
+            .await?
+            .pop();
+        let same = now.as_ref().is_some_and(|now| now.fields == todo.values.1);
+        if !same {
+            let text = self.say("adapter-moved", &[("key", &todo.key)]);
+            report.problem(&todo.key, "moved", text, self.now_ms());
+            return Ok(None);
+        }
+        Ok(Some(Todo {
+            theirs: now,
+            ..todo
+        }))
     }
 
     fn outgoing(

@@ -264,6 +264,9 @@ pub struct WriteRule {
     pub create: Option<String>,
     /// Body of a change; absent: nothing is ever changed there.
     pub update: Option<String>,
+    /// Whether a record is fetched anew just before it is changed, for systems that want its latest version with every
+    /// change, or whose list does not tell everything that a change must send. Needs a way to fetch one record.
+    pub fresh: bool,
 }
 
 /// A mapping test.
