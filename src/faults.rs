@@ -18,6 +18,8 @@ pub enum Canary {
     Echo,
     /// Take whatever a child sends.
     TrustEverybody,
+    /// Let every mass change through.
+    NoBrake,
 }
 
 static THROWN: AtomicU8 = AtomicU8::new(0);

@@ -58,3 +58,11 @@ fn canary_a_child_that_writes_for_others_is_noticed() {
         promises::a_forged_record_changes_nothing,
     );
 }
+
+#[test]
+fn canary_a_mass_deletion_without_asking_is_noticed() {
+    sees(
+        Canary::NoBrake,
+        promises::a_mass_deletion_waits_for_a_person,
+    );
+}

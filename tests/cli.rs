@@ -49,6 +49,7 @@ fn every_verb_of_the_contract_has_help_with_an_example() {
         ("rollup", "show"),
         ("conflict", "list show resolve"),
         ("quarantine", "list show retry drop"),
+        ("hold", "list show release refuse undo"),
         ("config", "check show schema"),
         ("adapter", "list show check run simulate new test schema"),
     ];

@@ -388,6 +388,18 @@ pub enum Command {
         rows: Value,
         dry_run: bool,
     },
+
+    /// Mass changes that wait for a person, and those that can be undone.
+    HoldList,
+    /// One of them with its records.
+    HoldShow { hold: u64 },
+    /// Lets it through.
+    HoldRelease { hold: u64 },
+    /// Refuses it; nothing of it is taken in.
+    HoldRefuse { hold: u64, reason: String },
+    /// Takes it back.
+    HoldUndo { hold: u64 },
+
     /// A table from a file, already read and understood row by row (`sheet` module) by the calling process.
     Import {
         kind: ImportKind,
@@ -416,6 +428,7 @@ impl Command {
                 false
             }
             RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
+            HoldList | HoldShow { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
             Export { .. } => false,

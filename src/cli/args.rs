@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, conflict, demo, directive, evidence, export, import, indicator, node, proposal,
+    adapter, conflict, demo, directive, evidence, export, hold, import, indicator, node, proposal,
     quarantine, report, rollup, setup, shell, sync, task, unit,
 };
 use crate::api::{self, Lang};
@@ -171,6 +171,9 @@ pub enum Verb {
     /// Records set aside with their reason: list, show, retry, drop
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
+    /// Mass changes that wait for a person: list, show, release, refuse, undo
+    #[command(subcommand)]
+    Hold(hold::Verb),
     /// Outside systems that hold the same data: list, show, try, exchange
     #[command(subcommand)]
     Adapter(adapter::Verb),

@@ -11,6 +11,7 @@ mod demo;
 mod directive;
 mod evidence;
 mod export;
+mod hold;
 mod import;
 mod indicator;
 mod list;
@@ -158,6 +159,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Rollup(verb) => rollup::run(verb, caller, out),
         Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Quarantine(verb) => ask(verb.job(), caller, out),
+        Verb::Hold(verb) => ask(verb.job(), caller, out),
         Verb::Adapter(verb) => adapter::run(verb, caller, out),
         Verb::Export(args) => export::run(args, caller, out),
         Verb::Import(args) => import::run(args, caller, out),

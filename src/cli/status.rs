@@ -34,6 +34,7 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-evidence", blobs(at(data, "blobs"), screen)),
         ("label-conflicts", screen.plain(at(data, "conflicts"))),
         ("label-quarantined", set_aside(data).to_string()),
+        ("label-held", screen.plain(at(at(data, "holds"), "records"))),
         (
             "label-open-proposals",
             screen.plain(at(data, "proposals_open")),

@@ -105,6 +105,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("store", "The database."),
     ("reporting", "Reporting periods."),
     (
+        "brake",
+        "Mass changes that wait for a person: nqsync hold list.",
+    ),
+    (
         "log",
         "What is written to standard error (the journal, under systemd).",
     ),
@@ -512,6 +516,44 @@ pub const KEYS: &[Key] = &[
         Value("\"month\""),
         "Kind of period meant where a command or a sheet does not say it. The current one is counted in rollups beside the month.",
         "Units that mainly report by week or quarter; best the same at every node.",
+    ),
+    key(
+        "brake",
+        "at_least",
+        Kind::Whole {
+            min: 1,
+            max: 1_000_000,
+        },
+        Value("20"),
+        "Fewer records deleted or overwritten at once than this are never held.",
+        "Raise it at a small office that often clears its lists.",
+    ),
+    key(
+        "brake",
+        "removed_percent",
+        Kind::Whole { min: 0, max: 100 },
+        Value("20"),
+        "Greatest share of a neighbour's or one's own records that may be deleted or taken back at once, in percent. 100 holds none.",
+        "Lower where plans hardly ever change.",
+    ),
+    key(
+        "brake",
+        "overwritten_percent",
+        Kind::Whole { min: 0, max: 100 },
+        Value("50"),
+        "The same for values replaced by others, together with what is deleted. Reports of the present period are meant to change and are not counted.",
+        "Raise it before a reform that changes most of the plan.",
+    ),
+    key(
+        "brake",
+        "window_s",
+        Kind::Seconds {
+            min: 0.0,
+            max: DAY_S,
+        },
+        Value("3600"),
+        "Exchanges and verbs within this time count as one.",
+        "Longer against scripts that delete slowly.",
     ),
     key(
         "log",

@@ -27,6 +27,8 @@ pub struct Config {
     pub store: Store,
     /// `[reporting]`.
     pub reporting: Reporting,
+    /// `[brake]`.
+    pub brake: Brake,
     /// `[log]`.
     pub log: Log,
 }
@@ -126,6 +128,17 @@ pub struct Store {
     pub group_commit_max: usize,
     pub wal_checkpoint_pages: u32,
     pub min_free_bytes: Size,
+}
+
+/// `[brake]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Brake {
+    pub at_least: u64,
+    pub removed_percent: u64,
+    pub overwritten_percent: u64,
+    pub window_s: Seconds,
 }
 
 /// `[reporting]`.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use nqsync_core::model::values::{OrgLevel, ParentSince};
 use nqsync_core::model::{NodeId, UnitId};
 use nqsync_core::protocol::{EnrolRequest, Enrolled, PREFIX, Refused};
+use nqsync_core::sync::brake::Limits;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -60,6 +61,12 @@ fn limits(config: &Config) -> Settings {
         file_piece_bytes: config.sync.blob_chunk_bytes.bytes() as usize,
         bandwidth_bytes_per_s: config.sync.bandwidth_bytes_per_s.bytes(),
         min_free_bytes: config.store.min_free_bytes.bytes(),
+        brake: Limits {
+            at_least: config.brake.at_least,
+            removed_percent: config.brake.removed_percent,
+            overwritten_percent: config.brake.overwritten_percent,
+        },
+        brake_window_ms: config.brake.window_s.0.as_millis() as i64,
         ..Settings::default()
     }
 }

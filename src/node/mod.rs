@@ -3,6 +3,7 @@
 //! `write` puts an owner's values into a record; `receive` takes a peer's batch in; `offer` prepares one for a peer;
 //! `commands` answers the verbs of the contract.
 
+pub mod brake;
 pub mod commands;
 pub mod enrolment;
 pub mod files;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use nqsync_core::calendar::{Period, PeriodKind};
+use nqsync_core::sync::brake::Limits;
 
 pub use refusal::Refusal;
 
@@ -60,6 +62,10 @@ pub struct Settings {
     pub bandwidth_bytes_per_s: u64,
     /// Less free disk than this is a problem.
     pub min_free_bytes: u64,
+    /// How much may be deleted or overwritten at once.
+    pub brake: Limits,
+    /// Exchanges within this time count as one, in milliseconds.
+    pub brake_window_ms: i64,
     /// Folder of the adapters' profiles.
     pub adapters_dir: PathBuf,
     /// This program, to start its own helping processes from.
@@ -80,6 +86,8 @@ impl Default for Settings {
             file_piece_bytes: 512 << 10,
             bandwidth_bytes_per_s: 0,
             min_free_bytes: 256 << 20,
+            brake: Limits::default(),
+            brake_window_ms: 3_600_000,
             adapters_dir: PathBuf::from("adapters.d"),
             program: PathBuf::from("nqsync"),
         }

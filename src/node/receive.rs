@@ -3,6 +3,7 @@
 //! A record that cannot be taken is set aside with its reason on both sides; it never stops the rest. Receiving the
 //! same batch twice changes nothing.
 
+use std::collections::HashSet;
 use std::io::Read;
 
 use nqsync_core::model::{Facts, Kind, Tree, UnitId};
@@ -13,7 +14,9 @@ use nqsync_core::sync::authority::{Denied, From as Side, judge};
 use nqsync_core::sync::scope::{Ends, ends};
 use nqsync_core::sync::{Author, Record};
 use serde_json::json;
+use uuid::Uuid;
 
+use super::brake::{self, Grip, HELD};
 use super::{Node, Refusal, files, rollups};
 use crate::store::links::{self, LinkId, Role};
 use crate::store::records;
@@ -36,6 +39,8 @@ pub struct Applied {
     pub changed: usize,
     /// Lines in the batch.
     pub lines: usize,
+    /// The records that were taken in.
+    taken: HashSet<Uuid>,
     /// How many records of this neighbour are set aside here in all; counted when the first one is.
     held_aside: Option<u64>,
 }
@@ -120,6 +125,32 @@ pub fn apply(
     lines: Vec<Incoming>,
     sender_ahead_ms: i64,
 ) -> Result<Applied, StoreError> {
+    let state = tx.link(link)?;
+    let tree = tx.tree();
+    let side = side_of(&state);
+    // What may not come by this link is set aside for that, and is no part of a mass change.
+    let records = lines.iter().filter_map(|incoming| match &incoming.line {
+        Ok(Line::Record(record)) => {
+            let admitted = admit(record, side, &state, &tree, true).is_ok();
+            admitted.then_some(record)
+        }
+        _ => None,
+    });
+    let grip = brake::grip(node, tx, &state, records)?;
+    let applied = apply_but(node, tx, link, lines, sender_ahead_ms, &grip)?;
+    brake::settle(node, tx, link, &grip, &applied.taken)?;
+    Ok(applied)
+}
+
+/// Takes a batch in, but for the records that the brake holds.
+fn apply_but(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    lines: Vec<Incoming>,
+    sender_ahead_ms: i64,
+    grip: &Grip,
+) -> Result<Applied, StoreError> {
     let mut applied = Applied {
         lines: lines.len(),
         ..Applied::default()
@@ -133,7 +164,14 @@ pub fn apply(
                     // Units come first in a batch; what follows is judged by the tree they make.
                     tx.settle_tree()?;
                 }
-                take(tx, link, record, now_ms, sender_ahead_ms)?
+                let verdict = match grip.holds(key.id) {
+                    Some(held) => Err((HELD, brake::keep(tx, held, &record, &incoming.text)?)),
+                    None => take(tx, link, record, now_ms, sender_ahead_ms)?,
+                };
+                if verdict.is_ok() {
+                    applied.taken.insert(key.id);
+                }
+                verdict
                     .map_err(|(code, reason)| BadLine {
                         kind: key.kind.to_string(),
                         id: Some(key.id),
@@ -200,7 +238,8 @@ fn set_aside(
                 digest: None,
                 code: bad.code.to_owned(),
                 reason: bad.reason.clone(),
-                body: Some(text.to_owned()),
+                // What is held keeps its line with its hold.
+                body: (bad.code != HELD).then(|| text.to_owned()),
                 at: now_ms,
             },
         )?;
@@ -225,11 +264,7 @@ fn take(
     sender_ahead_ms: i64,
 ) -> Result<Result<bool, Reason>, StoreError> {
     let state = tx.link(link)?;
-    let side = if state.role == Role::Downstream {
-        Side::Below
-    } else {
-        Side::Above
-    };
+    let side = side_of(&state);
     let stored = tx.load(incoming.key().id)?;
     let incoming_digest = incoming.digest();
     let (joined, dropped, changed) = match &stored {
@@ -291,6 +326,13 @@ fn take(
         after_join(tx, link, &written, stored.as_ref(), now_ms, sender_ahead_ms)?;
     }
     Ok(Ok(changed))
+}
+
+fn side_of(link: &LinkState) -> Side {
+    match link.role {
+        Role::Downstream => Side::Below,
+        Role::Upstream => Side::Above,
+    }
 }
 
 /// Whether a record may come by this link, from this side.
@@ -501,6 +543,33 @@ pub fn owe_receipts(tx: &mut Tx<'_>, link: LinkId) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Takes in records that a person let go. Answers what became of them; those still refused are set aside for their own
+/// reason.
+pub fn release(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    bodies: &[String],
+) -> Result<Applied, StoreError> {
+    let lines: Vec<Incoming> = bodies
+        .iter()
+        .map(|body| read_line(body, node.settings.max_record_bytes))
+        .collect();
+    let ahead = links::row(tx.connection(), link)?
+        .clock_ahead_ms
+        .unwrap_or(0);
+    let applied = apply_but(node, tx, link, lines, ahead, &Grip::default())?;
+    for record in &applied.taken {
+        quarantine::clear(tx.connection(), link, true, *record)?;
+        if let Some(stored) = tx.load(*record)? {
+            // The peer still believes it refused; our state going back tells it.
+            links::offer_again(tx.connection(), link, stored.rec)?;
+        }
+    }
+    tx.wake(link);
+    Ok(applied)
 }
 
 /// Tries a record again that was set aside here. Answers whether it was taken.

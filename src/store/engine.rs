@@ -414,6 +414,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let steps = [
         M::up(include_str!("migrations/0001_first.sql")),
         M::up(include_str!("migrations/0002_adapters.sql")),
+        M::up(include_str!("migrations/0003_holds.sql")),
     ];
     let known = steps.len() as i64;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

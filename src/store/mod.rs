@@ -9,6 +9,7 @@ pub mod audit;
 pub mod blobs;
 mod engine;
 pub mod groups;
+pub mod holds;
 pub mod links;
 pub mod lookups;
 pub mod nodes;
@@ -20,7 +21,7 @@ mod tx;
 pub use engine::{LockedBy, Store, StoreOptions};
 pub use links::{LinkId, LinkRow, Role};
 pub use records::{Rec, Stored};
-pub use tx::{Assignment, LinkState, Shown, Tx};
+pub use tx::{Assignment, LinkState, Lost, Shown, Tx, day_of};
 
 /// What can go wrong with the store, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]

@@ -111,10 +111,11 @@ pub fn count_incoming(connection: &Connection, link: LinkId) -> Result<u64, Stor
         .query_row([link.0], |row| row.get(0))?)
 }
 
-/// How many are set aside here, and how many at peers.
+/// How many are set aside here, and how many at peers; without those that wait in a hold here, which are counted there.
 pub fn counts(connection: &Connection) -> Result<(u64, u64), StoreError> {
     Ok(connection.query_row(
-        "SELECT count(*) FILTER (WHERE direction = 'in'), count(*) FILTER (WHERE direction = 'out') FROM quarantine",
+        "SELECT count(*) FILTER (WHERE direction = 'in' AND code <> 'held'), count(*) FILTER (WHERE direction = 'out')
+         FROM quarantine",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?)

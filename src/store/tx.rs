@@ -1,12 +1,16 @@
 //! The writing transaction: what a job on the writer thread may do, and what it leaves to be sent.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
+use nqsync_core::sync::brake::{self, Change, Loss};
 use nqsync_core::sync::scope::{self, Ends, LinkScope};
 use nqsync_core::sync::{Digest, Edit, Incarnation, Record};
 use rusqlite::{Connection, params};
@@ -79,6 +83,21 @@ pub struct Tx<'a> {
     assignments: RefCell<HashMap<Uuid, Option<Rc<Assignment>>>>,
     /// Rollup groups marked by the job under way. A batch touches the same few again and again.
     marked: RefCell<HashSet<(UnitId, String, String)>>,
+    /// What the job under way took away or overwrote.
+    lost: Vec<Lost>,
+}
+
+/// A record that lost something in this transaction, for the brake.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    /// The record.
+    pub record: Uuid,
+    /// Its kind.
+    pub kind: Kind,
+    /// How.
+    pub loss: Loss,
+    /// What its registers showed before and show now.
+    pub changes: BTreeMap<String, Change>,
 }
 
 /// A task as the judgement of its reports needs it. A batch brings thousands of reports on few tasks.
@@ -133,6 +152,12 @@ impl WriterState {
     }
 }
 
+/// The day of an instant. Weeks decide whether a period is settled, so the zone does not matter.
+pub fn day_of(now_ms: i64) -> Date {
+    let instant = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    instant.to_zoned(TimeZone::UTC).date()
+}
+
 fn routes(links: &[LinkState]) -> HashMap<UnitId, Vec<usize>> {
     let mut routes: HashMap<UnitId, Vec<usize>> = HashMap::new();
     for (place, link) in links.iter().enumerate() {
@@ -176,6 +201,7 @@ impl<'a> Tx<'a> {
             tree_changed: false,
             assignments: RefCell::default(),
             marked: RefCell::default(),
+            lost: Vec::new(),
         }
     }
 
@@ -189,6 +215,7 @@ impl<'a> Tx<'a> {
     {
         // The job before may have counted what it found marked.
         self.marked.get_mut().clear();
+        self.lost.clear();
         self.connection.execute_batch("SAVEPOINT job")?;
         let incarnation = self.state.incarnation;
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -326,6 +353,7 @@ impl<'a> Tx<'a> {
             Some(stored) => {
                 flags.keep_local(stored.flags);
                 if stored.digest != digest || stored.flags != flags {
+                    self.note_loss(&stored.record, record, now_ms);
                     records::update(self.connection, stored.rec, record, digest, flags)?;
                     records::keep_history(self.connection, stored.rec, dropped, now_ms)?;
                 }
@@ -342,6 +370,22 @@ impl<'a> Tx<'a> {
             _ => {}
         }
         Ok(rec)
+    }
+
+    fn note_loss(&mut self, before: &Record, after: &Record, now_ms: i64) {
+        if let Some(loss) = brake::loss(before, after, day_of(now_ms)) {
+            self.lost.push(Lost {
+                record: after.key().id,
+                kind: after.key().kind,
+                loss,
+                changes: brake::changes(before, after),
+            });
+        }
+    }
+
+    /// What this job took away or overwrote so far; asked for once.
+    pub fn take_lost(&mut self) -> Vec<Lost> {
+        std::mem::take(&mut self.lost)
     }
 
     /// Brings the link rows of one record up to date.

@@ -20,14 +20,18 @@ const VI: &str = concat!(
     "\n",
     include_str!("node.vi.ftl"),
     "\n",
-    include_str!("adapter.vi.ftl")
+    include_str!("adapter.vi.ftl"),
+    "\n",
+    include_str!("brake.vi.ftl")
 );
 const EN: &str = concat!(
     include_str!("en.ftl"),
     "\n",
     include_str!("node.en.ftl"),
     "\n",
-    include_str!("adapter.en.ftl")
+    include_str!("adapter.en.ftl"),
+    "\n",
+    include_str!("brake.en.ftl")
 );
 
 type Bundle = FluentBundle<FluentResource>;

@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 pub mod files;
+pub mod office;
 pub mod promises;
 pub mod raw;
 pub mod relay;
@@ -230,6 +231,23 @@ impl Place {
             .write(move |tx| {
                 let stored = tx.load(id)?.expect("held here");
                 update(tx, &acting, stored, values, token.as_ref()).map(|w| w.record.key().id)
+            })
+            .await
+    }
+
+    /// The same, with any number of values.
+    pub async fn put_values(
+        &self,
+        id: Uuid,
+        unit: UnitId,
+        values: BTreeMap<String, Value>,
+    ) -> Result<Uuid, Refusal> {
+        let acting = self.acting(unit);
+        self.node
+            .store
+            .write(move |tx| {
+                let stored = tx.load(id)?.expect("held here");
+                update(tx, &acting, stored, values, None).map(|w| w.record.key().id)
             })
             .await
     }

@@ -207,3 +207,42 @@ pub async fn a_forged_record_changes_nothing() -> Kept {
         "a task in the province's name was taken from a commune".into()
     })
 }
+
+/// A child that deletes most of what it sent: nothing of that is lost above until a person says so, and everything else
+/// goes on.
+pub async fn a_mass_deletion_waits_for_a_person() -> Kept {
+    let world = World::new().await;
+    let (commune, province) = (&world.commune, &world.province);
+    let reports = world.many_reports(25).await;
+    delete_all(commune, &reports).await;
+    let late = world.task().await;
+    commune.sync().await;
+    let late = world.report(late, 10).await;
+    commune.sync().await;
+    for report in &reports {
+        let lost = province.stored(*report).await.record.is_deleted();
+        keep(!lost, || {
+            format!("report {report} was deleted above without asking")
+        })?;
+    }
+    keep(province.holds(late).await, || {
+        "a record beside the mass deletion did not get through".into()
+    })?;
+    keep(province.waiting().await.len() == 1, || {
+        "nothing is listed as waiting for a person".into()
+    })?;
+    keep(province.has_problem("held").await, || {
+        "status does not tell that something waits".into()
+    })
+}
+
+/// Deletes records of a commune there.
+pub async fn delete_all(commune: &Place, records: &[Uuid]) {
+    for id in records {
+        let values = commune.stored(*id).await.record.deletion("wrong file");
+        commune
+            .put_values(*id, commune.unit(), values)
+            .await
+            .expect("deleted");
+    }
+}

@@ -63,6 +63,21 @@ impl World {
         issuer.create(issuer.unit(), facts, values).await
     }
 
+    /// Reports of the first commune, each on a task of its own, held by the province as well.
+    pub async fn many_reports(&self, count: usize) -> Vec<Uuid> {
+        let mut tasks = Vec::new();
+        for _ in 0..count {
+            tasks.push(self.task().await);
+        }
+        self.commune.sync().await;
+        let mut reports = Vec::new();
+        for task in tasks {
+            reports.push(self.report(task, 10).await);
+        }
+        self.commune.sync().await;
+        reports
+    }
+
     /// The facts of the first commune's report on a task of the province.
     pub fn report_facts(&self, task: Uuid) -> Facts {
         report_facts(self.commune.unit(), self.province.unit(), task)

@@ -9,6 +9,7 @@
 //! sibling is shown.
 
 pub mod authority;
+pub mod brake;
 pub mod context;
 pub mod edit;
 pub mod hlc;

@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod fields;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod holds;
 pub mod import;
 pub mod indicators;
 pub mod nodes;
@@ -34,7 +35,7 @@ use serde_json::Value;
 
 use self::views::View;
 use super::write::{self, Acting};
-use super::{Node, Refusal, files, rollups};
+use super::{Node, Refusal, brake, files, rollups};
 use crate::api::{Answer, Command, Exit, Failure, Lang, Outcome, Request};
 use crate::store::blobs::{self, BlobId};
 use crate::store::{StoreError, Stored, Tx, audit, queries};
@@ -316,9 +317,54 @@ async fn carry_out(node: &Node, request: Request) -> Result<Answer, Refusal> {
         None => None,
     };
     let worker = node.clone();
-    node.store
-        .write(move |tx| write(&worker, tx, &request, file.as_ref()))
-        .await
+    let asked = request.clone();
+    let done = node
+        .store
+        .write(move |tx| write(&worker, tx, &asked, file.as_ref()))
+        .await;
+    match done {
+        Ok(answer) => Ok(answer),
+        Err(Unfinished::Refused(refusal)) => Err(refusal),
+        // Nothing of it is done; what was asked waits for a person.
+        Err(Unfinished::Stopped(stopped)) => {
+            let worker = node.clone();
+            node.store
+                .write(move |tx| {
+                    let now_ms = worker.clock.now_ms();
+                    let said = holds::begin(
+                        &mut Writing {
+                            node: &worker,
+                            tx,
+                            now_ms,
+                            request: &request,
+                            file: None,
+                        },
+                        &stopped,
+                    )?;
+                    answer(tx, &request, said, "hold", now_ms)
+                })
+                .await
+        }
+    }
+}
+
+/// Why a verb's transaction was rolled back.
+enum Unfinished {
+    Refused(Refusal),
+    /// It would delete or overwrite too much at once.
+    Stopped(brake::Stopped),
+}
+
+impl From<StoreError> for Unfinished {
+    fn from(error: StoreError) -> Self {
+        Unfinished::Refused(error.into())
+    }
+}
+
+impl From<Refusal> for Unfinished {
+    fn from(refusal: Refusal) -> Self {
+        Unfinished::Refused(refusal)
+    }
 }
 
 /// The file a verb asks to be taken in.
@@ -379,10 +425,10 @@ fn write(
     tx: &mut Tx<'_>,
     request: &Request,
     file: Option<&TakenFile>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, Unfinished> {
     if let Some(earlier) = tx.earlier_answer(&request.request_id)? {
         return serde_json::from_str(&earlier)
-            .map_err(|e| Refusal::with(Exit::Failed, "store", [("detail", e.to_string())]));
+            .map_err(|e| Refusal::with(Exit::Failed, "store", [("detail", e.to_string())]).into());
     }
     let now_ms = node.clock.now_ms();
     let said = verbs::write_verb(&mut Writing {
@@ -392,12 +438,24 @@ fn write(
         request,
         file,
     })?;
-    let answer = speak(request.lang, said);
+    brake::of_verb(node, tx)?.map_err(Unfinished::Stopped)?;
     let verb = serde_json::to_value(&request.command).ok();
     let verb = verb
         .as_ref()
         .and_then(|v| v["verb"].as_str())
         .unwrap_or_default();
+    Ok(answer(tx, request, said, verb, now_ms)?)
+}
+
+/// Puts the answer into words, writes down what was done, and keeps the answer for a retry.
+fn answer(
+    tx: &mut Tx<'_>,
+    request: &Request,
+    said: Said,
+    verb: &str,
+    now_ms: i64,
+) -> Result<Answer, Refusal> {
+    let answer = speak(request.lang, said);
     let subject = answer.data["id"].as_str().unwrap_or_default();
     let detail = serde_json::json!({ "request": request.request_id, "exit": answer.exit });
     audit::append(

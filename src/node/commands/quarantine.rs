@@ -8,6 +8,7 @@ use super::nodes::peer_code;
 use super::shared::{needed, time};
 use super::{Reading, Said, Writing};
 use crate::api::Exit;
+use crate::node::brake::HELD;
 use crate::node::{Refusal, receive};
 use crate::store::quarantine::{self, Item};
 use crate::store::{StoreError, audit, links, records};
@@ -51,9 +52,22 @@ fn get(connection: &Connection, number: u64) -> Result<Item, Refusal> {
     found.ok_or_else(|| Refusal::usage("no-such-item", [("item", number.to_string())]))
 }
 
+/// Part of a mass change is decided with the whole of it.
+fn not_held(item: &Item) -> Result<(), Refusal> {
+    if item.incoming && item.code == HELD {
+        let args = [
+            ("item", item.item.to_string()),
+            ("reason", item.reason.clone()),
+        ];
+        return Err(Refusal::usage("item-held", args));
+    }
+    Ok(())
+}
+
 /// Tries again: takes a record in after all, or offers it to the peer once more.
 pub fn retry(on: &mut Writing<'_, '_>, number: u64) -> Result<Said, Refusal> {
     let item = get(on.tx.connection(), number)?;
+    not_held(&item)?;
     let peer = peer_code(on.tx.connection(), &on.tx.tree(), item.link)?;
     let mut data = json!({ "item": item.item, "record": item.record, "peer": peer });
     if !item.incoming {
@@ -86,6 +100,7 @@ pub fn retry(on: &mut Writing<'_, '_>, number: u64) -> Result<Said, Refusal> {
 pub fn drop_item(on: &mut Writing<'_, '_>, number: u64, reason: &str) -> Result<Said, Refusal> {
     let reason = needed("reason-needed", Some(reason))?;
     let item = get(on.tx.connection(), number)?;
+    not_held(&item)?;
     quarantine::remove(on.tx.connection(), item.item)?;
     let held = records::load(on.tx.connection(), item.record)?.is_some();
     audit::append(

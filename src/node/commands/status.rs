@@ -13,7 +13,7 @@ use crate::node::Refusal;
 use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
 use crate::store::{
-    LinkRow, Role, StoreError, adapters, blobs, links, quarantine, queries, records,
+    LinkRow, Role, StoreError, adapters, blobs, holds, links, quarantine, queries, records,
 };
 
 /// Records listed by a preview; counts and bytes are of all.
@@ -69,6 +69,10 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
             oldest,
         );
     }
+    let (holds_open, records_held, held_since) = holds::waiting(on.connection)?;
+    if holds_open > 0 {
+        problems.add("problem-held", records_held.to_string(), held_since);
+    }
     let (present, missing, owed, bytes) = blobs::counts(on.connection)?;
     if missing > 0 {
         problems.add("problem-files-missing", missing.to_string(), None);
@@ -95,6 +99,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "downstream": downstream,
         "conflicts": conflicts,
         "quarantine": { "here": set_aside_here, "at_peers": set_aside_there },
+        "holds": { "open": holds_open, "records": records_held, "since": held_since.map(time) },
         "proposals_open": proposals::count_open(on)?,
         "blobs": { "present": present, "missing": missing, "pending_up": owed, "bytes": bytes },
         "receipts": receipts(on, upstream_row)?,

@@ -1,8 +1,8 @@
 //! Which module answers which verb.
 
 use super::{
-    Reading, Said, Writing, conflicts, directives, evidence, import, indicators, nodes, proposals,
-    quarantine, reports, rollup, status, tasks, units, unknown_verb,
+    Reading, Said, Writing, conflicts, directives, evidence, holds, import, indicators, nodes,
+    proposals, quarantine, reports, rollup, status, tasks, units, unknown_verb,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -48,6 +48,8 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::ConflictShow { conflict } => conflicts::show(on, conflict),
         Command::QuarantineList => quarantine::list(on),
         Command::QuarantineShow { item } => quarantine::show(on, *item),
+        Command::HoldList => holds::list(on),
+        Command::HoldShow { hold } => holds::show(on, *hold),
         _ => Err(unknown_verb(on.request)),
     }
 }
@@ -120,6 +122,9 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         } => conflicts::resolve(on, conflict, *take, value.as_ref(), reason.as_deref()),
         Command::QuarantineRetry { item } => quarantine::retry(on, *item),
         Command::QuarantineDrop { item, reason } => quarantine::drop_item(on, *item, reason),
+        Command::HoldRelease { hold } => holds::release(on, *hold),
+        Command::HoldRefuse { hold, reason } => holds::refuse(on, *hold, reason),
+        Command::HoldUndo { hold } => holds::undo(on, *hold),
         _ => Err(unknown_verb(request)),
     }
 }
