@@ -385,7 +385,7 @@ fn a_profile_without_a_test_cannot_be_enabled() {
     desk.nqsync(&["adapter", "new", "tracker"]);
     let text = fs::read_to_string(desk.profile()).expect("a profile");
     let without = text
-        .split("\n[[test]]")
+        .split("[[test]]")
         .next()
         .expect("a beginning")
         .to_owned();

@@ -3,7 +3,9 @@
 //! A template is a profile that works, with a comment `#? …` above each key that nobody can guess. Every key can be set
 //! by its path, and comments stay where they are.
 
-use toml_edit::{DocumentMut, Item, TableLike, Value};
+use std::collections::BTreeMap;
+
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
 /// A shipped template.
 #[derive(Clone, Copy, Debug)]
@@ -75,16 +77,17 @@ impl Draft {
     pub fn questions(&self) -> Vec<Question> {
         let text = self.0.to_string();
         let (mut found, mut asked, mut table) = (Vec::new(), Vec::new(), Vec::new());
-        let mut counts = std::collections::BTreeMap::new();
+        let mut counts = BTreeMap::new();
         for line in text.lines().map(str::trim) {
             if let Some(part) = line.strip_prefix("#?") {
                 asked.push(part.trim());
             } else if let Some(header) = line.strip_prefix("[[").and_then(|l| l.split_once("]]")) {
                 let count: &mut usize = counts.entry(header.0.to_owned()).or_default();
-                table = vec![header.0.to_owned(), count.to_string()];
+                let named = self.name_in_list(header.0, *count);
+                table = vec![header.0.to_owned(), named];
                 *count += 1;
             } else if let Some(header) = line.strip_prefix('[').and_then(|l| l.split_once(']')) {
-                table = within(header.0, &counts);
+                table = self.within(header.0, &counts);
             } else if let (Some((key, _)), false) = (line.split_once('='), asked.is_empty()) {
                 let mut path = table.clone();
                 path.extend(key.trim().split('.').map(str::to_owned));
@@ -98,6 +101,29 @@ impl Draft {
             }
         }
         found
+    }
+
+    /// The path of a table; inside a list of tables it is the last one that began.
+    fn within(&self, header: &str, counts: &BTreeMap<String, usize>) -> Vec<String> {
+        let parts = header
+            .split('.')
+            .map(|part| part.trim().trim_matches('"').to_owned());
+        let mut parts: Vec<String> = parts.collect();
+        if let Some(count) = parts.first().and_then(|first| counts.get(first)) {
+            let named = self.name_in_list(&parts[0], count.saturating_sub(1));
+            parts.insert(1, named);
+        }
+        parts
+    }
+
+    /// What a table of a list is called in a path: its name, else its number.
+    fn name_in_list(&self, list: &str, number: usize) -> String {
+        let tables = self.0.get(list).and_then(Item::as_array_of_tables);
+        let table = tables.and_then(|tables| tables.get(number));
+        let name = table
+            .and_then(|table| table.get("name"))
+            .and_then(Item::as_str);
+        name.map_or_else(|| number.to_string(), str::to_owned)
     }
 
     /// Sets a key. A value has the type of what is there; what is not there yet may be any TOML, or text.
@@ -122,25 +148,13 @@ impl Draft {
     }
 }
 
-/// The path of a table; inside a list of tables it is the last one that began.
-fn within(header: &str, counts: &std::collections::BTreeMap<String, usize>) -> Vec<String> {
-    let mut parts: Vec<String> = header
-        .split('.')
-        .map(|part| part.trim().trim_matches('"').to_owned())
-        .collect();
-    if let Some(count) = parts.first().and_then(|first| counts.get(first)) {
-        parts.insert(1, count.saturating_sub(1).to_string());
-    }
-    parts
-}
-
 fn get<'t>(table: &'t dyn TableLike, path: &[String]) -> Option<&'t Value> {
     let (first, rest) = path.split_first()?;
     let item = table.get(first)?;
     match (item, rest) {
         (item, []) => item.as_value(),
-        (Item::ArrayOfTables(list), [number, rest @ ..]) => {
-            get(list.get(number.parse().ok()?)?, rest)
+        (Item::ArrayOfTables(list), [which, rest @ ..]) => {
+            get(list.get(place(list, which)?)?, rest)
         }
         (item, rest) => get(item.as_table_like()?, rest),
     }
@@ -170,9 +184,7 @@ fn set(table: &mut dyn TableLike, path: &[&str], text: &str) -> Result<(), Strin
     }
     match (table.get_mut(first), rest) {
         (Some(Item::ArrayOfTables(list)), [which, rest @ ..]) => {
-            let named = |t: &toml_edit::Table| t.get("name").and_then(Item::as_str) == Some(*which);
-            let place = list.iter().position(named).or_else(|| which.parse().ok());
-            match place.and_then(|place| list.get_mut(place)) {
+            match place(list, which).and_then(|place| list.get_mut(place)) {
                 Some(table) => set(table, rest, text),
                 None => Err(format!("is not there: {first} has no {which}")),
             }
@@ -183,6 +195,12 @@ fn set(table: &mut dyn TableLike, path: &[&str], text: &str) -> Result<(), Strin
         },
         (None, _) => Err("is not there".to_owned()),
     }
+}
+
+/// The number of a table in a list, from its name or its number.
+fn place(list: &ArrayOfTables, which: &str) -> Option<usize> {
+    let named = |table: &Table| table.get("name").and_then(Item::as_str) == Some(which);
+    list.iter().position(named).or_else(|| which.parse().ok())
 }
 
 /// The text as a value of the same type as `now`.
@@ -281,7 +299,11 @@ limit = 50
                     "File that holds the token",
                     "nq57.token"
                 ),
-                ("stream.0.http.paging.limit", "Records in a page", "50"),
+                (
+                    "stream.progress.http.paging.limit",
+                    "Records in a page",
+                    "50"
+                ),
             ]
         );
     }

@@ -119,7 +119,7 @@ fn refused(lang: Lang, name: &str, error: NotBegun) -> Failure {
         ),
         NotBegun::Busy(_) => Refusal::with(Exit::Locked, "adapter-busy", [name]),
         NotBegun::Profile(errors) => {
-            let problems = errors.to_string().replace('\n', "\n    ");
+            let problems = errors.to_string();
             Refusal::with(
                 Exit::Configuration,
                 "adapter-profile",

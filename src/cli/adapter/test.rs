@@ -125,7 +125,7 @@ fn not_begun(caller: &Caller, name: &str, error: NotBegun) -> Failure {
             t!(
                 caller.lang,
                 "err-adapter-profile",
-                problems = problems.to_string().replace('\n', "\n    ")
+                problems = problems.to_string()
             ),
         ),
         other => (
