@@ -7,6 +7,7 @@ use super::document::Document;
 use super::engine::{Engine, EngineError, Page, Position, Span, Upload, Write, Written};
 use super::http::{self, Http};
 use super::mapping::{Mapper, Programs};
+use super::process::Process;
 use super::profile::{EngineKind, Loaded, Profile, Stream};
 use crate::api::Lang;
 use crate::node::Node;
@@ -32,6 +33,8 @@ pub enum AnyEngine {
     Http(Box<Http>),
     /// An outline as a whole.
     Document(Box<Document>),
+    /// A program of somebody else.
+    Process(Box<Process>),
 }
 
 /// Expressions that the engine itself needs, besides the streams' mappings.
@@ -50,6 +53,10 @@ pub async fn open(open: &Open<'_>, mapper: Mapper) -> Result<AnyEngine, EngineEr
             let engine = Document::open(open, mapper).await?;
             Ok(AnyEngine::Document(Box::new(engine)))
         }
+        EngineKind::Process => {
+            let engine = Process::open(open).await?;
+            Ok(AnyEngine::Process(Box::new(engine)))
+        }
         other => Err(EngineError::NotAllowed(format!(
             "engine {other:?} holds no records with ids"
         ))),
@@ -61,6 +68,7 @@ impl Engine for AnyEngine {
         match self {
             AnyEngine::Http(engine) => engine.lists_changes(stream),
             AnyEngine::Document(engine) => engine.lists_changes(stream),
+            AnyEngine::Process(engine) => engine.lists_changes(stream),
         }
     }
 
@@ -73,6 +81,7 @@ impl Engine for AnyEngine {
         match self {
             AnyEngine::Http(engine) => engine.list(stream, span, from).await,
             AnyEngine::Document(engine) => engine.list(stream, span, from).await,
+            AnyEngine::Process(engine) => engine.list(stream, span, from).await,
         }
     }
 
@@ -80,6 +89,7 @@ impl Engine for AnyEngine {
         match self {
             AnyEngine::Http(engine) => engine.fetch(stream, id).await,
             AnyEngine::Document(engine) => engine.fetch(stream, id).await,
+            AnyEngine::Process(engine) => engine.fetch(stream, id).await,
         }
     }
 
@@ -91,6 +101,7 @@ impl Engine for AnyEngine {
         match self {
             AnyEngine::Http(engine) => engine.lookup(stream, key).await,
             AnyEngine::Document(engine) => engine.lookup(stream, key).await,
+            AnyEngine::Process(engine) => engine.lookup(stream, key).await,
         }
     }
 
@@ -102,6 +113,7 @@ impl Engine for AnyEngine {
         match self {
             AnyEngine::Http(engine) => engine.write(stream, writes).await,
             AnyEngine::Document(engine) => engine.write(stream, writes).await,
+            AnyEngine::Process(engine) => engine.write(stream, writes).await,
         }
     }
 
@@ -114,6 +126,7 @@ impl Engine for AnyEngine {
         match self {
             AnyEngine::Http(engine) => engine.upload(stream, id, file).await,
             AnyEngine::Document(engine) => engine.upload(stream, id, file).await,
+            AnyEngine::Process(engine) => engine.upload(stream, id, file).await,
         }
     }
 }

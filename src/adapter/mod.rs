@@ -16,6 +16,7 @@ pub mod html;
 pub mod http;
 pub mod mapping;
 pub mod ours;
+pub mod process;
 pub mod profile;
 pub mod run;
 pub mod secret;

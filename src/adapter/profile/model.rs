@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::adapter::cycle::First;
-use crate::adapter::{document, http};
+use crate::adapter::{document, http, process};
 use crate::config::CronRule;
 
 /// One outside system.
@@ -43,6 +43,8 @@ pub struct Profile {
     pub http: Option<http::Settings>,
     /// The engine `document`: the outline and its rows.
     pub document: Option<document::Settings>,
+    /// The engine `process`: the program.
+    pub process: Option<process::Settings>,
     /// What is exchanged.
     #[serde(default, rename = "stream")]
     pub streams: Vec<Stream>,
