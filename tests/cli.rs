@@ -39,7 +39,7 @@ fn every_verb_of_the_contract_has_help_with_an_example() {
     let groups = [
         ("init run sync status enrol import demo completions man", ""),
         ("node", "list token show revoke"),
-        ("unit", "list show add rename alias"),
+        ("unit", "list show add rename move merge split serve alias"),
         ("task", "list show add update withdraw"),
         ("report", "list show set submit withdraw"),
         ("evidence", "add list get remove accept reject"),

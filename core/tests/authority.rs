@@ -52,7 +52,9 @@ fn tree() -> Tree {
                 parent: (above != id).then_some(above),
                 served_by: served.then(|| node(number)),
                 aliases: Vec::new(),
+                served_before: Vec::new(),
                 succession: None,
+                heir: None,
             }),
     )
 }

@@ -205,6 +205,27 @@ pub enum Command {
         code: Option<String>,
         name: Option<String>,
     },
+    /// Another unit above, from a day on.
+    UnitMove {
+        unit: String,
+        to: String,
+        from: Option<String>,
+    },
+    /// Units that are continued by another one from a day on.
+    UnitMerge {
+        units: Vec<String>,
+        into: String,
+        from: Option<String>,
+    },
+    /// A unit that is continued by several; one of them inherits its records.
+    UnitSplit {
+        unit: String,
+        into: Vec<String>,
+        heir: String,
+        from: Option<String>,
+    },
+    /// Another node that serves the unit; `None`: the one of the unit above.
+    UnitServe { unit: String, node: Option<String> },
     /// A further name under which plans mention the unit; links tasks whose lead was unresolved.
     UnitAlias { unit: String, alias: String },
 

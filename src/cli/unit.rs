@@ -57,6 +57,61 @@ pub enum Verb {
         #[arg(long, group = "what")]
         name: Option<String>,
     },
+    /// Put a unit below another one, from a day on
+    #[command(after_help = "Example:\n  nqsync unit move 26548 --to 79 --from 2026-07-01 --for 75")]
+    Move {
+        /// Code, name or alias
+        unit: String,
+        /// The unit above it from then on
+        #[arg(long, value_name = "UNIT")]
+        to: String,
+        /// First day [default: today]
+        #[arg(long, value_name = "DATE")]
+        from: Option<String>,
+    },
+    /// Let a unit be continued by another one, which inherits its records and queued work
+    #[command(
+        after_help = "Example:\n  nqsync unit merge 26548 26551 --into 26560 --from 2026-07-01"
+    )]
+    Merge {
+        /// The units that end: codes, names or aliases
+        #[arg(required = true)]
+        units: Vec<String>,
+        /// The unit that goes on
+        #[arg(long, value_name = "UNIT")]
+        into: String,
+        /// First day of the new state [default: today]
+        #[arg(long, value_name = "DATE")]
+        from: Option<String>,
+    },
+    /// Let a unit be continued by several; one of them inherits its records
+    #[command(
+        after_help = "Example:\n  nqsync unit split 26548 --into 26570 --into 26571 --heir 26570 --from 2026-07-01"
+    )]
+    Split {
+        /// The unit that is split
+        unit: String,
+        /// A unit that goes on; given for each
+        #[arg(long, value_name = "UNIT", required = true)]
+        into: Vec<String>,
+        /// The one that inherits the records
+        #[arg(long, value_name = "UNIT")]
+        heir: String,
+        /// First day of the new state [default: today]
+        #[arg(long, value_name = "DATE")]
+        from: Option<String>,
+    },
+    /// Hand a unit to another node; the former one may then only read it
+    #[command(
+        after_help = "Examples:\n  nqsync unit serve 26548 --node 26560\n  nqsync unit serve 26548"
+    )]
+    Serve {
+        /// Code, name or alias
+        unit: String,
+        /// The node's id, or a unit that it serves [default: the node of the unit above]
+        #[arg(long)]
+        node: Option<String>,
+    },
     /// Add a name under which plans mention a unit; tasks whose lead was unresolved are linked
     #[command(after_help = "Example:\n  nqsync unit alias PV01 \"Phòng Tham mưu\"")]
     Alias {
@@ -91,6 +146,25 @@ impl Verb {
             Verb::Rename { unit, code, name } => {
                 job(Command::UnitRename { unit, code, name }, written)
             }
+            Verb::Move { unit, to, from } => job(Command::UnitMove { unit, to, from }, written),
+            Verb::Merge { units, into, from } => {
+                job(Command::UnitMerge { units, into, from }, written)
+            }
+            Verb::Split {
+                unit,
+                into,
+                heir,
+                from,
+            } => job(
+                Command::UnitSplit {
+                    unit,
+                    into,
+                    heir,
+                    from,
+                },
+                written,
+            ),
+            Verb::Serve { unit, node } => job(Command::UnitServe { unit, node }, written),
             Verb::Alias { unit, alias } => job(Command::UnitAlias { unit, alias }, written),
         }
     }

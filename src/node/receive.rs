@@ -425,7 +425,9 @@ fn note_arrival(
         return Ok(());
     };
     let state = tx.link(link)?;
-    if state.role != Role::Downstream || tx.tree().server_of(*unit) != Some(state.peer) {
+    let served_there =
+        tx.tree().server_of(*unit) == Some(state.peer) || state.scope.was_below(*unit);
+    if state.role != Role::Downstream || !served_there {
         return Ok(());
     }
     let submitted = report.shown("submission");

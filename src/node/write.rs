@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nqsync_core::model::{Facts, Key, UnitId};
+use nqsync_core::model::{Facts, Key, Kind, UnitId};
 use nqsync_core::sync::{Author, Record, Token};
 use serde_json::Value;
 use uuid::Uuid;
@@ -37,6 +37,7 @@ impl Acting {
     /// branch, never for a stranger.
     pub fn check(&self, tx: &Tx<'_>) -> Result<(), Refusal> {
         let (tree, node) = (tx.tree(), tx.node()?);
+        // For a unit that is gone its heir speaks.
         let ours = tree
             .line(self.unit)
             .any(|info| info.served_by == Some(node));
@@ -77,8 +78,8 @@ fn begin(
     key: Key,
     values: BTreeMap<String, Value>,
 ) -> Result<Written, Refusal> {
-    own(tx, acting, &facts)?;
     let mut record = Record::begin(facts, key);
+    own(tx, acting, &record)?;
     let replaced = put(tx, acting, &mut record, values, None)?;
     let rec = tx.save(&record, None, &replaced, None, acting.now_ms)?;
     Ok(Written {
@@ -96,7 +97,7 @@ pub fn update(
     values: BTreeMap<String, Value>,
     token: Option<&Token>,
 ) -> Result<Written, Refusal> {
-    own(tx, acting, stored.record.facts())?;
+    own(tx, acting, &stored.record)?;
     let mut record = stored.record.clone();
     let dropped = put(tx, acting, &mut record, values, token)?;
     let rec = tx.save(&record, Some(&stored), &dropped, None, acting.now_ms)?;
@@ -129,19 +130,23 @@ fn put(
 }
 
 /// Only the owner's writes enter a record; everybody else proposes.
-fn own(tx: &Tx<'_>, acting: &Acting, facts: &Facts) -> Result<(), Refusal> {
+fn own(tx: &Tx<'_>, acting: &Acting, record: &Record) -> Result<(), Refusal> {
     acting.check(tx)?;
-    let tree = tx.tree();
+    let (tree, facts) = (tx.tree(), record.facts());
     let allowed = match facts.owner() {
-        Some(owner) => owner == acting.unit,
+        Some(owner) => {
+            let named = facts.kind() != Kind::Unit && owner == acting.unit;
+            // A unit that nobody has placed yet is written by the one it is born under.
+            named || tree.writer(record) == Some(acting.unit)
+        }
         // An arrival is noted by any unit above the one that submitted.
         None => true,
     };
     if allowed {
         return Ok(());
     }
-    let owner = facts
-        .owner()
+    let owner = tree
+        .writer(record)
         .map(|unit| tree.code(unit))
         .unwrap_or_default();
     Err(Refusal::usage(

@@ -178,8 +178,8 @@ pub fn ensure(connection: &Connection, node: NodeId, role: Role) -> Result<LinkI
     Ok(LinkId(connection.last_insert_rowid()))
 }
 
-/// Notes the present digest of a record against what the peer answered for and what it last showed us. Answers
-/// whether the record is now waiting to be sent.
+/// Notes the present digest of a record against what the peer answered for and what it last showed us. `late`: it is out
+/// of scope only because we no longer serve its unit. Answers whether the record is now waiting to be sent.
 #[allow(clippy::too_many_arguments)] // One row's columns; a struct would only rename them.
 pub(super) fn note_state(
     connection: &Connection,
@@ -187,7 +187,7 @@ pub(super) fn note_state(
     rec: Rec,
     digest: Digest,
     theirs: Option<Digest>,
-    admitted: bool,
+    (admitted, late): (bool, bool),
     lane: Lane,
     is_new: bool,
 ) -> Result<bool, StoreError> {
@@ -211,6 +211,12 @@ pub(super) fn note_state(
     };
     if !admitted && theirs.is_none() {
         // In scope before: the peer is told once, without content. What is on its way from the peer still counts.
+        if scope == 1 && late && Some(digest) != ours && Some(digest) != known_theirs {
+            // Written here before we lost the unit, and not sent yet: it still goes to the parent, as late, and is read-only
+            // from now on.
+            records::set_left(connection, rec, true)?;
+            return Ok(true);
+        }
         let announce = scope == 1 && (ours.is_some() || known_theirs.is_some());
         if scope == 1 {
             connection

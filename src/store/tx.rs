@@ -152,6 +152,14 @@ impl WriterState {
     }
 }
 
+/// Whether a record goes up only because it was written here before its unit got another server.
+fn is_late(link: &LinkState, record: &Record, ends: &Ends) -> bool {
+    let owner = record.facts().owner();
+    link.role == Role::Upstream
+        && owner.is_some_and(|owner| link.scope.was_below(owner))
+        && link.scope.admits_late(ends)
+}
+
 /// The day of an instant. Weeks decide whether a period is settled, so the zone does not matter.
 pub fn day_of(now_ms: i64) -> Date {
     let instant = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -415,7 +423,7 @@ impl<'a> Tx<'a> {
                 rec,
                 digest,
                 theirs,
-                admitted,
+                (admitted, is_late(link, record, &ends)),
                 lane,
                 is_new,
             )?;
@@ -499,9 +507,8 @@ impl<'a> Tx<'a> {
             let Some(last) = page.last() else { break };
             after = last.rec;
             for stored in page.iter().filter(|stored| !stored.flags.has(Flags::LEFT)) {
-                let admitted = link
-                    .scope
-                    .admits(&scope::ends(&stored.record, &self.state.tree));
+                let ends = scope::ends(&stored.record, &self.state.tree);
+                let admitted = link.scope.admits(&ends);
                 let lane = stored.record.key().kind.lane();
                 links::note_state(
                     self.connection,
@@ -509,7 +516,7 @@ impl<'a> Tx<'a> {
                     stored.rec,
                     stored.digest,
                     None,
-                    admitted,
+                    (admitted, is_late(link, &stored.record, &ends)),
                     lane,
                     false,
                 )?;

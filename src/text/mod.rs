@@ -22,7 +22,9 @@ const VI: &str = concat!(
     "\n",
     include_str!("adapter.vi.ftl"),
     "\n",
-    include_str!("brake.vi.ftl")
+    include_str!("brake.vi.ftl"),
+    "\n",
+    include_str!("units.vi.ftl")
 );
 const EN: &str = concat!(
     include_str!("en.ftl"),
@@ -31,7 +33,9 @@ const EN: &str = concat!(
     "\n",
     include_str!("adapter.en.ftl"),
     "\n",
-    include_str!("brake.en.ftl")
+    include_str!("brake.en.ftl"),
+    "\n",
+    include_str!("units.en.ftl")
 );
 
 type Bundle = FluentBundle<FluentResource>;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::civil::Date;
 
+use super::facts::Facts;
 use super::ids::{NodeId, UnitId};
 use super::values::{OrgLevel, ParentSince, Succession};
 use crate::sync::Record;
@@ -32,8 +33,12 @@ pub struct UnitInfo {
     pub served_by: Option<NodeId>,
     /// Other names under which plans mention it.
     pub aliases: Vec<String>,
-    /// What became of it, when it was renamed, moved, merged or split.
+    /// Nodes that served it before.
+    pub served_before: Vec<NodeId>,
+    /// What became of it, when it was merged or split; also when that day is still to come.
     pub succession: Option<Succession>,
+    /// Who continues, once it is gone: the one heir of its records.
+    pub heir: Option<UnitId>,
 }
 
 /// All units known to a node.
@@ -43,6 +48,8 @@ pub struct Tree {
     children: HashMap<UnitId, Vec<UnitId>>,
     by_code: HashMap<String, Vec<UnitId>>,
     by_name: HashMap<String, Vec<UnitId>>,
+    /// What each node served before, itself.
+    formerly: HashMap<NodeId, Vec<UnitId>>,
 }
 
 /// A unit that cannot be told from what was typed.
@@ -76,8 +83,13 @@ impl UnitInfo {
         let parent = parents
             .iter()
             .rfind(|p| p.from.is_none_or(|from| from <= on));
+        let id = UnitId(record.key().id);
+        let succession: Option<Succession> = record
+            .shown("succession")
+            .and_then(|v| serde_json::from_value(v).ok());
+        let heir = succession.as_ref().and_then(|s| s.heir_on(id, on));
         Some(UnitInfo {
-            id: UnitId(record.key().id),
+            id,
             owner: record.facts().owner()?,
             code: text("code")?,
             name: text("name").unwrap_or_default(),
@@ -91,9 +103,12 @@ impl UnitInfo {
                 .shown("aliases")
                 .and_then(|v| serde_json::from_value(v).ok())
                 .unwrap_or_default(),
-            succession: record
-                .shown("succession")
-                .and_then(|v| serde_json::from_value(v).ok()),
+            served_before: record
+                .shown("served_before")
+                .and_then(|v| serde_json::from_value(v).ok())
+                .unwrap_or_default(),
+            succession,
+            heir,
         })
     }
 }
@@ -109,7 +124,16 @@ impl Tree {
     /// A tree of these units.
     pub fn new(units: impl IntoIterator<Item = UnitInfo>) -> Tree {
         let mut tree = Tree::default();
-        for unit in units {
+        for mut unit in units {
+            if let Some(heir) = unit.heir {
+                // What is gone stands below whoever continues it: who serves it, who is above it and what belongs to a
+                // branch follow from there.
+                unit.parent = Some(heir);
+                unit.served_before.extend(unit.served_by.take());
+            }
+            for node in &unit.served_before {
+                tree.formerly.entry(*node).or_default().push(unit.id);
+            }
             if let Some(parent) = unit.parent {
                 tree.children.entry(parent).or_default().push(unit.id);
             }
@@ -212,6 +236,38 @@ impl Tree {
             .filter(|unit| unit.served_by == Some(node))
             .flat_map(|unit| self.subtree(unit.id))
             .collect()
+    }
+
+    /// Who continues a unit today: itself, or the last of its heirs.
+    pub fn present(&self, unit: UnitId) -> UnitId {
+        let heirs = std::iter::successors(Some(unit), |unit| self.get(*unit)?.heir);
+        heirs.take(MAX_DEPTH).last().unwrap_or(unit)
+    }
+
+    /// The unit whose writes enter a record today. Ids and facts stay; succession and, for a unit's own record, its
+    /// place in the tree move the pen.
+    pub fn writer(&self, record: &Record) -> Option<UnitId> {
+        let owner = record.facts().owner()?;
+        let above = match record.facts() {
+            Facts::Unit { .. } => self.above(UnitId(record.key().id)),
+            _ => None,
+        };
+        Some(self.present(above.unwrap_or(owner)))
+    }
+
+    /// The unit above the one whose record it is; of a unit that is gone, the one above its heir.
+    fn above(&self, unit: UnitId) -> Option<UnitId> {
+        self.get(self.present(unit))?.parent
+    }
+
+    /// The units that a node, or one below it, served before and serves no more.
+    pub fn served_before(&self, node: NodeId) -> HashSet<UnitId> {
+        let now = self.served_at_or_below(node);
+        let nodes = now.iter().filter_map(|unit| self.get(*unit)?.served_by);
+        let nodes: HashSet<NodeId> = nodes.chain([node]).collect();
+        let before = nodes.iter().filter_map(|node| self.formerly.get(node));
+        let before = before.flatten().flat_map(|unit| self.subtree(*unit));
+        before.filter(|unit| !now.contains(unit)).collect()
     }
 
     /// The unit of which the code, `above/code` path, name or alias was typed. Codes come before names; of several,

@@ -47,6 +47,16 @@ pub struct Succession {
     pub heir: Option<UnitId>,
 }
 
+impl Succession {
+    /// Who inherits on a day, when the unit is gone by then. A unit that goes on under its own name is not gone.
+    pub fn heir_on(&self, unit: UnitId, on: Date) -> Option<UnitId> {
+        let gone = matches!(self.kind, SuccessionKind::Merge | SuccessionKind::Split)
+            && self.from <= on
+            && !self.successors.contains(&unit);
+        self.heir.filter(|heir| gone && *heir != unit)
+    }
+}
+
 /// Kinds of succession.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -64,7 +64,7 @@ pub fn judge(
 ) -> Result<(), Denied> {
     let owner = record.facts().owner();
     for edit in record.edits() {
-        if !speaks_for(tree, edit.unit, owner, record.facts()) {
+        if !speaks_for(tree, edit.unit, owner, record) {
             let owner = owner.map(|unit| tree.code(unit)).unwrap_or_default();
             return Err(Denied::NotTheOwner {
                 unit: tree.code(edit.unit),
@@ -76,14 +76,21 @@ pub fn judge(
         return Ok(());
     }
     let ends = ends(record, tree);
-    if !scope.admits(&ends) {
+    // Work that waited at a node which lost the unit meanwhile is late, not wrong.
+    let late = from == From::Below
+        && owner.is_some_and(|owner| scope.was_below(owner))
+        && scope.admits_late(&ends);
+    if !scope.admits(&ends) && !late {
         return Err(Denied::OutOfScope);
     }
     if from == From::Above {
         return Ok(());
     }
     let theirs = match (owner, record.facts()) {
-        (Some(owner), _) => scope.is_below(owner),
+        (Some(owner), _) => {
+            late || scope.is_below(owner)
+                || tree.writer(record).is_some_and(|unit| scope.is_below(unit))
+        }
         (None, Facts::Arrival { unit, .. }) => {
             scope.is_below(*unit) && record.edits().iter().all(|edit| scope.is_below(edit.unit))
         }
@@ -100,12 +107,15 @@ pub fn judge(
 }
 
 /// Whether an edit's unit is the owner, its successor, or (for an arrival) a unit above the one that submitted.
-fn speaks_for(tree: &Tree, unit: UnitId, owner: Option<UnitId>, facts: &Facts) -> bool {
-    match (owner, facts) {
+fn speaks_for(tree: &Tree, unit: UnitId, owner: Option<UnitId>, record: &Record) -> bool {
+    match (owner, record.facts()) {
         (Some(owner), _) => {
-            let succession = tree.get(owner).and_then(|info| info.succession.as_ref());
+            // The day may have come at the writer already, and not here yet.
+            let planned = tree.get(owner).and_then(|info| info.succession.as_ref());
             unit == owner
-                || succession.is_some_and(|s| s.heir == Some(unit) || s.successors.contains(&unit))
+                || tree.writer(record) == Some(unit)
+                || tree.present(owner) == unit
+                || planned.is_some_and(|planned| planned.heir == Some(unit))
         }
         (
             None,
@@ -130,8 +140,9 @@ fn placed_below(record: &Record, scope: &LinkScope) -> bool {
         .siblings
         .into_iter()
         .map(|write| write.json());
+    // Where it was before is history: it may have come from another branch.
     places
-        .flat_map(|value| value.as_array().cloned().unwrap_or_default())
+        .filter_map(|value| value.as_array()?.last().cloned())
         .all(|place| {
             place["unit"]
                 .as_str()

@@ -24,6 +24,7 @@ pub enum Ends {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkScope {
     below: HashSet<UnitId>,
+    before: HashSet<UnitId>,
 }
 
 /// Registers of a task or indicator that name the units it is given to.
@@ -34,12 +35,29 @@ impl LinkScope {
     pub fn of_child(tree: &Tree, child: NodeId) -> LinkScope {
         LinkScope {
             below: tree.served_at_or_below(child),
+            before: tree.served_before(child),
         }
     }
 
     /// Whether the unit is served at or below the link's child.
     pub fn is_below(&self, unit: UnitId) -> bool {
         self.below.contains(&unit)
+    }
+
+    /// Whether the unit was served at or below the link's child before: what was written there then may still come.
+    pub fn was_below(&self, unit: UnitId) -> bool {
+        self.before.contains(&unit)
+    }
+
+    /// Whether a record may still come up that was written before its unit got another server.
+    pub fn admits_late(&self, ends: &Ends) -> bool {
+        match ends {
+            Ends::Everywhere => false,
+            Ends::Units(units) => {
+                let late = |unit: &&UnitId| self.was_below(**unit);
+                units.iter().any(|unit| late(&unit)) && !units.iter().all(|unit| late(&unit))
+            }
+        }
     }
 
     /// The units served at or below the link's child.

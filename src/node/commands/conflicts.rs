@@ -95,7 +95,8 @@ pub fn resolve(
     let (stored, register) = find(on.tx.connection(), conflict)?;
     let record = stored.record.clone();
     let id = name(&record, &register);
-    let served = record.facts().owner().filter(|unit| on.tx.serves(*unit));
+    let writer = on.tx.tree().writer(&record);
+    let served = writer.filter(|unit| on.tx.serves(*unit));
     let acting = on.acting(served)?;
     let chosen = match (take, value) {
         (Some(take), None) => taken(&record, &register, take)?,

@@ -318,7 +318,7 @@ fn put_back(on: &mut Writing<'_, '_>, held: &Held) -> Result<Undone, Refusal> {
 
 /// For whom a record is put back, where its owner is served here or below.
 fn owner_of(on: &Writing<'_, '_>, stored: &Stored) -> Result<Option<Acting>, Refusal> {
-    let Some(unit) = stored.record.facts().owner() else {
+    let Some(unit) = on.tx.tree().writer(&stored.record) else {
         return Ok(None);
     };
     let acting = Acting {

@@ -20,6 +20,7 @@ pub mod reports;
 pub mod rollup;
 mod shared;
 pub mod status;
+pub mod succession;
 pub mod tasks;
 pub mod units;
 pub(crate) mod verbs;
@@ -174,6 +175,8 @@ impl Writing<'_, '_> {
     /// For whom a record of `owner` is written: `--for` when given; the owner when this node itself serves it. Writing
     /// for a unit that another node serves has to be said.
     pub fn acting_as(&self, owner: UnitId) -> Result<Acting, Refusal> {
+        // Who continues a unit answers for it, under the ids of the unit as it was first named.
+        let owner = self.tx.tree().present(owner);
         let unsaid = self.request.acting_for.is_none() && !self.tx.serves(owner);
         if unsaid && self.tx.tree().is_within(owner, self.tx.unit()?) {
             return Err(Refusal::usage(

@@ -193,23 +193,31 @@ pub fn alias(on: &mut Writing<'_, '_>, unit: &str, alias: &str) -> Result<Said, 
     answer(on, &saved, linked)
 }
 
-fn load(on: &Writing<'_, '_>, unit: &str) -> Result<(Stored, UnitId), Refusal> {
+pub(super) fn load(on: &Writing<'_, '_>, unit: &str) -> Result<(Stored, UnitId), Refusal> {
     let id = resolve(&on.tx.tree(), unit, on.tx.unit()?)?;
     let stored = on.tx.load(id.0)?;
     let stored = stored.ok_or_else(|| StoreError::Damaged(format!("unit {id} has no record")))?;
     Ok((stored, id))
 }
 
-fn save(on: &mut Writing<'_, '_>, stored: Stored, values: Values) -> Result<Stored, Refusal> {
-    let owner = stored.record.facts().owner();
-    let acting = match owner {
+pub(super) fn save(
+    on: &mut Writing<'_, '_>,
+    stored: Stored,
+    values: Values,
+) -> Result<Stored, Refusal> {
+    let writer = on.tx.tree().writer(&stored.record);
+    let acting = match writer {
         Some(owner) => on.acting_as(owner)?,
         None => on.acting(None)?,
     };
     Ok(on.change(&acting, stored, values, None)?.stored)
 }
 
-fn answer(on: &Writing<'_, '_>, stored: &Stored, linked: usize) -> Result<Said, Refusal> {
+pub(super) fn answer(
+    on: &Writing<'_, '_>,
+    stored: &Stored,
+    linked: usize,
+) -> Result<Said, Refusal> {
     let tree = on.tx.tree();
     let mut item = unit_item(&on.view(&tree)?, UnitId(stored.record.key().id));
     item["token"] = json!(stored.record.token().to_string());

@@ -2,7 +2,7 @@
 
 use super::{
     Reading, Said, Writing, conflicts, directives, evidence, holds, import, indicators, nodes,
-    proposals, quarantine, reports, rollup, status, tasks, units, unknown_verb,
+    proposals, quarantine, reports, rollup, status, succession, tasks, units, unknown_verb,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -62,6 +62,19 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         Command::UnitRename { unit, code, name } => {
             units::rename(on, unit, code.as_deref(), name.as_deref())
         }
+        Command::UnitMove { unit, to, from } => {
+            succession::change_place(on, unit, to, from.as_deref())
+        }
+        Command::UnitMerge { units, into, from } => {
+            succession::merge(on, units, into, from.as_deref())
+        }
+        Command::UnitSplit {
+            unit,
+            into,
+            heir,
+            from,
+        } => succession::split(on, unit, into, heir, from.as_deref()),
+        Command::UnitServe { unit, node } => succession::serve(on, unit, node.as_deref()),
         Command::UnitAlias { unit, alias } => units::alias(on, unit, alias),
         Command::TaskAdd { fields } => tasks::add(on, fields),
         Command::TaskUpdate {

@@ -105,6 +105,13 @@ pub fn unit_item(view: &View<'_>, unit: UnitId) -> Value {
         "served_by": view.tree.server_of(unit),
         "served_here": view.serves(unit),
         "aliases": info.aliases,
+        "succession": info.succession.as_ref().map(|planned| json!({
+            "kind": planned.kind,
+            "from": planned.from,
+            "successors": planned.successors.iter().map(|u| view.tree.code(*u)).collect::<Vec<_>>(),
+            "heir": planned.heir.map(|heir| view.tree.code(heir)),
+            "in_force": info.heir.is_some(),
+        })),
     })
 }
 

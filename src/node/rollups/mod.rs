@@ -60,8 +60,8 @@ pub fn touched(
         }
         Facts::Unit { .. } => {
             let same = |name: &str| record.shown(name) == before.and_then(|b| b.shown(name));
-            if before.is_some() && !same("parent") {
-                // Whose verdict counts follows from who is above whom.
+            if before.is_some() && !(same("parent") && same("succession")) {
+                // Whose verdict counts, and who counts, follows from who is above whom and who continues whom.
                 return groups::issuers(tx.connection())?
                     .into_iter()
                     .try_for_each(|issuer| groups::mark_all(tx.connection(), issuer, ""));
@@ -218,7 +218,7 @@ fn put(
         _ => {}
     }
     let acting = Acting {
-        unit: issuer,
+        unit: tx.tree().present(issuer),
         person: AUTHOR.to_owned(),
         now_ms,
     };

@@ -1,0 +1,9 @@
+# Units that move, merge, split, or get another server.
+
+err-bad-day = { $day } is not a day. Write it as 2026-07-01.
+err-heir-no-successor = The heir { $heir } is not among the units that go on. Name it with --into as well.
+err-unit-in-itself = { $other } belongs to { $unit } or is it; a unit cannot go into itself.
+err-unit-succeeded = { $unit } ends already and is continued by { $other }.
+err-unit-unserved = No node serves { $unit } yet.
+
+note-unit-succeeded = From { $from } { $heir } continues { $unit }: it answers for it under the old names, and past periods stay as they were.

@@ -1,0 +1,9 @@
+# Đơn vị chuyển, sáp nhập, chia tách, hoặc đổi máy chủ.
+
+err-bad-day = { $day } không phải là ngày. Hãy viết như 2026-07-01.
+err-heir-no-successor = Đơn vị thừa kế { $heir } không nằm trong số đơn vị tiếp tục. Hãy nêu cả bằng --into.
+err-unit-in-itself = { $other } thuộc hoặc chính là { $unit }; một đơn vị không thể nhập vào chính nó.
+err-unit-succeeded = { $unit } đã được định ngày kết thúc và do { $other } kế tục.
+err-unit-unserved = Chưa có nút nào phục vụ { $unit }.
+
+note-unit-succeeded = Từ { $from }, { $heir } kế tục { $unit }: trả lời thay dưới tên cũ; các kỳ đã qua giữ nguyên.

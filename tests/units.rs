@@ -1,0 +1,196 @@
+//! Units that merge or get another server, on real nodes: nothing queued is lost, and every figure is counted once.
+
+mod support;
+
+use std::sync::atomic::Ordering;
+
+use nqsync::api::{Command, ReportFields, ReportRef, RollupBy};
+use nqsync::daemon::housekeeping;
+use serde_json::{Value, json};
+use support::Place;
+use support::world::World;
+use uuid::Uuid;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// The same later day everywhere: the tests begin on 22 March 2026.
+async fn days_after_start(world: &World, days: i64) {
+    for place in [
+        &world.ministry,
+        &world.province,
+        &world.commune,
+        &world.other,
+    ] {
+        place
+            .clock_ms
+            .store(support::START_MS + days * DAY_MS, Ordering::SeqCst);
+        housekeeping::begin(&place.node).await.expect("a new day");
+    }
+}
+
+fn report(task: Uuid, unit: Option<&str>, period: &str) -> Command {
+    Command::ReportSet {
+        report: ReportRef {
+            task: task.to_string(),
+            unit: unit.map(str::to_owned),
+            period: Some(period.to_owned()),
+        },
+        fields: ReportFields {
+            status: Some("in_progress".to_owned()),
+            percent: Some("50".to_owned()),
+            ..ReportFields::default()
+        },
+        token: None,
+        submit: true,
+    }
+}
+
+/// Tasks, assignments, reports received and expected of the province in a period; recounted to the same bytes.
+async fn counted(province: &Place, period: &str) -> [u64; 4] {
+    province.recompute().await;
+    let rollup = province
+        .data(Command::RollupShow {
+            period: Some(period.to_owned()),
+            unit: None,
+            by: RollupBy::Group,
+            recompute: true,
+        })
+        .await;
+    assert_eq!(rollup["recomputed"]["same"], true, "{period}");
+    let count = |value: &Value| value.as_u64().expect("a count");
+    [
+        count(&rollup["tasks"]["total"]),
+        count(&rollup["assignments"]["total"]),
+        count(&rollup["coverage"]["reports_received"]),
+        count(&rollup["coverage"]["reports_expected"]),
+    ]
+}
+
+#[tokio::test]
+async fn e9_two_communes_merged_in_mid_quarter_are_counted_once_before_at_and_after_the_date() {
+    let world = World::new().await;
+    let (province, old, heir) = (&world.province, &world.commune, &world.other);
+    let first = world.task_of(province, old.unit(), &[]).await;
+    let second = world.task_of(province, heir.unit(), &[]).await;
+    let both = world.task_of(province, old.unit(), &[heir.unit()]).await;
+    world.settle().await;
+
+    // April, by hand: 3 tasks; 4 assignments (first × old, second × heir, both × old, both × heir); the old commune
+    // reports its two, the heir one of its two: 3 of 4.
+    days_after_start(&world, 30).await;
+    old.answer(report(first, None, "2026-04")).await;
+    old.answer(report(both, None, "2026-04")).await;
+    heir.answer(report(second, None, "2026-04")).await;
+    world.settle().await;
+    let april = [3, 4, 3, 4];
+    assert_eq!(counted(province, "2026-04").await, april);
+
+    // Decided on 1 May for the 15th: until then nothing changes.
+    days_after_start(&world, 40).await;
+    let merge = Command::UnitMerge {
+        units: vec!["24001".to_owned()],
+        into: "24002".to_owned(),
+        from: Some("2026-05-15".to_owned()),
+    };
+    province.answer(merge.clone()).await;
+    assert_eq!(province.refused(merge).await.code, "unit_succeeded");
+    world.settle().await;
+    old.answer(report(first, None, "2026-05")).await;
+    assert!(
+        !province.holds(id_of(old, first, "2026-05").await).await,
+        "still queued"
+    );
+    assert_eq!(counted(province, "2026-05").await, [3, 4, 0, 4]);
+    assert_eq!(counted(province, "2026-04").await, april);
+
+    // The day comes while the old commune's report still waits there.
+    days_after_start(&world, 60).await;
+    assert_eq!(counted(province, "2026-05").await, [3, 4, 0, 4]);
+    let queued = id_of(old, first, "2026-05").await;
+    old.sync().await;
+    assert!(province.holds(queued).await, "queued work is never dropped");
+    assert!(province.set_aside().await.is_empty() && old.set_aside().await.is_empty());
+    assert_eq!(counted(province, "2026-05").await, [3, 4, 1, 4]);
+    world.settle().await;
+    assert!(heir.holds(queued).await, "the heir has what it answers for");
+    let unit = heir
+        .data(Command::UnitShow {
+            unit: "24001".to_owned(),
+        })
+        .await;
+    assert_eq!(unit["succession"]["in_force"], true);
+    assert_eq!(unit["served_here"], true);
+
+    // The heir answers for the old one's other assignment under the old id, and for its own two: 4 of 4.
+    let answered = heir.answer(report(both, Some("24001"), "2026-05")).await;
+    assert_eq!(answered.data["unit"], "24001");
+    heir.answer(report(both, None, "2026-05")).await;
+    heir.answer(report(second, None, "2026-05")).await;
+    world.settle().await;
+    assert!(province.set_aside().await.is_empty() && heir.set_aside().await.is_empty());
+    assert_eq!(counted(province, "2026-05").await, [3, 4, 4, 4]);
+    // The closed month is as it was; the quarter has each assignment once.
+    assert_eq!(counted(province, "2026-04").await, april);
+    assert_eq!(counted(province, "2026-Q2").await, [3, 4, 4, 4]);
+
+    // The former node reads, and no more.
+    let refused = old
+        .ask_for(Some("24001"), report(both, Some("24001"), "2026-06"))
+        .await;
+    assert!(refused.is_err());
+    assert_eq!(old.sync().await.agrees, Some(true));
+    assert_eq!(heir.sync().await.agrees, Some(true));
+}
+
+async fn id_of(place: &Place, task: Uuid, period: &str) -> Uuid {
+    let shown = place
+        .data(Command::ReportShow {
+            report: ReportRef {
+                task: task.to_string(),
+                unit: Some("24001".to_owned()),
+                period: Some(period.to_owned()),
+            },
+        })
+        .await;
+    shown["id"]
+        .as_str()
+        .and_then(|id| id.parse().ok())
+        .expect("an id")
+}
+
+#[tokio::test]
+async fn e9_a_unit_handed_to_another_node_is_written_there_and_its_queued_work_arrives() {
+    let world = World::new().await;
+    let (province, former, next) = (&world.province, &world.commune, &world.other);
+    let task = world.task().await;
+    world.settle().await;
+    former.answer(report(task, None, "2026-03")).await;
+    let serve = Command::UnitServe {
+        unit: "24001".to_owned(),
+        node: Some("24002".to_owned()),
+    };
+    province.answer(serve).await;
+    // The news comes down before the former node sends what waits there.
+    let queued = id_of(former, task, "2026-03").await;
+    let upstream = former.upstream.as_ref().expect("a child");
+    upstream.open().await.expect("opened");
+    while upstream.pull(0).await.expect("pulled") {}
+    former.sync().await;
+    assert!(province.holds(queued).await, "queued work is never dropped");
+    assert!(province.set_aside().await.is_empty());
+    next.sync().await;
+    let set = json!({ "result": "continued at the other node" });
+    next.put_values(
+        queued,
+        former.unit(),
+        serde_json::from_value(set).expect("values"),
+    )
+    .await
+    .expect("the new node writes for the unit");
+    next.sync().await;
+    assert_eq!(province.digest(queued).await, next.digest(queued).await);
+    let refused = former
+        .set(queued, former.unit(), [("result", json!("too late"))], None)
+        .await;
+    assert!(refused.is_err(), "the former node may only read");
+}
