@@ -57,9 +57,6 @@ pub async fn open(open: &Open<'_>, mapper: Mapper) -> Result<AnyEngine, EngineEr
             let engine = Process::open(open).await?;
             Ok(AnyEngine::Process(Box::new(engine)))
         }
-        other => Err(EngineError::NotAllowed(format!(
-            "engine {other:?} holds no records with ids"
-        ))),
     }
 }
 

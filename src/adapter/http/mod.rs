@@ -572,14 +572,28 @@ impl Engine for Http {
     }
 }
 
-/// A template with its placeholders filled in. In a path every value is one segment, whatever characters it has.
+/// A template with its placeholders filled in. In a path every value is one segment, whatever characters it has; a value
+/// that looks like a placeholder stays what it is.
 fn filled(template: &str, vars: &Vars, path: bool) -> String {
-    let mut text = template.to_owned();
-    for (name, value) in vars {
-        let value = if path { segment(value) } else { value.clone() };
-        text = text.replace(&format!("{{{name}}}"), &value);
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let named = after
+            .split_once('}')
+            .and_then(|(name, rest)| Some((vars.get(name)?, rest)));
+        match named {
+            Some((value, after)) => {
+                text.push_str(&if path { segment(value) } else { value.clone() });
+                rest = after;
+            }
+            None => {
+                text.push('{');
+                rest = after;
+            }
+        }
     }
-    text
+    text + rest
 }
 
 fn segment(value: &str) -> String {
@@ -608,4 +622,19 @@ fn flat(body: &Value) -> Vec<(String, String)> {
 
 fn truth(value: &Value) -> bool {
     !matches!(value, Value::Null | Value::Bool(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_fills_its_place_once_and_never_another() {
+        let vars = Vars::from([("id", "a/b".to_owned()), ("key", "{id}".to_owned())]);
+        assert_eq!(
+            filled("/x/{id}/{key}/{other}", &vars, true),
+            "/x/a%2Fb/%7Bid%7D/{other}"
+        );
+        assert_eq!(filled("{key}", &vars, false), "{id}");
+    }
 }

@@ -100,12 +100,6 @@ pub enum EngineKind {
     Http,
     /// A document with rows, read and written as a whole.
     Document,
-    /// Workbooks and CSV files in folders.
-    Tabular,
-    /// Workbooks by e-mail, outwards only.
-    Email,
-    /// A document exchange gateway.
-    Edxml,
     /// A program that speaks NDJSON on its standard input and output.
     Process,
 }

@@ -71,7 +71,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
         "title = \"Tracker\"",
         "title = \"Tracker\"\nfrequency = 3",
         "4: frequency: is not known here; known are brake, ceiling, dictionary, document, enabled, engine, format, \
-         http, schedule, stream, test, title, unit, units",
+         http, process, schedule, stream, test, title, unit, units",
     );
 }
 
