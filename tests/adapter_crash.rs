@@ -60,14 +60,11 @@ impl Engine for Stopping {
         self.inner.lookup(s, key).await
     }
 
-    async fn write(&mut self, s: &Stream, writes: &[Write]) -> Vec<Result<Written, EngineError>> {
-        let mut results = Vec::new();
-        for write in writes {
-            self.step(false).await;
-            results.extend(self.inner.write(s, std::slice::from_ref(write)).await);
-            self.step(true).await;
-        }
-        results
+    async fn write_one(&mut self, s: &Stream, write: &Write) -> Result<Written, EngineError> {
+        self.step(false).await;
+        let written = self.inner.write_one(s, write).await;
+        self.step(true).await;
+        written
     }
 
     async fn upload(

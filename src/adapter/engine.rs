@@ -144,13 +144,33 @@ pub trait Engine: Send {
         key: &str,
     ) -> impl Future<Output = Result<Option<Vec<Value>>, EngineError>> + Send;
 
+    /// Creates or changes one record.
+    fn write_one(
+        &mut self,
+        stream: &Stream,
+        write: &Write,
+    ) -> impl Future<Output = Result<Written, EngineError>> + Send;
+
     /// Creates and changes records, in order. One result for each; after an error that ends the run the rest is left
     /// out, so that the answer may be shorter than the question.
     fn write(
         &mut self,
         stream: &Stream,
         writes: &[Write],
-    ) -> impl Future<Output = Vec<Result<Written, EngineError>>> + Send;
+    ) -> impl Future<Output = Vec<Result<Written, EngineError>>> + Send {
+        async move {
+            let mut results = Vec::new();
+            for write in writes {
+                let result = self.write_one(stream, write).await;
+                let ends = result.as_ref().is_err_and(EngineError::ends_the_run);
+                results.push(result);
+                if ends {
+                    break;
+                }
+            }
+            results
+        }
+    }
 
     /// Hands a file over for the record with the outside's id. Answers what the outside calls the file, if it tells.
     fn upload(

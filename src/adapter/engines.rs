@@ -102,6 +102,14 @@ impl Engine for AnyEngine {
         }
     }
 
+    async fn write_one(&mut self, stream: &Stream, write: &Write) -> Result<Written, EngineError> {
+        match self {
+            AnyEngine::Http(engine) => engine.write_one(stream, write).await,
+            AnyEngine::Document(engine) => engine.write_one(stream, write).await,
+            AnyEngine::Process(engine) => engine.write_one(stream, write).await,
+        }
+    }
+
     async fn write(
         &mut self,
         stream: &Stream,

@@ -254,7 +254,7 @@ fn show(data: &Value, screen: &Screen) -> String {
         num("label-adapter-pulled", |v, s| s.plain(at(v, "pulled"))),
         num("label-adapter-pushed", |v, s| s.plain(at(v, "pushed"))),
         num("label-adapter-created", |v, s| s.plain(at(v, "created"))),
-        col("label-error", |v, s| s.plain(at(v, "error"))),
+        col("label-reason", |v, s| s.plain(at(v, "error"))),
     ];
     text += &section(screen, "label-adapter-runs", items(data, "runs"), &runs);
     let problems = [

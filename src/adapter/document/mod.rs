@@ -194,6 +194,12 @@ impl Engine for Document {
         Ok(None)
     }
 
+    async fn write_one(&mut self, _: &Stream, write: &Write) -> Result<Written, EngineError> {
+        let mut results = self.write_all(std::slice::from_ref(write)).await?;
+        let none = || EngineError::Unexpected("nothing was written".to_owned());
+        results.pop().unwrap_or_else(|| Err(none()))
+    }
+
     async fn write(&mut self, _: &Stream, writes: &[Write]) -> Vec<Result<Written, EngineError>> {
         match self.write_all(writes).await {
             Ok(results) => results,

@@ -359,38 +359,6 @@ impl Http {
         }
     }
 
-    async fn write_one(&mut self, stream: &Stream, write: &Write) -> Result<Written, EngineError> {
-        let http = Self::of(stream)?;
-        let (call, name, method) = match &write.id {
-            None => (&http.create, "create", Method::Post),
-            Some(_) => (&http.update, "update", Method::Put),
-        };
-        let call = call.as_ref().ok_or_else(|| {
-            EngineError::NotAllowed(format!(
-                "stream {} needs a table [stream.http.{name}]",
-                stream.name
-            ))
-        })?;
-        let purpose = Purpose {
-            stream,
-            name,
-            method,
-            again: Again::NotCarriedOut,
-        };
-        let mut vars = Vars::from([("key", write.key.clone())]);
-        vars.extend(write.id.clone().map(|id| ("id", id)));
-        let mut extra = Extra::default();
-        if let Some(header) = &http.idempotency_header {
-            extra.headers.push((header, write.idempotency_key.clone()));
-        }
-        if let Some((header, version)) = http.version_header.as_ref().zip(write.version.as_ref()) {
-            extra.headers.push((header, version.clone()));
-        }
-        extra.body = Some(&write.body);
-        let good = self.call(&purpose, call, &vars, extra).await?;
-        self.written(&purpose, call, write, good.json).await
-    }
-
     /// What an answer to a write tells: the record, its id, or nothing.
     async fn written(
         &self,
@@ -545,21 +513,36 @@ impl Engine for Http {
         self.records(&purpose, call, good.json).await.map(Some)
     }
 
-    async fn write(
-        &mut self,
-        stream: &Stream,
-        writes: &[Write],
-    ) -> Vec<Result<Written, EngineError>> {
-        let mut results = Vec::new();
-        for write in writes {
-            let result = self.write_one(stream, write).await;
-            let ends = result.as_ref().is_err_and(EngineError::ends_the_run);
-            results.push(result);
-            if ends {
-                break;
-            }
+    async fn write_one(&mut self, stream: &Stream, write: &Write) -> Result<Written, EngineError> {
+        let http = Self::of(stream)?;
+        let (call, name, method) = match &write.id {
+            None => (&http.create, "create", Method::Post),
+            Some(_) => (&http.update, "update", Method::Put),
+        };
+        let call = call.as_ref().ok_or_else(|| {
+            EngineError::NotAllowed(format!(
+                "stream {} needs a table [stream.http.{name}]",
+                stream.name
+            ))
+        })?;
+        let purpose = Purpose {
+            stream,
+            name,
+            method,
+            again: Again::NotCarriedOut,
+        };
+        let mut vars = Vars::from([("key", write.key.clone())]);
+        vars.extend(write.id.clone().map(|id| ("id", id)));
+        let mut extra = Extra::default();
+        if let Some(header) = &http.idempotency_header {
+            extra.headers.push((header, write.idempotency_key.clone()));
         }
-        results
+        if let Some((header, version)) = http.version_header.as_ref().zip(write.version.as_ref()) {
+            extra.headers.push((header, version.clone()));
+        }
+        extra.body = Some(&write.body);
+        let good = self.call(&purpose, call, &vars, extra).await?;
+        self.written(&purpose, call, write, good.json).await
     }
 
     async fn upload(

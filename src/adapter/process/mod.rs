@@ -71,21 +71,6 @@ impl Process {
             changes: answer["changes"] == json!(true),
         })
     }
-
-    async fn write_one(&mut self, stream: &Stream, write: &Write) -> Result<Written, EngineError> {
-        let question = json!({
-            "ask": "write", "stream": stream.name, "id": write.id, "key": write.key, "body": write.body,
-            "idempotency_key": write.idempotency_key, "version": write.version,
-        });
-        let answer = self.program.ask(&question).await?;
-        Ok(Written {
-            id: super::cycle::text_of(&answer["id"]).or_else(|| write.id.clone()),
-            record: answer
-                .get("record")
-                .filter(|record| record.is_object())
-                .cloned(),
-        })
-    }
 }
 
 /// The records of an answer; null: there is no such list.
@@ -152,21 +137,19 @@ impl Engine for Process {
         records(&self.program.ask(&question).await?)
     }
 
-    async fn write(
-        &mut self,
-        stream: &Stream,
-        writes: &[Write],
-    ) -> Vec<Result<Written, EngineError>> {
-        let mut results = Vec::new();
-        for write in writes {
-            let result = self.write_one(stream, write).await;
-            let ends = result.as_ref().is_err_and(EngineError::ends_the_run);
-            results.push(result);
-            if ends {
-                break;
-            }
-        }
-        results
+    async fn write_one(&mut self, stream: &Stream, write: &Write) -> Result<Written, EngineError> {
+        let question = json!({
+            "ask": "write", "stream": stream.name, "id": write.id, "key": write.key, "body": write.body,
+            "idempotency_key": write.idempotency_key, "version": write.version,
+        });
+        let answer = self.program.ask(&question).await?;
+        Ok(Written {
+            id: super::cycle::text_of(&answer["id"]).or_else(|| write.id.clone()),
+            record: answer
+                .get("record")
+                .filter(|record| record.is_object())
+                .cloned(),
+        })
     }
 
     async fn upload(
