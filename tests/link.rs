@@ -415,7 +415,7 @@ async fn a_task_that_leaves_a_province_leaves_its_communes_too() -> Tested {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_newer_peer_adds_to_a_record_passes_two_hops_byte_for_byte() {
+async fn f2_what_a_newer_peer_adds_to_a_record_passes_two_hops_byte_for_byte() {
     let world = World::new().await;
     let (ministry, province, commune) = (&world.ministry, &world.province, &world.commune);
     let task = world.task_of(ministry, commune.unit(), &[]).await;

@@ -35,7 +35,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() -> Tested {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_acknowledgement_costs_a_resend_and_changes_nothing() -> Tested {
+async fn a3_a4_a_lost_acknowledgement_costs_a_resend_and_changes_nothing() -> Tested {
     let world = World::new().await;
     let (province, commune) = (&world.province, &world.commune);
     let task = world.task().await;
@@ -106,7 +106,7 @@ async fn after_a_crash_of_either_side_both_go_on_in_a_new_incarnation() -> Teste
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_old_copy_of_a_childs_disk_gets_its_lost_writes_back_and_reuses_no_dot() -> Tested {
+async fn e1_an_old_copy_of_a_childs_disk_gets_its_lost_writes_back_and_reuses_no_dot() -> Tested {
     let mut world = World::new().await;
     let ministry_task = world
         .task_of(&world.ministry, world.commune.unit(), &[])

@@ -32,7 +32,7 @@ async fn a_forged_record_changes_nothing() -> Result<(), String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_commune_writes_of_others_is_set_aside_and_changes_nothing() {
+async fn g1_g2_whatever_a_commune_writes_of_others_is_set_aside_and_changes_nothing() {
     let world = World::new().await;
     let (province, commune, other) = (&world.province, &world.commune, &world.other);
     let task = world.task().await;

@@ -29,7 +29,7 @@ fn read(store: &Store, key: &str) -> Option<String> {
 }
 
 #[test]
-fn a_second_opening_of_a_directory_is_refused_by_name() {
+fn d11_a_second_opening_of_a_directory_is_refused_by_name() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(&options(dir.path())).expect("open");
     let refused = Store::open(&options(dir.path()))
@@ -250,7 +250,7 @@ async fn futures<F: Future>(jobs: Vec<F>) -> Vec<F::Output> {
 }
 
 #[test]
-fn a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
+fn f3_a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(&options(dir.path())).expect("open");
     write(&store, "a", "1").expect("written");

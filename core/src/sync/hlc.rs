@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_clock_still_gives_growing_stamps_for_a_million_writes() {
+    fn c4_a_frozen_clock_still_gives_growing_stamps_for_a_million_writes() {
         let mut last = None;
         for _ in 0..(1 << 20) {
             let next = Stamp::next(1_763_000_000_000, last);

@@ -415,3 +415,29 @@ fn wait_asked(text: &str) -> Option<Duration> {
 fn read(path: &Path) -> Result<Vec<u8>, EngineError> {
     std::fs::read(path).map_err(|e| EngineError::NotAllowed(format!("{}: {e}", path.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h3_addresses_inside_this_machine_are_known_in_all_their_forms() {
+        for inward in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "169.254.169.254",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+            "::ffff:127.0.0.1",
+        ] {
+            assert!(is_inward(inward.parse().expect("an address")), "{inward}");
+        }
+        for outward in ["10.1.2.3", "192.168.1.1", "203.0.113.7", "2001:db8::1"] {
+            assert!(
+                !is_inward(outward.parse().expect("an address")),
+                "{outward}"
+            );
+        }
+    }
+}

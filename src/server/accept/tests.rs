@@ -275,7 +275,7 @@ async fn a_certificate_shown_without_its_key_does_not_connect() {
 }
 
 #[tokio::test]
-async fn a_server_with_another_key_is_refused_with_both_fingerprints() {
+async fn b9_a_server_with_another_key_is_refused_with_both_fingerprints() {
     let (pinned, other) = (parent().await, parent().await);
     let child = pinned.enrol(now());
     let error = pinned
@@ -346,7 +346,7 @@ async fn an_expired_certificate_of_a_listed_key_works_with_a_warning() {
 }
 
 #[tokio::test]
-async fn a_child_whose_clock_is_wrong_still_reaches_its_parent_and_is_warned() {
+async fn c6_a_child_whose_clock_is_wrong_still_reaches_its_parent_and_is_warned() {
     let parent = parent().await;
     let child = parent.enrol(now());
     for (clock, early) in [
@@ -444,7 +444,7 @@ async fn a_client_that_does_not_speak_tls_gets_no_answer() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_handler_ends_one_request_and_not_the_connection() {
+async fn a16_a_panic_in_a_handler_ends_one_request_and_not_the_connection() {
     let parent = parent().await;
     let client = parent.client(None);
     let response = client
