@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
@@ -18,6 +19,10 @@ use super::{LinkId, StoreError};
 
 /// Oldest SQLite without the WAL-reset defect.
 const MIN_SQLITE: i32 = 3_051_003;
+/// Tries for the lock of a directory, and the pause between two: together a quarter of a second.
+const LOCK_TRIES: u32 = 10;
+/// See [`LOCK_TRIES`].
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 /// Jobs waiting for the writer; further callers wait.
 const QUEUE: usize = 4096;
 /// Pages of SQLite's cache per connection, in KiB: small, a commune node idles under 48 MiB.
@@ -433,6 +438,18 @@ fn create_dir(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// Takes the directory's lock before SQLite is touched; the kernel gives it back however the process ends.
+/// Whether the lock was taken. A helping process that another thread is just starting shares all open files, and with them
+/// a lock that was given up meanwhile, until it becomes its own program: that is over in a moment.
+fn lock_patiently(file: &File) -> bool {
+    for _ in 0..LOCK_TRIES {
+        if file.try_lock().is_ok() {
+            return true;
+        }
+        thread::sleep(LOCK_PAUSE);
+    }
+    file.try_lock().is_ok()
+}
+
 fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let io = |source| StoreError::Io {
@@ -446,7 +463,7 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .open(&path)
         .map_err(io)?;
-    if file.try_lock().is_err() {
+    if !lock_patiently(&file) {
         let mut pid = String::new();
         let _ = file.read_to_string(&mut pid);
         return Err(StoreError::Locked {
