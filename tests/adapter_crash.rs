@@ -1,5 +1,5 @@
 //! A run is cut between every two steps, before and after the outside carried a step out; the next run finds no record
-//! twice and none lost.
+//! twice and none lost. Every shipped profile that has a simulator goes through it.
 
 mod support;
 
@@ -7,18 +7,18 @@ use std::sync::Arc;
 
 use nqsync::adapter::cycle::{self, Cycle, Mode, Report};
 use nqsync::adapter::engine::{Engine, EngineError, Page, Position, Span, Upload, Write, Written};
-use nqsync::adapter::http::Http;
+use nqsync::adapter::engines::{self, AnyEngine, Open};
 use nqsync::adapter::mapping::{MapLimits, Mapper};
 use nqsync::adapter::profile::Stream;
-use nqsync::adapter::{engines, run};
+use nqsync::adapter::run;
 use nqsync::api::Lang;
-use serde_json::{Value, json};
-use support::tracker::Desk;
+use serde_json::Value;
+use support::outside::{Back, Bench, CASES, Case, case};
 use tokio::sync::Notify;
 
 /// An engine that stops for ever at a step: before it is sent, or after it was carried out and before it is answered.
 struct Stopping {
-    inner: Http,
+    inner: AnyEngine,
     left: usize,
     after: bool,
     stopped: Arc<Notify>,
@@ -57,13 +57,31 @@ impl Engine for Stopping {
     }
 
     async fn lookup(&mut self, s: &Stream, key: &str) -> Result<Option<Vec<Value>>, EngineError> {
-        self.inner.lookup(s, key).await
+        self.step(false).await;
+        let found = self.inner.lookup(s, key).await;
+        self.step(true).await;
+        found
     }
 
     async fn write_one(&mut self, s: &Stream, write: &Write) -> Result<Written, EngineError> {
         self.step(false).await;
         let written = self.inner.write_one(s, write).await;
         self.step(true).await;
+        written
+    }
+
+    async fn write(&mut self, s: &Stream, writes: &[Write]) -> Vec<Result<Written, EngineError>> {
+        if let AnyEngine::Document(_) = self.inner {
+            // A document is written as a whole: one step, however many records it holds.
+            self.step(false).await;
+            let written = self.inner.write(s, writes).await;
+            self.step(true).await;
+            return written;
+        }
+        let mut written = Vec::new();
+        for write in writes {
+            written.push(self.write_one(s, write).await);
+        }
         written
     }
 
@@ -78,18 +96,26 @@ impl Engine for Stopping {
 }
 
 /// Runs until the step; whether it was reached.
-async fn run_until(desk: &Desk, step: usize, after: bool) -> bool {
-    let node = &desk.place.node;
-    let loaded = run::load(node, "tracker").expect("a profile");
+async fn run_until(bench: &Bench, step: usize, after: bool) -> bool {
+    let (node, name) = (&bench.place.node, bench.case.name);
+    let loaded = run::load(node, name).expect("a profile");
     let mut programs = cycle::programs(&loaded.profile);
     programs.extend(engines::programs(&loaded.profile));
     let limits = MapLimits::default();
     let mapper = Mapper::start(&node.settings.program, programs, limits)
         .await
         .expect("mappings");
+    let (mode, lang) = (Mode::default(), Lang::En);
+    let open = Open {
+        node,
+        name,
+        loaded: &loaded,
+        mode,
+        lang,
+    };
     let stopped = Arc::new(Notify::new());
     let engine = Stopping {
-        inner: Http::open(&loaded, mapper.clone())
+        inner: engines::open(&open, mapper.clone())
             .await
             .expect("an engine"),
         left: step,
@@ -98,88 +124,112 @@ async fn run_until(desk: &Desk, step: usize, after: bool) -> bool {
     };
     let mut cycle = Cycle {
         node,
-        name: "tracker",
+        name,
         profile: &loaded.profile,
         mapper,
         engine,
-        mode: Mode::default(),
-        lang: Lang::En,
+        mode,
+        lang,
     };
-    let mut report = Report::default();
+    let whole = async {
+        for stream in &loaded.profile.streams {
+            let mut report = Report::default();
+            let ran = cycle.run_stream(stream, &mut report).await;
+            ran.expect("a whole run");
+        }
+    };
     tokio::select! {
         () = stopped.notified() => true,
-        ran = cycle.run_stream(&loaded.profile.streams[0], &mut report) => {
-            ran.expect("a whole run");
-            false
-        }
+        () = whole => false,
     }
 }
 
-/// Three changes here, one there, one on both sides, two new tasks.
-async fn desk_with_work() -> Desk {
-    let desk = Desk::new(5).await;
-    desk.report(5, "in_progress", "5", "gốc").await;
-    desk.run_well().await;
-    for number in 1..=3 {
-        desk.report(number, "in_progress", "50", &format!("ở đây {number}"))
-            .await;
-    }
-    let id = |number: usize| desk.there(number)[0]["id"].as_u64().expect("an id");
-    desk.tracker.edit(id(4), json!({ "note": "bên đó 4" }));
-    desk.report(5, "in_progress", "5", "ở đây 5").await;
-    desk.tracker.edit(id(5), json!({ "note": "bên đó 5" }));
-    desk.task(6).await;
-    desk.task(7).await;
-    desk
-}
-
-async fn assert_all_is_there(desk: &Desk, step: usize, after: bool) {
-    for number in 1..=7 {
-        assert_eq!(
-            desk.there(number).len(),
-            1,
-            "task {number}, step {step}, after {after}"
-        );
+/// Changes here, one there, one on both sides, and a new item.
+async fn bench_with_work(case: Case) -> Bench {
+    let bench = Bench::new(case, 3).await;
+    if case.begins_there {
+        bench.run_well().await;
     }
     for number in 1..=3 {
-        let there = &desk.there(number)[0];
-        assert_eq!(
-            there["note"],
-            format!("ở đây {number}"),
-            "step {step}, after {after}"
-        );
+        bench.set(number, &format!("1{number}")).await;
     }
-    assert_eq!(
-        desk.shown(4).await["result"],
-        "bên đó 4",
-        "step {step}, after {after}"
-    );
-    let conflict = desk.shown(5).await["conflicts"].clone();
-    assert_eq!(conflict, json!(["result"]), "step {step}, after {after}");
-    assert_eq!(desk.tracker.items().len(), 7);
+    bench.run_well().await;
+    bench.approve();
+    bench.set(1, "41").await;
+    bench.edit(2, "62");
+    bench.set(3, "43").await;
+    if case.back == Back::Arrives {
+        bench.edit(3, "63");
+    }
+    bench.begin(4).await;
+    if !case.begins_there {
+        bench.set(4, "44").await;
+    }
+    bench
 }
 
-#[tokio::test]
-async fn a_run_cut_at_any_step_loses_nothing_and_doubles_nothing() {
+async fn assert_all_is_there(bench: &Bench, said: &str) {
+    let Case {
+        back, begins_there, ..
+    } = bench.case;
+    let (second, third, conflicts) = match back {
+        Back::Arrives => ("62", "63", 1),
+        Back::Undone => ("12", "43", 0),
+        Back::Kept => ("62", "43", 0),
+    };
+    let fourth = if begins_there { "" } else { "44" };
+    for (number, expected) in [(1, "41"), (2, second), (3, third), (4, fourth)] {
+        assert_eq!(bench.there(number), [expected], "item {number}, {said}");
+    }
+    let here = if back == Back::Arrives { "62" } else { "12" };
+    assert_eq!(bench.here(2).await, here, "{said}");
+    assert_eq!(bench.count_here().await, (4, conflicts), "{said}");
+}
+
+/// Cuts a run at every step it has.
+async fn cut_everywhere(name: &str) {
     for after in [false, true] {
         let mut step = 1;
         loop {
-            let desk = desk_with_work().await;
-            let reached = run_until(&desk, step, after).await;
-            desk.run().await;
-            assert_all_is_there(&desk, step, after).await;
-            let writes = desk.tracker.requests().1;
-            desk.run().await;
-            assert_eq!(
-                desk.tracker.requests().1,
-                writes,
-                "rest, step {step}, after {after}"
-            );
+            let bench = bench_with_work(case(name)).await;
+            let reached = run_until(&bench, step, after).await;
+            let said = format!("{name}, step {step}, after {after}");
+            bench.run().await;
+            bench.approve();
+            assert_all_is_there(&bench, &said).await;
+            bench.assert_rest(&said).await;
             if !reached {
                 break;
             }
             step += 1;
         }
-        assert!(step > 7, "two pages and five writes at least, was {step}");
+        assert!(
+            step > 2,
+            "{name}: a listing and a write at least, was {step}"
+        );
     }
+}
+
+/// One test for each profile, so that they run side by side.
+macro_rules! cut_everywhere {
+    ($($test:ident: $name:literal),* $(,)?) => {
+        const TESTED: &[&str] = &[$($name),*];
+
+        $(#[tokio::test]
+        async fn $test() {
+            cut_everywhere($name).await;
+        })*
+    };
+}
+
+cut_everywhere! {
+    lgsp_cut_at_any_step_loses_nothing_and_doubles_nothing: "lgsp",
+    theodoinq_cut_at_any_step_loses_nothing_and_doubles_nothing: "theodoinq",
+    the_tracker_cut_at_any_step_loses_nothing_and_doubles_nothing: "tracker",
+}
+
+#[test]
+fn every_profile_with_a_simulator_is_cut() {
+    let cases: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    assert_eq!(TESTED, cases);
 }

@@ -1,5 +1,7 @@
 //! The profiles that are shipped, and what a person meets who makes one.
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,8 @@ use jiff::tz::TimeZone;
 use nqsync::adapter::mapping::{MapLimits, Mapper};
 use nqsync::adapter::profile::{self, Direction};
 use nqsync::adapter::template::TEMPLATES;
-use nqsync::adapter::{run, self_test};
+use nqsync::adapter::{run, self_test, simulate};
+use support::outside::{Back, Bench, CASES};
 use tempfile::TempDir;
 
 fn shipped() -> Vec<PathBuf> {
@@ -100,6 +103,58 @@ async fn every_shipped_profile_passes_its_own_tests_in_both_directions() {
                 "{at} has no test of ours"
             );
         }
+    }
+}
+
+#[test]
+fn every_simulator_has_a_profile_that_is_run_against_it() {
+    let mut simulators = simulate::names();
+    simulators.sort_unstable();
+    let cases: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    assert_eq!(simulators, cases, "tests/support/outside.rs");
+    let templates: Vec<&str> = TEMPLATES.iter().map(|template| template.name).collect();
+    for name in cases {
+        assert!(templates.contains(&name), "adapters/{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_entered_here_arrives_there_and_an_edit_there_becomes_what_the_profile_says() {
+    for case in CASES {
+        let (bench, name) = (Bench::new(*case, 3).await, case.name);
+        if case.begins_there {
+            bench.run_well().await;
+        }
+        bench.set(1, "41").await;
+        bench.set(2, "52").await;
+        bench.run_well().await;
+        bench.approve();
+        for (number, expected) in [(1, "41"), (2, "52")] {
+            assert_eq!(bench.there(number), [expected], "{name}: item {number}");
+        }
+        let without_value = bench.there(3).len();
+        assert_eq!(without_value, usize::from(case.empty_too), "{name}");
+        bench.assert_rest("after the first run").await;
+
+        bench.edit(2, "63");
+        let outcome = bench.run().await;
+        bench.approve();
+        let (there, here) = match case.back {
+            Back::Arrives => ("63", "63"),
+            Back::Undone => ("52", "52"),
+            Back::Kept => ("63", "52"),
+        };
+        let told = format!("{name}: {:?}", outcome.streams);
+        assert_eq!(bench.there(2), [there], "{told}");
+        assert_eq!(bench.here(2).await, here, "{told}");
+        assert_eq!(bench.here(1).await, "41", "{told}");
+        let word = if case.back == Back::Kept {
+            "partly"
+        } else {
+            "done"
+        };
+        assert_eq!(outcome.word(), word, "{told}");
+        bench.assert_rest("after the second run").await;
     }
 }
 

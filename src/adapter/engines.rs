@@ -46,7 +46,7 @@ pub fn programs(profile: &Profile) -> Programs {
 pub async fn open(open: &Open<'_>, mapper: Mapper) -> Result<AnyEngine, EngineError> {
     match open.loaded.profile.engine {
         EngineKind::Http => {
-            let engine = Http::open(open.loaded, mapper).await?;
+            let engine = Http::open(open, mapper).await?;
             Ok(AnyEngine::Http(Box::new(engine)))
         }
         EngineKind::Document => {

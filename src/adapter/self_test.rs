@@ -155,6 +155,7 @@ impl Case<'_> {
         let named = |name: &str| json!(values.get(name).and_then(text_of));
         Ok(json!({
             "id": named("id"), "key": named("key"), "version": named("version"),
+            "waits": named("waits"),
             "fields": fields.map_err(here)?,
         }))
     }

@@ -23,7 +23,7 @@ macro_rules! templates {
 }
 
 /// The templates, one for each folder under `adapters/`.
-pub const TEMPLATES: &[Template] = templates!["rest", "roundup", "theodoinq", "tracker"];
+pub const TEMPLATES: &[Template] = templates!["lgsp", "rest", "roundup", "theodoinq", "tracker"];
 
 /// The template with this name.
 pub fn find(name: &str) -> Option<Template> {

@@ -6,7 +6,7 @@ mod test;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::list::{Col, col, listed, num, tabled};
@@ -14,7 +14,7 @@ use super::output::Output;
 use super::screen::{Screen, at, items};
 use super::{Caller, Job, job};
 use crate::adapter::profile;
-use crate::adapter::simulate::{self, Fault, Outline, Paging, Tracker};
+use crate::adapter::simulate::{self, Fault};
 use crate::api::{Answer, Command, Exit, Failure};
 use crate::clock::Clock;
 use crate::t;
@@ -85,7 +85,7 @@ pub enum Asked {
 #[allow(missing_docs, reason = "the arguments' own comments are their help")]
 pub struct SimulateArgs {
     /// Which system
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(simulate::NAMES))]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(simulate::names()))]
     name: String,
     /// Port on this machine; 0: any free one
     #[arg(long, default_value_t = 0)]
@@ -135,29 +135,30 @@ fn simulate(args: &SimulateArgs, caller: &Caller, out: &Output) -> Result<Exit, 
         .enable_all()
         .build();
     runtime.map_err(failed)?.block_on(async {
-        let (router, login) = match args.name.as_str() {
-            "theodoinq" => (
-                Outline::new(Outline::sample(), "demo").router(),
-                json!({ "token": "demo" }),
-            ),
-            _ => {
-                let tracker = Tracker::new(Paging::Page, Some(("demo", "demo")), Clock::system());
-                tracker.fail(args.fault);
-                (
-                    tracker.router(),
-                    json!({ "user": "demo", "password": "demo" }),
-                )
-            }
-        };
+        let unknown = || failed(std::io::ErrorKind::NotFound.into());
+        let simulator = simulate::named(&args.name, Clock::system()).ok_or_else(unknown)?;
+        simulator.fail(args.fault);
         let stop = CancellationToken::new();
-        let address = simulate::serve(router, args.port, stop.clone())
+        let address = simulate::serve(simulator.router(), args.port, stop.clone())
             .await
             .map_err(failed)?;
         let url = format!("http://{address}");
+        let base = format!("{url}{}", simulator.base());
+        let secrets: Map<String, Value> = simulator
+            .secrets()
+            .into_iter()
+            .map(|(ending, text)| (format!("NAME.{ending}"), json!(text)))
+            .collect();
+        let files = secrets.keys().cloned().collect::<Vec<_>>().join(", ");
+        let users = simulator.users().join(", ");
         let answer = Answer {
             exit: Exit::Done,
-            notes: vec![t!(caller.lang, "note-simulator", url = url)],
-            data: json!({ "name": args.name, "url": url, "login": login }),
+            notes: vec![
+                t!(caller.lang, "note-simulator", url = url),
+                t!(caller.lang, "note-simulator-profile", name = args.name, base = base, files = files),
+                t!(caller.lang, "note-simulator-users", users = users),
+            ],
+            data: json!({ "name": args.name, "url": url, "base_url": base, "users": simulator.users(), "secrets": secrets }),
         };
         out.answer(&answer, |data| {
             format!("{}\n", data["url"].as_str().unwrap_or_default())
@@ -294,6 +295,15 @@ fn ran(data: &Value, screen: &Screen) -> String {
             ("label-adapter-conflicts", count("conflicts")),
             ("label-adapter-missing", count("missing")),
         ]);
+        let waits = report["waiting"].as_object().into_iter().flatten();
+        let waits: Vec<Value> = waits
+            .map(|(key, text)| json!({ "key": key, "text": text }))
+            .collect();
+        let waiting = [
+            col("label-ref", |v, s| s.plain(at(v, "key"))),
+            col("label-reason", |v, s| s.plain(at(v, "text"))),
+        ];
+        text += &section(screen, "label-adapter-waiting", &waits, &waiting);
         let differences = [
             col("label-ref", |v, s| s.plain(at(v, "key"))),
             col("label-field", |v, s| s.plain(at(v, "field"))),

@@ -5,6 +5,7 @@
 
 pub mod files;
 pub mod office;
+pub mod outside;
 pub mod promises;
 pub mod raw;
 pub mod relay;

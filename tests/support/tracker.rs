@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use nqsync::adapter::cycle::Mode;
 use nqsync::adapter::run::{self, Outcome};
-use nqsync::adapter::simulate::{self, Paging, Tracker};
+use nqsync::adapter::simulate::{self, Records, System, TRACKER};
 use nqsync::api::{Answer, Command, Failure, Lang, ReportFields, ReportRef, Request, TaskFields};
 use nqsync::node::commands;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ update = { path = "/items/{id}", method = "PATCH", records = ".data" }
 /// The node, the tracker, and what connects them.
 pub struct Desk {
     pub place: Place,
-    pub tracker: Tracker,
+    pub tracker: Records,
     stop: CancellationToken,
 }
 
@@ -75,8 +75,12 @@ impl Desk {
     pub async fn new(tasks: usize) -> Desk {
         let mut place = Place::ministry("BO").await;
         place.node.settings.program = PathBuf::from(env!("CARGO_BIN_EXE_nqsync"));
-        let login = Some(("minh", "mat-khau-rieng"));
-        let tracker = Tracker::new(Paging::Page, login, place.node.clock.clone());
+        let system = System {
+            users: &["minh"],
+            secret: "mat-khau-rieng",
+            ..TRACKER
+        };
+        let tracker = Records::new(system, place.node.clock.clone());
         let stop = CancellationToken::new();
         let address = simulate::serve(tracker.router(), 0, stop.clone())
             .await

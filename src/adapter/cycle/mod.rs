@@ -115,6 +115,9 @@ pub fn programs(profile: &Profile) -> Programs {
         if let Some(version) = &stream.version {
             theirs.insert("version".to_owned(), version.clone());
         }
+        if let Some(waits) = &stream.waits {
+            theirs.insert("waits".to_owned(), waits.clone());
+        }
         for (name, rule) in &stream.fields {
             theirs.extend(rule.theirs.clone().map(|jq| (field(name), jq)));
             ours.extend(rule.ours.clone().map(|jq| (field(name), jq)));

@@ -264,7 +264,10 @@ impl<E: Engine> Cycle<'_, E> {
         back: Option<&Theirs>,
         report: &mut Report,
     ) {
-        let Some(back) = back else { return };
+        // What waits for somebody there is told as such, and reads back as it was before.
+        let Some(back) = back.filter(|back| back.waits.is_none()) else {
+            return;
+        };
         for (name, ours) in &out.fields {
             let readable = stream
                 .fields

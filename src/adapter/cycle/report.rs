@@ -1,5 +1,7 @@
 //! What a run did, or would do.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::store::adapters::Problem;
@@ -76,6 +78,8 @@ pub struct Report {
     pub files: usize,
     /// Writes of which it is not known whether they arrived; the next run asks.
     pub in_doubt: usize,
+    /// Records of which something waits for somebody there, such as an approval: key and the profile's words for it.
+    pub waiting: BTreeMap<String, String>,
     /// A mass change that waits for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
@@ -92,6 +96,13 @@ impl Report {
         if self.differences.len() < KEPT {
             self.differences.push(difference);
         }
+    }
+
+    /// Notes what a record waits for, in place of what was known of it.
+    pub fn waits(&mut self, key: &str, text: Option<&str>) {
+        self.waiting.remove(key);
+        self.waiting
+            .extend(text.map(|text| (key.to_owned(), text.to_owned())));
     }
 
     /// Notes a record that could not be exchanged.

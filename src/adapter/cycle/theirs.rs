@@ -20,6 +20,8 @@ pub struct Theirs {
     pub key: Option<String>,
     /// Its version there.
     pub version: Option<String>,
+    /// What of it does not count there yet, in words for people.
+    pub waits: Option<String>,
     /// Its values in our notation.
     pub fields: Fields,
     /// As it came.
@@ -87,6 +89,7 @@ impl<E: Engine> Cycle<'_, E> {
     ) -> Option<Theirs> {
         let take = |name: &str| values.get(name).and_then(text_of);
         let (id, key, version) = (take("id"), take("key"), take("version"));
+        let waits = take("waits");
         let Some(id) = id else {
             let text = self.say("adapter-no-id", &[("stream", &stream.name)]);
             report.problem(
@@ -108,10 +111,12 @@ impl<E: Engine> Cycle<'_, E> {
                 return None;
             }
         };
+        report.waits(key.as_deref().unwrap_or(&id), waits.as_deref());
         Some(Theirs {
             id,
             key,
             version,
+            waits,
             fields,
             raw,
         })

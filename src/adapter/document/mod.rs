@@ -50,7 +50,7 @@ impl Document {
         });
         let units: Vec<Unit> = units.collect();
         Ok(Document {
-            http: Http::open(open.loaded, mapper).await?,
+            http: Http::open(open, mapper).await?,
             settings,
             names: units.iter().map(|unit| fold(&unit.name)).collect(),
             units,

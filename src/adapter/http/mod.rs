@@ -17,9 +17,12 @@ use self::client::{Again, Answer, Client};
 pub use self::settings::Method;
 use self::settings::{Call, Envelope};
 pub use self::settings::{Settings, StreamSettings};
+use super::convert::unit_outward;
 use super::engine::{Engine, EngineError, Page, Position, Span, Upload, Write, Written};
+use super::engines::Open;
 use super::mapping::{Mapper, Programs};
-use super::profile::{Loaded, Profile, Stream};
+use super::profile::{Profile, Stream};
+use crate::node::commands::resolve;
 
 /// What fills the placeholders of a request.
 type Vars = BTreeMap<&'static str, String>;
@@ -31,6 +34,8 @@ pub struct Http {
     login: Login,
     mapper: Mapper,
     listing: listing::Seen,
+    /// The unit that is acted for, by their code, and the period: they fill placeholders of every request.
+    place: Vars,
 }
 
 /// What a request is sent for.
@@ -103,14 +108,24 @@ pub fn programs(profile: &Profile) -> Programs {
 
 impl Http {
     /// Prepares everything; nothing is sent but the question for addresses.
-    pub async fn open(loaded: &Loaded, mapper: Mapper) -> Result<Http, EngineError> {
-        let Some(settings) = loaded.profile.http.clone() else {
+    pub async fn open(open: &Open<'_>, mapper: Mapper) -> Result<Http, EngineError> {
+        let Open { node, loaded, .. } = open;
+        let profile = &loaded.profile;
+        let Some(settings) = profile.http.clone() else {
             let text = "engine = \"http\" needs a table [http] with base_url".to_owned();
             return Err(EngineError::NotAllowed(text));
         };
         let mut client = Client::open(&settings, &loaded.file).await?;
         let login = Login::new(&settings.auth, &loaded.file, &mut client)?;
+        let shown = node.store.shown();
+        let unit = shown.unit.and_then(|home| match &profile.unit {
+            Some(text) => resolve(&shown.tree, text, home).ok(),
+            None => Some(home),
+        });
+        let unit = unit.map(|unit| unit_outward(profile, &shown.tree.code(unit)));
+        let period = node.current_period().to_string();
         Ok(Http {
+            place: Vars::from([("unit", unit.unwrap_or_default()), ("period", period)]),
             settings,
             client,
             login,
@@ -188,6 +203,9 @@ impl Http {
         vars: &Vars,
         extra: Extra<'_>,
     ) -> Result<Good, EngineError> {
+        let mut filling = self.place.clone();
+        filling.extend(vars.clone());
+        let vars = &filling;
         let body = self.body(purpose, call, vars, extra.body).await?;
         let mut renewed = false;
         loop {

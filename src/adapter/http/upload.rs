@@ -29,12 +29,13 @@ impl Http {
             );
             return Err(EngineError::NotAllowed(text));
         };
-        let vars = Vars::from([
+        let mut vars = self.place.clone();
+        vars.extend(Vars::from([
             ("id", id.to_owned()),
             ("name", file.name.clone()),
             ("sha256", file.sha256.clone()),
             ("size", file.size.to_string()),
-        ]);
+        ]));
         let purpose = Purpose {
             stream,
             name: "upload",

@@ -184,6 +184,9 @@ pub struct Stream {
     pub version: Option<String>,
     /// jq on an outside record: whether it is one of this stream's at all.
     pub only: Option<String>,
+    /// jq on an outside record: what of it was entered and does not count yet, such as one that waits for an approval, in
+    /// words for people; null: nothing. A write that waits is told as such and not as one that was not taken.
+    pub waits: Option<String>,
     /// Fields, by our name.
     pub fields: BTreeMap<String, Field>,
     /// How bodies to be written are made.

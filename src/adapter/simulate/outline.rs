@@ -11,6 +11,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::faults::{Fault, cut};
+
 const FIELDS: [&str; 12] = [
     "id",
     "idxId",
@@ -38,6 +40,8 @@ struct Memory {
     /// Content to be put into a row just before the second reading of the next write: somebody edits the page.
     between: Option<(usize, Value)>,
     gets: usize,
+    fault: Fault,
+    requests: usize,
 }
 
 /// The query of a request.
@@ -57,7 +61,14 @@ impl Outline {
             refused: Vec::new(),
             between: None,
             gets: 0,
+            fault: Fault::None,
+            requests: 0,
         })))
+    }
+
+    /// Sets a fault. An outline has neither pages nor records of its own, so that faults of lists empty or halve its rows.
+    pub fn fail(&self, fault: Fault) {
+        self.memory().fault = fault;
     }
 
     /// The rows of the sample outline.
@@ -95,6 +106,7 @@ impl Outline {
             .route("/report_api/api/rp_objidx_data", get(read).put(write))
             .route("/_control/rows", get(control_rows))
             .route("/_control/rows/{row}", post(control_edit))
+            .route("/_control/fault", post(control_fault))
             .with_state(self.clone())
     }
 
@@ -106,6 +118,12 @@ impl Outline {
 }
 
 impl Memory {
+    /// What the fault that is set answers in place of the outline.
+    fn answered(&mut self, headers: &HeaderMap) -> Option<Response> {
+        self.requests += 1;
+        self.fault.answer(self.requests, headers)
+    }
+
     /// What is wrong with a request's headers and query.
     fn objection(&self, headers: &HeaderMap, asked: &Asked) -> Option<(StatusCode, &'static str)> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -147,6 +165,9 @@ async fn read(
     headers: HeaderMap,
 ) -> Response {
     let mut memory = outline.memory();
+    if let Some(answer) = memory.answered(&headers) {
+        return answer;
+    }
     if let Some((status, what)) = memory.objection(&headers, &asked) {
         memory.refused.push(what.to_owned());
         return (status, what).into_response();
@@ -157,7 +178,12 @@ async fn read(
     {
         memory.rows[row]["idxContent"] = content;
     }
-    Json(memory.rows.clone()).into_response()
+    let shown = match memory.fault {
+        Fault::Empty => 0,
+        Fault::Shrunken => memory.rows.len() / 2,
+        _ => memory.rows.len(),
+    };
+    Json(&memory.rows[..shown]).into_response()
 }
 
 async fn write(
@@ -167,6 +193,9 @@ async fn write(
     Json(rows): Json<Vec<Value>>,
 ) -> Response {
     let mut memory = outline.memory();
+    if let Some(answer) = memory.answered(&headers) {
+        return answer;
+    }
     let mut objection = memory.objection(&headers, &asked);
     let expected: BTreeSet<&str> = FIELDS.into_iter().collect();
     let exact = |row: &Value| {
@@ -194,6 +223,9 @@ async fn write(
     }
     memory.rows = rows;
     memory.puts += 1;
+    if memory.fault == Fault::CutAfterWrite {
+        return cut();
+    }
     StatusCode::OK.into_response()
 }
 
@@ -210,5 +242,10 @@ async fn control_edit(
         return StatusCode::NOT_FOUND;
     }
     outline.edit(row, content);
+    StatusCode::NO_CONTENT
+}
+
+async fn control_fault(State(outline): State<Outline>, Json(fault): Json<Fault>) -> StatusCode {
+    outline.fail(fault);
     StatusCode::NO_CONTENT
 }

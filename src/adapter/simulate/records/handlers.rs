@@ -1,0 +1,317 @@
+//! The requests of a system that holds records.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::door::header_of;
+use super::{Collection, Paging, Records, SHORT_LIFE, System};
+use crate::adapter::simulate::faults::{Fault, cut};
+
+/// Largest body taken, in bytes.
+const LARGEST: usize = 256 << 20;
+
+/// One kind of records of a system: what a handler is about.
+#[derive(Clone)]
+struct At {
+    records: Records,
+    of: &'static Collection,
+}
+
+/// What the system answers, and what the training adds.
+pub fn router(records: &Records) -> Router {
+    let mut router = Router::new()
+        .route("/_control/items", get(control_items).post(control_add))
+        .route("/_control/items/{id}", post(control_edit))
+        .route("/_control/items/{id}/{decision}", post(control_decide))
+        .route("/_control/fault", post(control_fault));
+    if let Some(path) = records.0.system.auth.path() {
+        router = router.route(path, post(login));
+    }
+    let mut router = router.with_state(records.clone());
+    for of in records.0.system.collections {
+        let (path, records) = (of.path, records.clone());
+        let mut kind = Router::new()
+            .route(path, get(list).post(create))
+            .route(
+                &format!("{path}/{{id}}"),
+                get(fetch).patch(update).put(update),
+            )
+            .route(&format!("{path}/{{id}}/files"), post(file));
+        if !of.approved.is_empty() {
+            kind = kind.route(
+                &format!("{path}/{{id}}/decision/{{decision}}"),
+                post(decide),
+            );
+        }
+        router = router.merge(kind.with_state(At { records, of }));
+    }
+    router.layer(DefaultBodyLimit::max(LARGEST))
+}
+
+async fn login(State(records): State<Records>, headers: HeaderMap, body: Bytes) -> Response {
+    let system = &records.0.system;
+    let mut memory = records.memory();
+    memory.reads += 1;
+    let Some(user) = system.identified(&headers, &body) else {
+        let text = "wrong name or secret";
+        return system.envelope.error(StatusCode::UNAUTHORIZED, text);
+    };
+    let token = format!("token-{}-of-{user}", memory.tokens.len() + 1);
+    let life = match memory.fault {
+        Fault::TokenExpires => SHORT_LIFE,
+        _ => usize::MAX,
+    };
+    memory.tokens.insert(token.clone(), (user, life));
+    system.welcome(&token)
+}
+
+async fn list(
+    State(at): State<At>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let fault = match at.records.gate(&headers, false) {
+        Ok((fault, _)) => fault,
+        Err(answer) => return *answer,
+    };
+    let System {
+        envelope, paging, ..
+    } = at.records.0.system;
+    let mut items = at.asked_for(&query);
+    match fault {
+        Fault::Empty => items.clear(),
+        Fault::Shrunken => items.truncate(items.len() / 2),
+        Fault::IdTwice if items.len() > 1 => items[1]["id"] = items[0]["id"].clone(),
+        Fault::SchemaChanged => items
+            .iter_mut()
+            .for_each(|item| *item = json!({ "ticket": item["id"] })),
+        _ => {}
+    }
+    let total = items.len();
+    let number = |name: &str| query.get(name).and_then(|text| text.parse::<usize>().ok());
+    let size = number("per_page")
+        .or(number("limit"))
+        .unwrap_or(50)
+        .clamp(1, 1000);
+    let from = match paging {
+        Paging::Page | Paging::Link => number("page").unwrap_or(1).saturating_sub(1) * size,
+        Paging::Offset => number("offset").unwrap_or(0),
+        Paging::Cursor => number("cursor").unwrap_or(0),
+    };
+    let second = from >= size;
+    let from = match fault {
+        Fault::PageTwice => 0,
+        Fault::PageMissing if second => from + size,
+        _ => from,
+    };
+    if fault == Fault::ErrorInTheMiddle && second {
+        return envelope.error(StatusCode::INTERNAL_SERVER_ERROR, "hỏng");
+    }
+    let mut page: Vec<Value> = items.into_iter().skip(from).take(size).collect();
+    if fault == Fault::Reordered {
+        page.reverse();
+    }
+    let next = Some(from + page.len()).filter(|next| *next < total);
+    let mut answer = envelope.page(page, total, next);
+    if let Some(next) = next.filter(|_| paging == Paging::Link) {
+        let (path, page) = (at.of.path, next / size + 1);
+        let link = format!("<{path}?page={page}&per_page={size}>; rel=\"next\"");
+        if let Ok(link) = link.parse() {
+            answer.headers_mut().insert(header::LINK, link);
+        }
+    }
+    answer
+}
+
+impl At {
+    /// The records of this kind that a query asks for: by the value of any field, and by when they were changed.
+    fn asked_for(&self, query: &BTreeMap<String, String>) -> Vec<Value> {
+        let known: Value = serde_json::from_str(self.of.new).unwrap_or_default();
+        let fits = |value: &Value| {
+            query.iter().all(|(name, wanted)| match &value[name] {
+                _ if name == "updated_since" => value["updated_at"]
+                    .as_str()
+                    .is_some_and(|at| at >= wanted.as_str()),
+                _ if known.get(name).is_none() => true,
+                Value::String(text) => text == wanted,
+                other => serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| wanted == *other),
+            })
+        };
+        let memory = self.records.memory();
+        let items = memory.items.values();
+        items
+            .filter(|item| item.of.path == self.of.path && fits(&item.value))
+            .map(|item| item.value.clone())
+            .collect()
+    }
+
+    /// Who wants to write; the answer, where that cannot be.
+    fn writer(&self, headers: &HeaderMap) -> Result<Fault, Box<Response>> {
+        let (fault, user) = self.records.gate(headers, true)?;
+        let System {
+            approver, envelope, ..
+        } = self.records.0.system;
+        if approver == Some(user) {
+            let text = "this account approves and enters nothing";
+            return Err(Box::new(envelope.error(StatusCode::FORBIDDEN, text)));
+        }
+        Ok(fault)
+    }
+}
+
+async fn fetch(State(at): State<At>, Path(id): Path<u64>, headers: HeaderMap) -> Response {
+    if let Err(answer) = at.records.gate(&headers, false) {
+        return *answer;
+    }
+    let memory = at.records.memory();
+    let envelope = at.records.0.system.envelope;
+    envelope.record(StatusCode::OK, memory.items.get(&id))
+}
+
+async fn create(State(at): State<At>, headers: HeaderMap, body: Bytes) -> Response {
+    let fault = match at.writer(&headers) {
+        Ok(fault) => fault,
+        Err(answer) => return *answer,
+    };
+    let envelope = at.records.0.system.envelope;
+    let Some(fields) = at.of.body(&headers, &body) else {
+        return envelope.error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body");
+    };
+    let given = fields[at.of.required].as_str().unwrap_or_default();
+    if given.trim().is_empty() {
+        let text = format!("{} is missing", at.of.required);
+        return envelope.error(StatusCode::UNPROCESSABLE_ENTITY, &text);
+    }
+    let now = at.records.now();
+    let mut memory = at.records.memory();
+    let key = header_of(&headers, "idempotency-key");
+    let earlier = key.and_then(|key| memory.answered.get(key).copied());
+    let id = match earlier {
+        Some(id) => id,
+        None => memory.add(at.of, &at.of.entered(fields), &now),
+    };
+    if let Some(key) = key {
+        memory.answered.insert(key.to_owned(), id);
+    }
+    if fault == Fault::CutAfterWrite {
+        return cut();
+    }
+    envelope.record(StatusCode::CREATED, memory.items.get(&id))
+}
+
+async fn update(
+    State(at): State<At>,
+    Path(id): Path<u64>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let fault = match at.writer(&headers) {
+        Ok(fault) => fault,
+        Err(answer) => return *answer,
+    };
+    let envelope = at.records.0.system.envelope;
+    let Some(fields) = at.of.body(&headers, &body) else {
+        return envelope.error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body");
+    };
+    let now = at.records.now();
+    let mut memory = at.records.memory();
+    let based_on = header_of(&headers, "if-match");
+    let version = memory
+        .items
+        .get(&id)
+        .map(|item| item.value["version"].to_string());
+    if based_on.is_some() && based_on != version.as_deref() {
+        return StatusCode::PRECONDITION_FAILED.into_response();
+    }
+    if memory.edit(id, &at.of.entered(fields), &now) && fault == Fault::CutAfterWrite {
+        return cut();
+    }
+    envelope.record(StatusCode::OK, memory.items.get(&id))
+}
+
+/// `approve` or `send-back`, by the one account that may.
+async fn decide(
+    State(at): State<At>,
+    Path((id, decision)): Path<(u64, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let user = match at.records.gate(&headers, true) {
+        Ok((_, user)) => user,
+        Err(answer) => return *answer,
+    };
+    let System {
+        approver, envelope, ..
+    } = at.records.0.system;
+    if approver != Some(user) {
+        let text = "only the approval account decides";
+        return envelope.error(StatusCode::FORBIDDEN, text);
+    }
+    decided(&at.records, id, &decision)
+}
+
+fn decided(records: &Records, id: u64, decision: &str) -> Response {
+    let envelope = records.0.system.envelope;
+    let known = matches!(decision, "approve" | "send-back");
+    if !known || !records.decide(id, decision == "approve") {
+        return envelope.error(StatusCode::NOT_FOUND, "nothing waits there");
+    }
+    envelope.record(StatusCode::OK, records.memory().items.get(&id))
+}
+
+async fn file(
+    State(at): State<At>,
+    Path(id): Path<u64>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(answer) = at.writer(&headers) {
+        return *answer;
+    }
+    let mut memory = at.records.memory();
+    let number = memory.files.len() + 1;
+    let kind = header_of(&headers, "content-type").unwrap_or_default();
+    memory
+        .files
+        .push(json!({ "item": id, "size": body.len(), "type": kind }));
+    (
+        StatusCode::CREATED,
+        Json(json!({ "file": format!("f{number}") })),
+    )
+        .into_response()
+}
+
+async fn control_items(State(records): State<Records>) -> Json<Value> {
+    Json(json!({ "items": records.items(), "files": records.files() }))
+}
+
+async fn control_add(State(records): State<Records>, Json(fields): Json<Value>) -> Json<Value> {
+    Json(json!({ "id": records.add(fields) }))
+}
+
+async fn control_edit(
+    State(records): State<Records>,
+    Path(id): Path<u64>,
+    Json(fields): Json<Value>,
+) -> StatusCode {
+    records.edit(id, fields);
+    StatusCode::NO_CONTENT
+}
+
+async fn control_decide(
+    State(records): State<Records>,
+    Path((id, decision)): Path<(u64, String)>,
+) -> Response {
+    decided(&records, id, &decision)
+}
+
+async fn control_fault(State(records): State<Records>, Json(fault): Json<Fault>) -> StatusCode {
+    records.fail(fault);
+    StatusCode::NO_CONTENT
+}
