@@ -383,8 +383,10 @@ fn shadow_after(
     now_ms: i64,
 ) -> Shadow {
     let mut shadow = out.todo.agreed(rules);
+    // What waits for an approval there counts as agreed: once it shows, it is no edit of anybody.
+    let shows = back.as_ref().filter(|theirs| theirs.waits.is_none());
     for (name, ours) in &out.fields {
-        let there = back.as_ref().map(|theirs| value(&theirs.fields, name));
+        let there = shows.map(|theirs| value(&theirs.fields, name));
         let readable = rules.iter().any(|rule| rule.name == *name && rule.readable);
         set(&mut shadow.ours, name, ours);
         set(

@@ -244,6 +244,8 @@ impl<'r> Round<'r> {
             theirs: shadow.theirs.clone(),
         });
         let there = match (&theirs, &shadow) {
+            // What was agreed holds until nothing waits there any more: what we wrote shows only once it is approved.
+            (Some(theirs), Some(shadow)) if theirs.waits.is_some() => shadow.theirs.clone(),
             (Some(theirs), _) => theirs.fields.clone(),
             // Not listed, because it did not change there.
             (None, shadow) => shadow
