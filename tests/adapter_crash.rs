@@ -223,7 +223,12 @@ macro_rules! cut_everywhere {
 }
 
 cut_everywhere! {
+    the_ioc_cut_at_any_step_loses_nothing_and_doubles_nothing: "ioc",
+    leadership_tasks_cut_at_any_step_lose_nothing_and_double_nothing: "leadership-tasks",
     lgsp_cut_at_any_step_loses_nothing_and_doubles_nothing: "lgsp",
+    national_reporting_cut_at_any_step_loses_nothing_and_doubles_nothing: "national-reporting",
+    the_resolution_tracker_cut_at_any_step_loses_nothing_and_doubles_nothing: "resolution-tracker",
+    statistics_cut_at_any_step_lose_nothing_and_double_nothing: "statistics",
     theodoinq_cut_at_any_step_loses_nothing_and_doubles_nothing: "theodoinq",
     the_tracker_cut_at_any_step_loses_nothing_and_doubles_nothing: "tracker",
 }

@@ -23,7 +23,18 @@ macro_rules! templates {
 }
 
 /// The templates, one for each folder under `adapters/`.
-pub const TEMPLATES: &[Template] = templates!["lgsp", "rest", "roundup", "theodoinq", "tracker"];
+pub const TEMPLATES: &[Template] = templates![
+    "ioc",
+    "leadership-tasks",
+    "lgsp",
+    "national-reporting",
+    "resolution-tracker",
+    "rest",
+    "roundup",
+    "statistics",
+    "theodoinq",
+    "tracker"
+];
 
 /// The template with this name.
 pub fn find(name: &str) -> Option<Template> {

@@ -56,12 +56,51 @@ const PROGRESS: Case = Case {
     begins_there: false,
 };
 
+/// A profile that exchanges figures.
+const FIGURES: Case = Case {
+    kind: StreamKind::Indicators,
+    key: ("indicator", "CT"),
+    value: "/value",
+    ..PROGRESS
+};
+
 /// Every shipped profile that has a simulator.
 pub const CASES: &[Case] = &[
+    Case {
+        name: "ioc",
+        back: Back::Undone,
+        empty_too: false,
+        ..FIGURES
+    },
+    Case {
+        name: "leadership-tasks",
+        key: ("number", ""),
+        value: "/progress",
+        begins_there: true,
+        ..PROGRESS
+    },
     Case {
         name: "lgsp",
         value: "/result",
         ..PROGRESS
+    },
+    Case {
+        name: "national-reporting",
+        key: ("kpi", "CT"),
+        value: "/data/value",
+        back: Back::Undone,
+        empty_too: false,
+        ..FIGURES
+    },
+    Case {
+        name: "resolution-tracker",
+        value: "/content",
+        ..PROGRESS
+    },
+    Case {
+        name: "statistics",
+        empty_too: false,
+        ..FIGURES
     },
     Case {
         name: "theodoinq",
@@ -87,6 +126,7 @@ pub struct Bench {
     pub case: Case,
     pub place: Place,
     pub outside: Simulator,
+    pub url: String,
     stop: CancellationToken,
 }
 
@@ -110,8 +150,10 @@ impl Bench {
             .expect("a port");
 
         let mut set = |path: &str, text: &str| draft.set(path, text).expect("a key");
-        let base = format!("http://{address}{}", outside.base());
-        set("http.base_url", &base);
+        let url = format!("http://{address}");
+        set("http.base_url", &format!("{url}{}", outside.base()));
+        // A system that is down is not waited for.
+        set("http.limits.tries", "1");
         // Small pages, so that every listing has several.
         for stream in &loaded.profile.streams {
             if stream
@@ -136,6 +178,7 @@ impl Bench {
             case,
             place,
             outside,
+            url,
             stop,
         };
         for number in 1..=items {
@@ -144,7 +187,8 @@ impl Bench {
         bench
     }
 
-    fn records(&self) -> &Records {
+    /// The simulator, where it holds records.
+    pub fn records(&self) -> &Records {
         match &self.outside {
             Simulator::Records(records) => records,
             Simulator::Outline(_) => panic!("an outline holds no records"),

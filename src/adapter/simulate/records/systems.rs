@@ -36,4 +36,68 @@ pub const ALL: &[System] = &[
         }],
         ..TRACKER
     },
+    System {
+        name: "leadership-tasks",
+        auth: Auth::Cookie,
+        paging: Paging::Offset,
+        collections: &[Collection {
+            path: "/tasks",
+            new: r#"{"number": "", "title": "", "unit": null, "deadline": "", "given_by": "", "state": "Chưa thực hiện", "percent": 0, "progress": ""}"#,
+            required: "title",
+            form: false,
+            approved: &[],
+        }],
+        ..TRACKER
+    },
+    System {
+        name: "resolution-tracker",
+        users: &["entry1", "entry2", "entry3", "entry4", "entry5", "approval"],
+        approver: Some("approval"),
+        collections: &[Collection {
+            path: "/entries",
+            new: r#"{"code": null, "title": "", "state": null, "percent": null, "content": "", "approved": true, "pending": null, "sent_back": false}"#,
+            required: "title",
+            form: false,
+            approved: &["state", "percent", "content"],
+        }],
+        ..TRACKER
+    },
+    System {
+        name: "statistics",
+        auth: Auth::Key("x-api-key", ""),
+        collections: &[Collection {
+            path: "/figures",
+            new: r#"{"indicator": null, "unit": null, "period": null, "value": ""}"#,
+            required: "indicator",
+            form: true,
+            approved: &[],
+        }],
+        ..TRACKER
+    },
+    System {
+        name: "ioc",
+        auth: Auth::Key("authorization", "Bearer "),
+        envelope: Envelope::Bare,
+        collections: &[Collection {
+            path: "/indicator-data",
+            new: r#"{"indicator": null, "name": "", "measure": "", "unit": null, "unit_name": "", "period": null, "value": null}"#,
+            required: "indicator",
+            form: false,
+            approved: &[],
+        }],
+        ..TRACKER
+    },
+    System {
+        name: "national-reporting",
+        auth: Auth::Oauth2,
+        paging: Paging::Cursor,
+        collections: &[Collection {
+            path: "/messages",
+            new: r#"{"type": "", "kpi": null, "period": null, "data": {}}"#,
+            required: "type",
+            form: false,
+            approved: &[],
+        }],
+        ..TRACKER
+    },
 ];
