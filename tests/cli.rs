@@ -37,7 +37,10 @@ fn run(args: &[&str]) -> Ran {
 #[test]
 fn every_verb_of_the_contract_has_help_with_an_example() {
     let groups = [
-        ("init run sync status enrol import demo completions man", ""),
+        (
+            "init run sync status backup restore adopt enrol import demo completions man",
+            "",
+        ),
         ("node", "list token show revoke"),
         ("unit", "list show add rename move merge split serve alias"),
         ("task", "list show add update withdraw"),

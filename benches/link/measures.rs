@@ -232,7 +232,7 @@ pub async fn storm(world: &World) -> Storm {
             let mut put_off = 0;
             loop {
                 let sent = match way.open().await {
-                    Ok(()) => way.push().await,
+                    Ok(_) => way.push().await,
                     Err(error) => Err(error),
                 };
                 let Err(error) = sent else { break };

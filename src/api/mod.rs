@@ -149,6 +149,14 @@ pub enum ImportKind {
     Units,
 }
 
+/// What became of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adopt {
+    /// It was restored, and no parent will come.
+    Alone,
+}
+
 /// Dimension of a rollup's rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -169,6 +177,11 @@ pub enum Command {
     Status,
     /// What a sync would do: records and bytes that would go, and what is withheld and why.
     SyncPreview,
+
+    /// A verified copy of the store in a new folder, which the executing node writes.
+    Backup { to: String },
+    /// What became of this store, when it cannot know by itself.
+    Adopt { how: Adopt },
 
     /// Downstream nodes and open tokens.
     NodeList,
@@ -456,5 +469,21 @@ impl Command {
             Import { dry_run, .. } => !dry_run,
             _ => true,
         }
+    }
+
+    /// Whether executing it may write into records. What does not is possible on a store that takes no new writes.
+    pub fn authors(&self) -> bool {
+        use Command::*;
+        let keeps_house = matches!(
+            self,
+            Backup { .. }
+                | Adopt { .. }
+                | NodeToken { .. }
+                | NodeRevoke { .. }
+                | QuarantineRetry { .. }
+                | QuarantineDrop { .. }
+                | HoldRefuse { .. }
+        );
+        self.writes() && !keeps_house
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, conflict, demo, directive, evidence, export, hold, import, indicator, node, proposal,
-    quarantine, report, rollup, setup, shell, sync, task, unit,
+    adapter, backup, conflict, demo, directive, evidence, export, hold, import, indicator, node,
+    proposal, quarantine, report, restore, rollup, setup, shell, sync, task, unit,
 };
 use crate::api::{self, Lang};
 
@@ -137,6 +137,9 @@ pub enum Verb {
         after_help = "Examples:\n  nqsync status\n  nqsync status --json | jq .upstream.state"
     )]
     Status,
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Adopt(restore::AdoptArgs),
     /// Nodes below this one: list, invite, show, cut off
     #[command(subcommand)]
     Node(node::Verb),

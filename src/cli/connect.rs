@@ -15,13 +15,15 @@ use tokio::net::UnixStream;
 
 use super::place::Place;
 use super::{failure, sync, wiring};
-use crate::api::{Answer, Exit, Failure, Lang, Outcome, Request};
+use crate::api::{Answer, Command, Exit, Failure, Lang, Outcome, Request};
 use crate::t;
 
 /// How long the service may take to take the connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long one verb may take; the slowest is the import of a large table.
 const ANSWER_LIMIT: Duration = Duration::from_secs(600);
+/// How long a verb may take that reads or writes the whole store: as long as a slow disk needs.
+const WHOLE_STORE_LIMIT: Duration = Duration::from_secs(12 * 3600);
 /// How long a sync may be silent: the service sends progress at least every few seconds.
 const SILENCE_LIMIT: Duration = Duration::from_secs(300);
 /// Greatest answer taken, and greatest line of a stream.
@@ -116,13 +118,17 @@ impl Service {
         let lang = self.lang;
         let body = serde_json::to_vec(request).map_err(|e| lost(lang, &e))?;
         let stream = self.stream;
+        let limit = match request.command {
+            Command::Backup { .. } => WHOLE_STORE_LIMIT,
+            _ => ANSWER_LIMIT,
+        };
         self.runtime.block_on(interruptible(lang, async {
             let answer = post(stream, "/v1/command", body, lang);
-            let response = tokio::time::timeout(ANSWER_LIMIT, answer)
+            let response = tokio::time::timeout(limit, answer)
                 .await
                 .map_err(|_| lost(lang, &"timeout"))??;
             let body = Limited::new(response, ANSWER_BYTES).collect();
-            let body = tokio::time::timeout(ANSWER_LIMIT, body)
+            let body = tokio::time::timeout(limit, body)
                 .await
                 .map_err(|_| lost(lang, &"timeout"))?;
             match serde_json::from_slice(&body.map_err(|e| lost(lang, &e))?.to_bytes()) {
@@ -250,7 +256,6 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
-    use crate::api::Command;
 
     /// A service that gives one fixed answer, and returns the request it got.
     fn service(socket: &Path, answer: String) -> std::thread::JoinHandle<String> {

@@ -5,6 +5,7 @@
 
 mod adapter;
 mod args;
+mod backup;
 mod conflict;
 mod connect;
 mod demo;
@@ -21,6 +22,7 @@ pub mod place;
 mod proposal;
 mod quarantine;
 mod report;
+mod restore;
 mod rollup;
 mod rollup_file;
 pub mod screen;
@@ -146,6 +148,9 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Init(args) => setup::init(args, caller, out),
         Verb::Run => wiring::run(&caller.place),
         Verb::Sync(args) => sync::sync(&args, caller, out),
+        Verb::Restore(args) => restore::run(&args, caller, out),
+        Verb::Adopt(args) => ask(args.job(), caller, out),
+        Verb::Backup(args) => backup::run(&args, caller, out),
         Verb::Status => ask(job(Command::Status, status::show), caller, out),
         Verb::Node(verb) => ask(verb.job(), caller, out),
         Verb::Enrol(args) => setup::enrol(args, caller, out),

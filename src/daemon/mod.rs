@@ -84,6 +84,10 @@ async fn serve(
             ..setup::settings(&loaded)
         },
     };
+    // Watched before anybody is told that we are there: whoever is told may send one at once.
+    let mut hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     housekeeping::begin(&node).await?;
     let config = watch::Sender::new(loaded.config.clone());
@@ -96,9 +100,6 @@ async fn serve(
     tracing::info!(unit = %loaded.config.node.unit, address, version = env!("CARGO_PKG_VERSION"), "nqsync is running");
     notify(&[sd_notify::NotifyState::Ready]);
     let mut stopped = store.stopped();
-    let mut hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signals)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
     let mut watchdog = tokio::time::interval(Duration::from_secs(15));
     let outcome = loop {
         tokio::select! {

@@ -19,7 +19,7 @@ use super::{DaemonError, schedule, setup};
 use crate::config::{Config, Loaded};
 use crate::link::backoff::Backoff;
 use crate::link::{LinkError, Report, Upstream};
-use crate::node::Node;
+use crate::node::{Node, recovery};
 use crate::store::links::{self, Role};
 use crate::store::queries;
 use crate::trust::pin::Pin;
@@ -27,6 +27,11 @@ use crate::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning};
 
 /// Pause before a session that was cut, or has to be opened again, is opened.
 const REOPEN: Duration = Duration::from_millis(200);
+
+/// Pauses between two comparisons while something still waits on one side.
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest of them.
+const SETTLE_PAUSE_MOST: Duration = Duration::from_secs(60);
 
 /// What an operator's `sync` ended with.
 #[derive(Clone, Debug)]
@@ -164,10 +169,10 @@ impl Uplink {
         let interfaces = Interfaces::watch();
         loop {
             let (error, opened) = match self.upstream.open().await {
-                Ok(()) => {
+                Ok(torn) => {
                     backoff.reset();
                     self.note_success(None).await;
-                    (self.session().await, true)
+                    (self.session(torn).await, true)
                 }
                 Err(error) => (error, false),
             };
@@ -188,8 +193,9 @@ impl Uplink {
     }
 
     /// A session: everything at once, until something fails.
-    async fn session(&self) -> LinkError {
+    async fn session(&self, torn: bool) -> LinkError {
         let result = tokio::try_join!(
+            self.settle(torn),
             self.pulls(),
             self.pushes(),
             self.file_moves(),
@@ -199,6 +205,20 @@ impl Uplink {
             Err(error) => error,
             Ok(_) => LinkError::Reopen("the session ended".to_owned()),
         }
+    }
+
+    /// After a restore, here or there, everything is compared at once: people wait for it, and so does whoever looks after
+    /// the two.
+    async fn settle(&self, torn: bool) -> Result<(), LinkError> {
+        if !torn && !self.node.store.read(recovery::waits).await? {
+            return Ok(());
+        }
+        let mut pause = SETTLE_PAUSE;
+        while self.exchange().await?.is_none() {
+            sleep(pause).await;
+            pause = (pause * 2).min(SETTLE_PAUSE_MOST);
+        }
+        Ok(())
     }
 
     async fn pulls(&self) -> Result<(), LinkError> {

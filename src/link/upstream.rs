@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
 
 use crate::node::offer::{self, Batch, Target};
-use crate::node::{Node, receive, session};
+use crate::node::{Node, receive, recovery, session};
 use crate::store::links::{self, Direction, Position};
 use crate::store::{LinkId, StoreError, blobs, queries};
 use crate::trust::tls::pin_mismatch;
@@ -197,8 +197,9 @@ impl Upstream {
         self.inner.report.send_modify(change);
     }
 
-    /// Greets the parent and settles where both directions go on.
-    pub async fn open(&self) -> Result<(), LinkError> {
+    /// Greets the parent and settles where both directions go on. Answers whether the two do not remember the same past,
+    /// so that everything is offered again.
+    pub async fn open(&self) -> Result<bool, LinkError> {
         self.note(|r| r.phase = "open");
         let mut under_way = self.inner.pulling.lock().await;
         let node = self.inner.node.clone();
@@ -230,10 +231,10 @@ impl Upstream {
         *under_way = None;
         let greeting = session::Greeting::of_parent(&welcome);
         let store = node.store.clone();
-        store
+        let met = store
             .write(move |tx| session::meet(&node, tx, link, greeting))
             .await?;
-        Ok(())
+        Ok(met.torn)
     }
 
     /// Sends everything that waits. While one batch is on its way the next is prepared.
@@ -440,7 +441,11 @@ impl Upstream {
             .read(move |connection| session::agreement(connection, link))
             .await?;
         let theirs: Agreement = self.ask("agree", &ours).await?;
-        Ok((!ours.pending && !theirs.pending).then(|| ours == theirs))
+        let agrees = (!ours.pending && !theirs.pending).then(|| ours == theirs);
+        if agrees == Some(true) {
+            recovery::agreed(&self.inner.node).await?;
+        }
+        Ok(agrees)
     }
 
     fn endpoint(&self, name: &str) -> String {

@@ -9,6 +9,7 @@ pub mod enrolment;
 pub mod files;
 pub mod offer;
 pub mod receive;
+pub mod recovery;
 pub mod refusal;
 pub mod rollups;
 pub mod session;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub brake_window_ms: i64,
     /// Folder of the adapters' profiles.
     pub adapters_dir: PathBuf,
+    /// The configuration file; none where a node has no file of its own.
+    pub config_file: Option<PathBuf>,
     /// This program, to start its own helping processes from.
     pub program: PathBuf,
 }
@@ -89,6 +92,7 @@ impl Default for Settings {
             brake: Limits::default(),
             brake_window_ms: 3_600_000,
             adapters_dir: PathBuf::from("adapters.d"),
+            config_file: None,
             program: PathBuf::from("nqsync"),
         }
     }

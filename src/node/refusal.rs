@@ -47,6 +47,7 @@ impl From<StoreError> for Refusal {
         let (exit, code) = match &error {
             StoreError::Locked { .. } => (Exit::Locked, "store-locked"),
             StoreError::NotInitialised(_) => (Exit::NotInitialised, "not-initialised"),
+            StoreError::HalfRestored(_) => (Exit::NotInitialised, "half-restored"),
             StoreError::Full(_) => (Exit::Failed, "disk-full"),
             _ => (Exit::Failed, "store"),
         };

@@ -93,6 +93,10 @@ pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Resul
         );
         links::forget(tx.connection(), link)?;
         receive::owe_receipts(tx, link)?;
+        if !child {
+            // The parent says of each file whether it has it; a child asks for what it misses.
+            blobs::owe_again(tx.connection(), link)?;
+        }
         tx.wake(link);
         let detail = serde_json::json!({ "forked": forked });
         let subject = link.0.to_string();

@@ -7,7 +7,7 @@ use nqsync_core::sync::{Author, Record, Token};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Refusal;
+use super::{Refusal, recovery};
 use crate::store::{Rec, Stored, Tx};
 
 /// For whom, and by whom, a verb writes.
@@ -132,6 +132,7 @@ fn put(
 /// Only the owner's writes enter a record; everybody else proposes.
 fn own(tx: &Tx<'_>, acting: &Acting, record: &Record) -> Result<(), Refusal> {
     acting.check(tx)?;
+    recovery::may_write(tx.connection())?;
     let (tree, facts) = (tx.tree(), record.facts());
     let allowed = match facts.owner() {
         Some(owner) => {

@@ -277,7 +277,7 @@ pub fn owe(connection: &Connection, link: LinkId, id: &BlobId) -> Result<(), Sto
 pub fn due(connection: &Connection, link: LinkId) -> Result<Vec<(BlobId, u64)>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT b.sha256, b.size FROM blob_due d JOIN blob b ON b.sha256 = d.sha256
-         WHERE d.link = ?1 AND b.present = 1 ORDER BY b.size",
+         WHERE d.link = ?1 AND d.told = 0 AND b.present = 1 ORDER BY b.size",
     )?;
     let rows = statement.query_map([link.0], |row| {
         Ok((row.get(0)?, row.get::<_, i64>(1)? as u64))
@@ -285,26 +285,44 @@ pub fn due(connection: &Connection, link: LinkId) -> Result<Vec<(BlobId, u64)>, 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether the neighbour was promised this file, or promised it to us.
+/// Whether the neighbour may have this file: it was promised to it, now or before, or it brought the file itself.
 pub fn is_due(connection: &Connection, link: LinkId, id: &BlobId) -> Result<bool, StoreError> {
     Ok(connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM blob_due WHERE link = ?1 AND sha256 = ?2)")?
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM blob_due WHERE link = ?1 AND sha256 = ?2)
+                OR EXISTS (SELECT 1 FROM blob_want WHERE link = ?1 AND sha256 = ?2 AND arrived = 1)",
+        )?
         .query_row(params![link.0, id], |row| row.get(0))?)
 }
 
 /// The neighbour has the whole file.
 pub fn settled(connection: &Connection, link: LinkId, id: &BlobId) -> Result<(), StoreError> {
     connection
-        .prepare_cached("DELETE FROM blob_due WHERE link = ?1 AND sha256 = ?2")?
+        .prepare_cached("UPDATE blob_due SET told = 1 WHERE link = ?1 AND sha256 = ?2")?
         .execute(params![link.0, id])?;
     Ok(())
+}
+
+/// The neighbour may have lost what it confirmed: it is asked again about every file.
+pub fn owe_again(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
+    connection.execute("UPDATE blob_due SET told = 0 WHERE link = ?1", [link.0])?;
+    Ok(())
+}
+
+/// Every file that is here, with its length.
+pub fn all_present(connection: &Connection) -> Result<Vec<(BlobId, u64)>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT sha256, size FROM blob WHERE present = 1 ORDER BY sha256")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Files present, files wanted, files owed to neighbours, and bytes present.
 pub fn counts(connection: &Connection) -> Result<(u64, u64, u64, u64), StoreError> {
     Ok(connection.query_row(
         "SELECT count(*) FILTER (WHERE present = 1), count(*) FILTER (WHERE present = 0),
-                (SELECT count(*) FROM blob_due d JOIN blob b ON b.sha256 = d.sha256 AND b.present = 1),
+                (SELECT count(*) FROM blob_due d JOIN blob b ON b.sha256 = d.sha256
+                    AND b.present = 1 AND d.told = 0),
                 coalesce(sum(size) FILTER (WHERE present = 1), 0)
          FROM blob",
         [],
@@ -378,7 +396,8 @@ pub fn arrived(
 
 /// The links that are owed a file.
 pub fn owed_to(connection: &Connection, id: &BlobId) -> Result<Vec<LinkId>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT link FROM blob_due WHERE sha256 = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT link FROM blob_due WHERE sha256 = ?1 AND told = 0")?;
     let rows = statement.query_map([id], |row| row.get(0).map(LinkId))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

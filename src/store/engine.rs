@@ -15,7 +15,7 @@ use rusqlite_migration::{M, Migrations};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::tx::{Committed, Shown, Tx, WriterState};
-use super::{LinkId, StoreError};
+use super::{LinkId, StoreError, restore};
 
 /// Oldest SQLite without the WAL-reset defect.
 const MIN_SQLITE: i32 = 3_051_003;
@@ -104,6 +104,9 @@ impl Store {
         let path = options.dir.join("store.db");
         if options.create {
             create_dir(&options.dir)?;
+        }
+        if restore::is_half(&options.dir) {
+            return Err(StoreError::HalfRestored(options.dir.display().to_string()));
         }
         if !options.create && !path.exists() {
             return Err(StoreError::NotInitialised(
@@ -406,7 +409,7 @@ fn prepare(connection: &Connection, checkpoint_pages: u32) -> Result<(), StoreEr
     Ok(())
 }
 
-fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "query_only", true)?;
@@ -415,18 +418,26 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// The steps from nothing to the present format.
+const STEPS: &[M<'_>] = &[
+    M::up(include_str!("migrations/0001_first.sql")),
+    M::up(include_str!("migrations/0002_adapters.sql")),
+    M::up(include_str!("migrations/0003_holds.sql")),
+    M::up(include_str!("migrations/0004_files_again.sql")),
+];
+
+/// Greatest format of a database that this version reads.
+pub(super) fn known_format() -> i64 {
+    STEPS.len() as i64
+}
+
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let steps = [
-        M::up(include_str!("migrations/0001_first.sql")),
-        M::up(include_str!("migrations/0002_adapters.sql")),
-        M::up(include_str!("migrations/0003_holds.sql")),
-    ];
-    let known = steps.len() as i64;
+    let known = known_format();
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
         return Err(StoreError::NewerStore { found, known });
     }
-    Migrations::from_slice(&steps).to_latest(connection)?;
+    Migrations::from_slice(STEPS).to_latest(connection)?;
     Ok(())
 }
 
@@ -450,7 +461,7 @@ fn lock_patiently(file: &File) -> bool {
     file.try_lock().is_ok()
 }
 
-fn take_lock(dir: &Path) -> Result<File, StoreError> {
+pub(super) fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let io = |source| StoreError::Io {
         what: format!("lock {}", path.display()),

@@ -6,6 +6,7 @@
 
 pub mod adapters;
 pub mod audit;
+pub mod backup;
 pub mod blobs;
 mod engine;
 pub mod groups;
@@ -16,6 +17,7 @@ pub mod nodes;
 pub mod quarantine;
 pub mod queries;
 pub mod records;
+pub mod restore;
 mod tx;
 
 pub use engine::{LockedBy, Store, StoreOptions};
@@ -39,6 +41,11 @@ pub enum StoreError {
     /// No store in this directory.
     #[error("{0} holds no nqsync store; run `nqsync init` first")]
     NotInitialised(String),
+    /// A restore was cut here.
+    #[error(
+        "a restore into {0} was cut; run the same `nqsync restore` again, it goes on where it stopped"
+    )]
+    HalfRestored(String),
     /// The linked SQLite has the WAL-reset defect.
     #[error(
         "SQLite {found} is linked; 3.51.3 or later is required, because earlier ones can corrupt a WAL database"

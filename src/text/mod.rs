@@ -24,7 +24,9 @@ const VI: &str = concat!(
     "\n",
     include_str!("brake.vi.ftl"),
     "\n",
-    include_str!("units.vi.ftl")
+    include_str!("units.vi.ftl"),
+    "\n",
+    include_str!("recovery.vi.ftl")
 );
 const EN: &str = concat!(
     include_str!("en.ftl"),
@@ -35,7 +37,9 @@ const EN: &str = concat!(
     "\n",
     include_str!("brake.en.ftl"),
     "\n",
-    include_str!("units.en.ftl")
+    include_str!("units.en.ftl"),
+    "\n",
+    include_str!("recovery.en.ftl")
 );
 
 type Bundle = FluentBundle<FluentResource>;

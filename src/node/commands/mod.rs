@@ -1,6 +1,8 @@
 //! The verbs of the contract. Reading verbs run on one snapshot of the store, writing verbs in one transaction,
 //! together with their audit entry and the answer a retry would get.
 
+pub mod adopt;
+pub mod backup;
 pub mod conflicts;
 #[cfg(test)]
 mod desk;
@@ -36,7 +38,7 @@ use serde_json::Value;
 
 use self::views::View;
 use super::write::{self, Acting};
-use super::{Node, Refusal, brake, files, rollups};
+use super::{Node, Refusal, brake, files, recovery, rollups};
 use crate::api::{Answer, Command, Exit, Failure, Lang, Outcome, Request};
 use crate::store::blobs::{self, BlobId};
 use crate::store::{StoreError, Stored, Tx, audit, queries};
@@ -298,7 +300,9 @@ pub fn token(text: Option<&str>) -> Result<Option<Token>, Refusal> {
 pub async fn execute(node: &Node, request: Request) -> Outcome {
     let lang = request.lang;
     let request_id = request.request_id.clone();
-    let result = if request.command.writes() {
+    let result = if let Command::Backup { to } = &request.command {
+        backup::make(node, &request, to.clone()).await
+    } else if request.command.writes() {
         carry_out(node, request).await
     } else {
         let worker = node.clone();
@@ -432,6 +436,9 @@ fn write(
     if let Some(earlier) = tx.earlier_answer(&request.request_id)? {
         return serde_json::from_str(&earlier)
             .map_err(|e| Refusal::with(Exit::Failed, "store", [("detail", e.to_string())]).into());
+    }
+    if request.command.authors() {
+        recovery::may_write(tx.connection())?;
     }
     let now_ms = node.clock.now_ms();
     let said = verbs::write_verb(&mut Writing {

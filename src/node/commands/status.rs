@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::nodes::{self, contact_state, peer_code};
 use super::shared::time;
-use super::{Reading, Said, conflicts, proposals};
+use super::{Reading, Said, backup, conflicts, proposals};
 use crate::api::{Exit, Lang};
-use crate::node::Refusal;
+use crate::node::{Refusal, recovery};
 use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
 use crate::store::{
@@ -73,6 +73,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
     if holds_open > 0 {
         problems.add("problem-held", records_held.to_string(), held_since);
     }
+    restored(on, &mut problems)?;
     let (present, missing, owed, bytes) = blobs::counts(on.connection)?;
     if missing > 0 {
         problems.add("problem-files-missing", missing.to_string(), None);
@@ -105,7 +106,9 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "receipts": receipts(on, upstream_row)?,
         "adapters": adapters,
         "disk": disk,
-        "backup": { "deposited": false, "only_here": only_here, "note": note },
+        "backup": { "deposited": false, "only_here": only_here, "note": note,
+            "last_at": queries::meta(on.connection, backup::LAST_AT)?,
+            "last_to": queries::meta(on.connection, backup::LAST_TO)? },
         "problems": problems.found,
         "healthy": healthy,
     });
@@ -197,6 +200,25 @@ fn downstream(
         all.push(item);
     }
     Ok(all)
+}
+
+/// Whom a restored node has not met since.
+fn restored(on: &Reading<'_>, problems: &mut Problems) -> Result<(), Refusal> {
+    let Some((at, from)) = recovery::restored(on.connection)? else {
+        return Ok(());
+    };
+    if recovery::waits(on.connection)? {
+        problems.add("problem-restored-waiting", from, Some(at));
+        return Ok(());
+    }
+    let mut children = Vec::new();
+    for link in recovery::not_asked(on.connection)? {
+        children.push(peer_code(on.connection, &on.tree, link)?);
+    }
+    if !children.is_empty() {
+        problems.add("problem-restored-children", children.join(", "), Some(at));
+    }
+    Ok(())
 }
 
 /// What a link says beside its state: clocks, forks, disagreement.

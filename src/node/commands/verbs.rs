@@ -1,8 +1,8 @@
 //! Which module answers which verb.
 
 use super::{
-    Reading, Said, Writing, conflicts, directives, evidence, holds, import, indicators, nodes,
-    proposals, quarantine, reports, rollup, status, succession, tasks, units, unknown_verb,
+    Reading, Said, Writing, adopt, conflicts, directives, evidence, holds, import, indicators,
+    nodes, proposals, quarantine, reports, rollup, status, succession, tasks, units, unknown_verb,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -109,6 +109,7 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
             expires_s,
             url,
         } => nodes::token(on, unit, *expires_s, url.as_deref()),
+        Command::Adopt { how } => adopt::adopt(on, *how),
         Command::NodeRevoke { node, reason, undo } => nodes::revoke(on, node, reason, *undo),
         Command::IndicatorDefine { .. } => indicators::define(on, &request.command),
         Command::IndicatorSet { .. } => indicators::set(on, &request.command),

@@ -22,8 +22,8 @@ use uuid::Uuid;
 pub use load::Inputs;
 pub use recount::{Difference, Recount, recount};
 
-use super::Node;
 use super::write::{self, Acting};
+use super::{Node, recovery};
 use crate::store::{StoreError, Tx, groups, queries, records};
 
 /// The register of a rollup record.
@@ -127,6 +127,10 @@ pub async fn refresh(node: &Node) -> Result<(), StoreError> {
 /// Counts marked groups anew, at most [`GROUPS_PER_JOB`] of them, and writes the rollups whose bytes changed.
 /// Answers how many groups were looked at: the caller goes on until that is 0.
 pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
+    if recovery::waits(tx.connection())? {
+        // The marks stay; what was published stands with its as-of until the lost reports are back.
+        return Ok(0);
+    }
     let today = node.today();
     let current = node.current_period();
     let mut marked: BTreeMap<(UnitId, String), Vec<queries::Dirty>> = BTreeMap::new();

@@ -1,0 +1,30 @@
+# Backup, restore, clones, comparison.
+
+err-backup-in-the-way = { $path } is not empty. Name a folder that does not exist yet; nothing was written.
+err-backup-under-way = A backup to { $path } is being written already. Wait for it, or name another folder.
+err-backup-damaged = The copy could not be read back as it was written, so there is no backup: { $detail }. Check this disk and the one the backup goes to ("nqsync verify --local").
+err-not-a-backup = { $path } is not a complete backup: { $reason }. A folder with the ending .unfinished was cut while it was written and cannot be used.
+
+note-backup-made = The backup in { $path } is complete and was read back. It holds private keys: keep it away from others, and on another disk.
+note-backup-whole = The backup is whole: database, keys and files are as they were written.
+note-backup-damaged = This backup CANNOT be used: { $found }
+note-backup-files = { $count } attachments are missing or changed. The records can be restored; those files are fetched again from the other level where it still has them.
+
+label-folder = Folder
+label-made-at = Made
+label-sha256 = SHA-256 of the database
+label-aside = The old store is in
+
+err-half-restored = A restore was cut here, so the node does not start: { $detail }
+err-restore-in-the-way = { $dir } holds a store. With --replace it is moved aside under a dated name and kept; nothing was changed.
+err-restore-damaged = This backup cannot be used: { $found }. Nothing was changed; take another backup.
+err-restore-other-unit = The backup is of unit { $found }, this directory is for unit { $here }. Nothing was changed; check --dir, or use the backup of { $here }.
+err-restored-waiting = This node was restored from the backup of { $made } and takes no new writes until it has met its parent once and has its lost writes back. Nothing was written. Run the service with the line up ("nqsync status" tells when it is done), or, when no parent will come, "nqsync adopt --alone".
+err-nothing-to-adopt = Nothing to do: this store waits for nobody.
+
+note-restored-waits = Restored. Start the service: the node takes no new writes until it has met its parent once and has its lost writes back; "nqsync status" tells when that is done. If no parent will come: "nqsync adopt --alone".
+note-restored-top = Restored. Start the service: what the nodes below still hold comes back as each of them connects; "nqsync status" lists those that have not been here yet.
+note-adopted-alone = This node takes new writes again. What it had sent before and the backup does not have comes back when a parent or child connects that holds it.
+
+problem-restored-waiting = Restored from the backup of { $detail }; takes no new writes until it has met its parent. Bring the line up, or "nqsync adopt --alone".
+problem-restored-children = Restored; these nodes below have not been compared with since, and may hold what the backup does not have: { $detail }.

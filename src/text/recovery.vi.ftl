@@ -1,0 +1,30 @@
+# Sao lưu, khôi phục, bản sao trùng, đối chiếu.
+
+err-backup-in-the-way = { $path } không trống. Hãy chỉ ra thư mục chưa tồn tại; chưa ghi gì cả.
+err-backup-under-way = Đang có một bản sao lưu ghi vào { $path }. Hãy chờ, hoặc chọn thư mục khác.
+err-backup-damaged = Đọc lại bản vừa ghi không đúng nên không có bản sao lưu nào: { $detail }. Hãy kiểm tra ổ đĩa này và ổ đĩa nhận bản sao lưu ("nqsync verify --local").
+err-not-a-backup = { $path } không phải là bản sao lưu đầy đủ: { $reason }. Thư mục có đuôi .unfinished là bản bị ngắt giữa chừng, không dùng được.
+
+note-backup-made = Bản sao lưu tại { $path } đã đầy đủ và đã được đọc lại. Trong đó có khóa riêng: cất nơi người khác không đọc được, trên ổ đĩa khác.
+note-backup-whole = Bản sao lưu nguyên vẹn: cơ sở dữ liệu, khóa và tệp đúng như lúc ghi.
+note-backup-damaged = Bản sao lưu này KHÔNG dùng được: { $found }
+note-backup-files = { $count } tệp đính kèm bị thiếu hoặc bị đổi. Bản ghi vẫn khôi phục được; các tệp đó sẽ được lấy lại từ cấp khác nếu ở đó còn.
+
+label-folder = Thư mục
+label-made-at = Lập lúc
+label-sha256 = SHA-256 của cơ sở dữ liệu
+label-aside = Kho cũ nằm ở
+
+err-half-restored = Việc khôi phục ở đây bị ngắt giữa chừng nên nút không khởi động: { $detail }
+err-restore-in-the-way = { $dir } đang có kho dữ liệu. Thêm --replace thì kho đó được dời sang tên có ngày giờ và giữ lại; chưa thay đổi gì.
+err-restore-damaged = Bản sao lưu này không dùng được: { $found }. Chưa thay đổi gì; hãy dùng bản khác.
+err-restore-other-unit = Bản sao lưu là của đơn vị { $found }, thư mục này dành cho đơn vị { $here }. Chưa thay đổi gì; hãy kiểm tra --dir hoặc dùng bản sao lưu của { $here }.
+err-restored-waiting = Nút này được khôi phục từ bản sao lưu lúc { $made } nên chưa nhận ghi mới cho đến khi gặp cấp trên một lần và lấy lại phần đã mất. Chưa ghi gì. Hãy chạy dịch vụ khi có đường truyền ("nqsync status" cho biết lúc nào xong), hoặc nếu sẽ không có cấp trên thì "nqsync adopt --alone".
+err-nothing-to-adopt = Không có gì phải làm: kho này không chờ ai.
+
+note-restored-waits = Đã khôi phục. Hãy khởi động dịch vụ: nút chưa nhận ghi mới cho đến khi gặp cấp trên một lần và lấy lại phần đã mất; "nqsync status" cho biết lúc nào xong. Nếu sẽ không có cấp trên: "nqsync adopt --alone".
+note-restored-top = Đã khôi phục. Hãy khởi động dịch vụ: phần mà các nút cấp dưới còn giữ sẽ trở lại khi từng nút kết nối; "nqsync status" liệt kê các nút chưa kết nối lại.
+note-adopted-alone = Nút này lại nhận ghi mới. Những gì đã gửi trước đó mà bản sao lưu không có sẽ trở lại khi cấp trên hoặc cấp dưới đang giữ kết nối lại.
+
+problem-restored-waiting = Đã khôi phục từ bản sao lưu lúc { $detail }; chưa nhận ghi mới cho đến khi gặp cấp trên. Hãy nối lại đường truyền, hoặc "nqsync adopt --alone".
+problem-restored-children = Đã khôi phục; chưa đối chiếu lại với các nút cấp dưới sau, có thể còn giữ phần mà bản sao lưu không có: { $detail }.

@@ -1,0 +1,243 @@
+//! The program itself on a directory of its own: verbs as a person types them, and the service as systemd starts it.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A machine with one node.
+pub struct Machine {
+    pub dir: TempDir,
+    /// Set for every process, such as another language.
+    pub env: Vec<(String, String)>,
+}
+
+/// How a verb ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// Its `--json`.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// The code of its failure, with `--json`.
+    pub fn failure(&self) -> String {
+        let error: Value =
+            serde_json::from_str(&self.err).unwrap_or_else(|e| panic!("{e}: {self:?}"));
+        error["error"]["code"].as_str().unwrap_or_default().into()
+    }
+
+    /// The same, when it had to end like this.
+    pub fn expect(self, code: i32) -> Ran {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+}
+
+/// A running service; it is killed when the test ends.
+pub struct Service {
+    child: Child,
+}
+
+impl Service {
+    /// The plug is pulled.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// An orderly end.
+    pub fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Machine {
+    /// An empty machine.
+    pub fn new() -> Machine {
+        Machine {
+            dir: tempfile::tempdir().expect("room"),
+            env: Vec::new(),
+        }
+    }
+
+    /// A topmost node that listens where the system lets it.
+    pub fn ministry(unit: &str) -> Machine {
+        let machine = Machine::new();
+        let line = ["init", "--unit", unit, "--level", "ministry", "--name"];
+        let listen = ["Bộ", "--listen", "127.0.0.1:0"];
+        machine.run(&[&line[..], &listen].concat()).expect(0);
+        machine
+    }
+
+    /// A node below, enrolled at the running service of `parent`.
+    pub fn child(parent: &Machine, unit: &str, level: &str) -> Machine {
+        parent
+            .run(&["unit", "add", unit, unit, "--level", level])
+            .expect(0);
+        let machine = Machine::new();
+        let mut line = vec!["init", "--unit", unit, "--level", level];
+        if level != "commune" {
+            line.extend(["--listen", "127.0.0.1:0"]);
+        }
+        machine.run(&line).expect(0);
+        machine.enrol(parent, unit);
+        machine
+    }
+
+    /// Enrols with a new token of the running service of `parent`.
+    pub fn enrol(&self, parent: &Machine, unit: &str) {
+        let token = parent.run(&["node", "token", unit, "--json"]).expect(0);
+        let token = token.json()["token"].as_str().expect("a token").to_owned();
+        self.run(&["enrol", "--token", &token]).expect(0);
+    }
+
+    /// The directory of the node.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A path below the directory.
+    pub fn at(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    /// The program with a verb, not started yet.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nqsync"));
+        command
+            .env_clear()
+            .env("LANG", "en_US.UTF-8")
+            .env("USER", "lan")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .args(args)
+            .arg("--dir")
+            .arg(self.path());
+        command
+    }
+
+    /// Runs a verb to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        ran(self.command(args))
+    }
+
+    /// Starts the service and waits until it says that it is ready.
+    pub fn serve(&self) -> Service {
+        self.serve_with(&[])
+    }
+
+    /// The same with overrides of the configuration.
+    pub fn serve_with(&self, set: &[&str]) -> Service {
+        let notify = self.at("ready");
+        // Left by an earlier start, if any.
+        let _ = std::fs::remove_file(&notify);
+        let socket = UnixDatagram::bind(&notify).expect("a socket in the directory");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.at("log"))
+            .expect("a log");
+        let mut command = self.command(&["run"]);
+        for pair in set {
+            command.arg("--set").arg(pair);
+        }
+        let child = command
+            .env("NOTIFY_SOCKET", &notify)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("it starts");
+        let mut service = Service { child };
+        let mut word = [0; 512];
+        // A service that ends before it is ready says nothing: the wait must end as well.
+        socket
+            .set_read_timeout(Some(std::time::Duration::from_millis(200)))
+            .expect("a timeout");
+        loop {
+            if let Ok(length) = socket.recv(&mut word) {
+                if word[..length].windows(7).any(|part| part == b"READY=1") {
+                    return service;
+                }
+            } else if let Some(status) = service.child.try_wait().expect("its state") {
+                let log = std::fs::read_to_string(self.at("log")).unwrap_or_default();
+                panic!("the service ended with {status}:\n{log}");
+            }
+        }
+    }
+
+    /// Starts the service where it must refuse; what it said.
+    pub fn refuses_to_serve(&self) -> Ran {
+        ran(self.command(&["run"]))
+    }
+}
+
+/// Runs a program to its end.
+pub fn ran(mut command: Command) -> Ran {
+    let output = command.output().expect("it starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it writes text");
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
+/// Runs a verb that is killed at its n-th system call of these; whether it came to its end before. `None`: there is
+/// no strace, or it may not trace.
+pub fn killed_at(machine: &Machine, calls: &str, number: u32, args: &[&str]) -> Option<bool> {
+    let verb = machine.command(args);
+    let mut command = Command::new("strace");
+    command
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .arg(format!("trace={calls}"))
+        .arg("-e")
+        .arg(format!("inject={calls}:signal=SIGKILL:when={number}"))
+        .arg(verb.get_program())
+        .args(verb.get_args())
+        .env_clear();
+    let set = verb
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let output = command
+        .envs(set)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .output()
+        .ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("PTRACE") {
+        return None;
+    }
+    Some(output.status.success())
+}
+
+/// Copies a folder.
+pub fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("room");
+    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("room");
+        }
+    }
+}
