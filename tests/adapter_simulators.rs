@@ -120,6 +120,10 @@ async fn what_waits_for_an_approval_is_told_until_it_counts_and_is_written_once(
         "what waits there takes nothing away here"
     );
 
+    let shown = bench.shown().await;
+    let listed = json!([{ "stream": "progress", "key": "I/1", "text": waits }]);
+    assert_eq!(shown["waiting"], listed);
+
     assert!(bench.records().decide(1, false));
     let back = bench.run_well().await;
     let text = waiting(&back)["I/1"].as_str().expect("what came back");
@@ -138,6 +142,7 @@ async fn what_waits_for_an_approval_is_told_until_it_counts_and_is_written_once(
         (waiting(&approved), bench.there(1)),
         (&json!({}), vec!["43".to_owned()])
     );
+    assert_eq!(bench.shown().await["waiting"], json!([]));
 }
 
 #[tokio::test]
@@ -230,4 +235,39 @@ async fn the_platform_wants_its_whole_header_with_the_token_and_with_every_reque
         let code = if expected == 200 { 0 } else { expected };
         assert_eq!(told["error_code"], code);
     }
+}
+
+#[tokio::test]
+async fn a_task_that_the_leadership_gives_becomes_ours_once_and_follows_its_changes_there() {
+    let bench = Bench::new(case("leadership-tasks"), 3).await;
+    let given = json!({
+        "title": "Rà soát camera", "deadline": "31/12/2026", "given_by": "Phó Giám đốc",
+    });
+    bench.records().edit(2, given);
+    bench.run_well().await;
+    let task = bench.task("LD/2").await;
+    assert_eq!(
+        (&task["title"], &task["authority"], &task["deadline"]["due"]),
+        (
+            &json!("Rà soát camera"),
+            &json!("Phó Giám đốc"),
+            &json!("2026-12-31")
+        ),
+        "{task:#}"
+    );
+    assert_eq!(task["reports"], json!([]), "nobody reported on it yet");
+    bench
+        .records()
+        .edit(2, json!({ "title": "Rà soát 52 camera" }));
+    bench.run_well().await;
+    assert_eq!(bench.task("LD/2").await["title"], "Rà soát 52 camera");
+
+    // What we change ourselves stays here, and a task of ours is not entered there.
+    bench.retitle("LD/1", "Tên ở đây").await;
+    bench.add_task("I", 9).await;
+    let before = bench.records().items();
+    bench.run_well().await;
+    assert_eq!(bench.records().items(), before);
+    assert_eq!(bench.task("LD/1").await["title"], "Tên ở đây");
+    assert_eq!(bench.count_here().await, (4, 0));
 }

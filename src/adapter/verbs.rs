@@ -214,12 +214,13 @@ async fn show(node: &Node, name: &str, lang: Lang) -> Outcome {
                 "since": commands::views::time(p.since) })
         })
         .collect();
+    let waiting = waiting(&runs);
     let (profile, running) = (&loaded.profile, run::is_running(node, name));
     Ok(Answer {
         exit: Exit::Done,
         data: json!({
             "name": name, "title": profile.title, "engine": profile.engine, "unit": profile.unit,
-            "enabled": profile.enabled, "streams": shown, "problems": problems,
+            "enabled": profile.enabled, "streams": shown, "problems": problems, "waiting": waiting,
             "runs": runs.iter().map(|run| run_item(run, running && run == &runs[0])).collect::<Vec<_>>(),
         }),
         notes: Vec::new(),
@@ -232,6 +233,20 @@ async fn last_run(node: &Node, name: &str) -> Result<Option<Run>, StoreError> {
         .store
         .read(move |connection| adapters::runs(connection, &adapter, 1));
     Ok(runs.await?.pop())
+}
+
+/// What waited for somebody there, by the last run that saw everything.
+fn waiting(runs: &[Run]) -> Vec<Value> {
+    let whole = |run: &&Run| matches!(run.outcome.as_deref(), Some("done" | "partly"));
+    let last = runs.iter().find(whole);
+    let streams = last.and_then(|run| run.summary["streams"].as_object());
+    let mut found = Vec::new();
+    for (stream, report) in streams.into_iter().flatten() {
+        for (key, text) in report["waiting"].as_object().into_iter().flatten() {
+            found.push(json!({ "stream": stream, "key": key, "text": text }));
+        }
+    }
+    found
 }
 
 /// A run in a few figures. One without an end goes on, or was cut by a crash.

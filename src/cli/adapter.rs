@@ -258,6 +258,16 @@ fn show(data: &Value, screen: &Screen) -> String {
         col("label-reason", |v, s| s.plain(at(v, "error"))),
     ];
     text += &section(screen, "label-adapter-runs", items(data, "runs"), &runs);
+    let waiting = [
+        col("label-ref", |v, s| s.plain(at(v, "key"))),
+        col("label-reason", |v, s| s.plain(at(v, "text"))),
+    ];
+    text += &section(
+        screen,
+        "label-adapter-waiting",
+        items(data, "waiting"),
+        &waiting,
+    );
     let problems = [
         col("label-ref", |v, s| s.plain(at(v, "key"))),
         col("label-reason", |v, s| s.plain(at(v, "text"))),

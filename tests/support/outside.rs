@@ -8,8 +8,8 @@ use nqsync::adapter::profile::{self, StreamKind};
 use nqsync::adapter::run::{self, Outcome};
 use nqsync::adapter::simulate::{self, Outline, Records, Simulator};
 use nqsync::adapter::template::{self, Draft};
+use nqsync::adapter::verbs;
 use nqsync::api::{Answer, Command, Failure, Lang, ReportFields, ReportRef, Request, TaskFields};
-use nqsync::node::commands;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -211,7 +211,7 @@ impl Bench {
             acting_for,
             command,
         };
-        commands::execute(&self.place.node, request).await
+        verbs::execute(&self.place.node, request).await
     }
 
     async fn answer(&self, command: Command) -> Value {
@@ -268,15 +268,45 @@ impl Bench {
                     };
                     self.answer(add).await;
                 }
-                let fields = TaskFields {
-                    group: Some("I".into()),
-                    number: Some(number.to_string()),
-                    title: Some(title),
-                    lead: Some(vec![unit]),
-                    ..TaskFields::default()
-                };
-                Command::TaskAdd { fields }
+                return self.add_task("I", number).await;
             }
+        };
+        self.answer(command).await;
+    }
+
+    /// A task here, led by the unit that the item is about.
+    pub async fn add_task(&self, group: &str, number: usize) {
+        let fields = TaskFields {
+            group: Some(group.into()),
+            number: Some(number.to_string()),
+            title: Some(format!("Nhiệm vụ {number}")),
+            lead: Some(vec![self.unit(number)]),
+            ..TaskFields::default()
+        };
+        self.answer(Command::TaskAdd { fields }).await;
+    }
+
+    /// What `adapter show` says.
+    pub async fn shown(&self) -> Value {
+        let name = self.case.name.to_owned();
+        self.answer(Command::AdapterShow { name }).await
+    }
+
+    /// A task here.
+    pub async fn task(&self, task: &str) -> Value {
+        let task = task.to_owned();
+        self.answer(Command::TaskShow { task }).await
+    }
+
+    /// Gives a task here another title.
+    pub async fn retitle(&self, task: &str, title: &str) {
+        let command = Command::TaskUpdate {
+            task: task.to_owned(),
+            fields: TaskFields {
+                title: Some(title.into()),
+                ..TaskFields::default()
+            },
+            token: None,
         };
         self.answer(command).await;
     }

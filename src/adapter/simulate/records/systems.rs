@@ -42,7 +42,7 @@ pub const ALL: &[System] = &[
         paging: Paging::Offset,
         collections: &[Collection {
             path: "/tasks",
-            new: r#"{"number": "", "title": "", "unit": null, "deadline": "", "given_by": "", "state": "Chưa thực hiện", "percent": 0, "progress": ""}"#,
+            new: r#"{"number": "", "title": "", "unit": null, "deadline": "", "given_by": "", "state": "Chưa thực hiện", "percent": 0, "progress": "", "reported": false}"#,
             required: "title",
             form: false,
             approved: &[],
