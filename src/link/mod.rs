@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod pace;
+pub mod transport;
 pub mod upstream;
 
 pub use upstream::{LinkError, Report, Upstream};

@@ -13,12 +13,14 @@ use nqsync_core::protocol::{
     Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, Hello, MAX_SMALL_BODY, PREFIX, PROTOCOL, Pull,
     Refused, Welcome, hex, running_hash, unhex,
 };
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
 
+use super::transport::{Request, Transport};
 use crate::node::offer::{self, Batch, Target};
+use crate::node::session::Compared;
 use crate::node::{Node, receive, recovery, session};
 use crate::store::links::{self, Direction, Position};
 use crate::store::{LinkId, StoreError, blobs, queries};
@@ -143,7 +145,7 @@ pub struct Upstream {
 struct Inner {
     node: Node,
     url: String,
-    client: reqwest::Client,
+    transport: Box<dyn Transport>,
     link: LinkId,
     report: watch::Sender<Report>,
     /// Batch size the parent stated.
@@ -158,14 +160,14 @@ struct Inner {
 }
 
 impl Upstream {
-    /// A way to the parent at `url` over an already pinned client.
-    pub fn new(node: Node, url: String, client: reqwest::Client, link: LinkId) -> Upstream {
+    /// A way to the parent at `url`, carried by an already pinned client, or by whatever else.
+    pub fn new(node: Node, url: String, transport: impl Transport, link: LinkId) -> Upstream {
         let batch_bytes = node.settings.batch_bytes.into();
         Upstream {
             inner: Arc::new(Inner {
                 node,
                 url,
-                client,
+                transport: Box::new(transport),
                 link,
                 report: watch::Sender::new(Report::default()),
                 batch_bytes,
@@ -311,10 +313,7 @@ impl Upstream {
     }
 
     async fn send(&self, batch: &Batch) -> Result<Ack, LinkError> {
-        let request = self
-            .inner
-            .client
-            .post(self.endpoint("push"))
+        let request = Request::new(Method::POST, self.endpoint("push"))
             .header(BATCH_HEADER, batch.number)
             .header(BEFORE_HEADER, hex(&batch.before))
             .body(batch.body.clone());
@@ -348,7 +347,7 @@ impl Upstream {
             ack: under_way.clone(),
             wait_s,
         };
-        let request = self.inner.client.post(self.endpoint("pull")).json(&pull);
+        let request = self.post("pull", &pull)?;
         let mut draining = self.inner.draining.subscribe();
         let response = tokio::select! {
             response = self.checked(request) => response?,
@@ -432,24 +431,54 @@ impl Upstream {
         })
     }
 
-    /// Compares what both sides hold; `None` while something still waits.
+    /// Compares what both sides hold; `None` while something still waits. When they differ for the first time the session
+    /// has to be opened again, and everything is exchanged anew.
     pub async fn compare(&self) -> Result<Option<bool>, LinkError> {
         self.note(|r| r.phase = "compare");
         let link = self.inner.link;
-        let store = self.inner.node.store.clone();
-        let ours = store
-            .read(move |connection| session::agreement(connection, link))
+        let node = self.inner.node.clone();
+        let store = node.store.clone();
+        let (ours, before) = store
+            .read(move |connection| {
+                let row = links::row(connection, link)?;
+                Ok::<_, StoreError>((session::agreement(connection, link)?, row.agrees))
+            })
             .await?;
         let theirs: Agreement = self.ask("agree", &ours).await?;
-        let agrees = (!ours.pending && !theirs.pending).then(|| ours == theirs);
-        if agrees == Some(true) {
-            recovery::agreed(&self.inner.node).await?;
+        if ours.pending || theirs.pending {
+            return Ok(None);
         }
-        Ok(agrees)
+        if ours != theirs || before == Some(false) {
+            let node = node.clone();
+            let compared = store
+                .write(move |tx| session::compared(&node, tx, link, &ours, &theirs))
+                .await?;
+            match compared {
+                Compared::Same => {}
+                Compared::Moved => return Ok(None),
+                Compared::Differs => return Ok(Some(false)),
+                Compared::Unsettled => {
+                    return Err(LinkError::Reopen(
+                        "both sides hold different records, so everything is exchanged again"
+                            .to_owned(),
+                    ));
+                }
+            }
+        }
+        recovery::agreed(&node).await?;
+        Ok(Some(true))
     }
 
     fn endpoint(&self, name: &str) -> String {
         format!("{}{PREFIX}/{name}", self.inner.url)
+    }
+
+    fn post(&self, name: &str, body: &impl Serialize) -> Result<Request, StoreError> {
+        let request = Request::new(Method::POST, self.endpoint(name));
+        // What is said here was made from the store.
+        request
+            .json(body)
+            .map_err(|e| StoreError::Damaged(e.to_string()))
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -457,7 +486,7 @@ impl Upstream {
         name: &str,
         body: &impl Serialize,
     ) -> Result<T, LinkError> {
-        let request = self.inner.client.post(self.endpoint(name)).json(body);
+        let request = self.post(name, body)?;
         let response = self.checked(request).await?;
         self.read_json(response).await
     }
@@ -470,7 +499,7 @@ impl Upstream {
     /// Reads a body within a limit.
     async fn body(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, LinkError> {
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.network(e))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.network(&e))? {
             if bytes.len() + chunk.len() > limit {
                 return Err(LinkError::Unreadable(format!(
                     "an answer of more than {limit} bytes"
@@ -481,11 +510,12 @@ impl Upstream {
         Ok(bytes)
     }
 
-    async fn raw(&self, request: reqwest::RequestBuilder) -> Result<Response, LinkError> {
-        request.send().await.map_err(|error| self.network(error))
+    async fn raw(&self, request: Request) -> Result<Response, LinkError> {
+        let sent = self.inner.transport.send(request).await;
+        sent.map_err(|error| self.network(error.as_ref()))
     }
 
-    async fn checked(&self, request: reqwest::RequestBuilder) -> Result<Response, LinkError> {
+    async fn checked(&self, request: Request) -> Result<Response, LinkError> {
         let response = self.raw(request).await?;
         self.success(response).await
     }
@@ -523,9 +553,9 @@ impl Upstream {
         }
     }
 
-    fn network(&self, error: reqwest::Error) -> LinkError {
+    fn network(&self, error: &(dyn std::error::Error + 'static)) -> LinkError {
         let url = self.inner.url.clone();
-        if let Some(mismatch) = pin_mismatch(&error) {
+        if let Some(mismatch) = pin_mismatch(error) {
             return LinkError::Impostor {
                 url,
                 detail: mismatch.to_string(),
@@ -533,7 +563,7 @@ impl Upstream {
         }
         LinkError::Unreachable {
             url,
-            detail: chain_of(&error),
+            detail: chain_of(error),
         }
     }
 }

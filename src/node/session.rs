@@ -145,6 +145,57 @@ pub fn agreement(connection: &Connection, link: LinkId) -> Result<Agreement, Sto
     })
 }
 
+/// What comparing with the parent found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// Both hold the same.
+    Same,
+    /// Something came or was written meanwhile, so that the difference means nothing.
+    Moved,
+    /// They differ, and the next session exchanges everything.
+    Unsettled,
+    /// They still differ after everything was exchanged.
+    Differs,
+}
+
+/// Settles the comparison of two sides that had nothing to send. A disk that went back by a single batch looks like a lost
+/// acknowledgement when the two meet; only here it shows. Then the positions are given up, so that the next meeting is
+/// torn and everything is offered again: once, until both have agreed.
+pub fn compared(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    ours: &Agreement,
+    theirs: &Agreement,
+) -> Result<Compared, StoreError> {
+    let now = node.clock.now_ms();
+    if ours == theirs {
+        links::note_success(tx.connection(), link, now, Some(true))?;
+        return Ok(Compared::Same);
+    }
+    if agreement(tx.connection(), link)? != *ours {
+        return Ok(Compared::Moved);
+    }
+    let known = links::row(tx.connection(), link)?.agrees == Some(false);
+    links::note_success(tx.connection(), link, now, Some(false))?;
+    if known {
+        return Ok(Compared::Differs);
+    }
+    // No batch ends with this hash, so that neither side takes it for a position of its own.
+    let nowhere = after(0, Vec::new(), vec![0xff]);
+    links::set_position(tx.connection(), link, Direction::Up, &nowhere)?;
+    links::set_position(tx.connection(), link, Direction::Down, &nowhere)?;
+    let act = audit::Act {
+        at: now,
+        actor: "nqsync",
+        act: "link.differs",
+        subject: &link.0.to_string(),
+        detail: serde_json::json!({ "ours": ours.count, "theirs": theirs.count }),
+    };
+    audit::append(tx, &act)?;
+    Ok(Compared::Unsettled)
+}
+
 /// An arriving file has all its bytes: verify, put in place, note, and wake the links that wait for it.
 pub async fn finish_blob(node: &Node, link: LinkId, id: BlobId) -> Result<(), BlobError> {
     let store = node.store.clone();

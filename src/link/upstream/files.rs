@@ -4,10 +4,11 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use nqsync_core::protocol::{MAX_FILE_PIECE, OFFSET_HEADER};
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 
 use super::{LinkError, Upstream};
 use crate::link::pace;
+use crate::link::transport::Request;
 use crate::node::session;
 use crate::store::{LinkId, StoreError, blobs};
 
@@ -59,7 +60,9 @@ impl Upstream {
         let store = self.inner.node.store.clone();
         let path = blobs::path(store.dir(), &id);
         let endpoint = self.endpoint(&format!("blob/{}", blobs::hex(&id)));
-        let response = self.raw(self.inner.client.head(&endpoint)).await?;
+        let response = self
+            .raw(Request::new(Method::HEAD, endpoint.clone()))
+            .await?;
         if response.status() == StatusCode::NOT_FOUND {
             // The parent has not taken the record that names the file, or set it aside: nothing to send now.
             return Ok(());
@@ -90,10 +93,7 @@ impl Upstream {
                 ));
             }
             let length = piece.len() as u64;
-            let request = self
-                .inner
-                .client
-                .patch(&endpoint)
+            let request = Request::new(Method::PATCH, endpoint.clone())
                 .header(OFFSET_HEADER, offset)
                 .body(piece);
             let response = self.raw(request).await?;
@@ -157,11 +157,7 @@ impl Upstream {
     }
 
     async fn fetch_piece(&self, endpoint: &str, offset: u64) -> Result<Option<Vec<u8>>, LinkError> {
-        let request = self
-            .inner
-            .client
-            .get(endpoint)
-            .header(OFFSET_HEADER, offset);
+        let request = Request::new(Method::GET, endpoint.to_owned()).header(OFFSET_HEADER, offset);
         let response = self.raw(request).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
