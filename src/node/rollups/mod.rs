@@ -71,6 +71,12 @@ pub fn touched(
             }
             adopt(tx, UnitId(record.key().id))
         }
+        // One that returns to where it is counted, after a disk went back: what it counted may be gone with that disk.
+        Facts::Rollup {
+            issuer,
+            period,
+            group,
+        } => mark(tx, *issuer, group, period),
         _ => Ok(()),
     }
 }
