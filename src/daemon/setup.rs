@@ -247,15 +247,15 @@ pub async fn enrol(
     let (parent, address) = (enrolled.parent, url.clone());
     let pin = token.parent.to_string();
     store
-        .write(move |tx| settle(&handle, tx, enrolled, &address, &pin))
+        .write(move |tx| join(&handle, tx, enrolled, &address, &pin))
         .await
         .map_err(DaemonError::from)?;
     store.close();
     Ok((parent, url))
 }
 
-/// Keeps what the parent answered: who it is, where it is, which unit we serve, and the tree.
-fn settle(
+/// Keeps what the parent answered to an enrolment: who it is, where it is, which unit we serve, and the tree.
+pub fn join(
     node: &Node,
     tx: &mut Tx<'_>,
     enrolled: Enrolled,
