@@ -377,15 +377,9 @@ impl World {
             still.extend(ledger::edits_at(place).await);
         }
         self.lost_with_disk += self.ledger.disk_went_back(&was_there, &still);
-        let links: Vec<usize> = self
-            .places
-            .iter()
-            .filter(|place| place.index == at || place.parent == Some(at))
-            .map(|place| place.index)
-            .collect();
-        links
-            .iter()
-            .for_each(|child| drop(self.marks.remove(child)));
+        let places = &self.places;
+        self.marks
+            .retain(|child, _| *child != at && places[*child].parent != Some(at));
     }
 
     /// I4: within a pair of disks no position falls, unless both sides have noted why.
