@@ -5,9 +5,10 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use nqsync::adapter::simulate::{self, Fault};
+use nqsync::adapter::simulate::{self, Fault, Paging, System, TRACKER};
 use serde_json::{Value, json};
 use support::outside::{Bench, CASES, case};
+use support::tracker::Desk;
 
 #[test]
 fn every_simulator_starts_by_its_name_and_says_how_it_is_used() {
@@ -270,4 +271,34 @@ async fn a_task_that_the_leadership_gives_becomes_ours_once_and_follows_its_chan
     assert_eq!(bench.records().items(), before);
     assert_eq!(bench.task("LD/1").await["title"], "Tên ở đây");
     assert_eq!(bench.count_here().await, (4, 0));
+}
+
+#[tokio::test]
+async fn a_list_is_read_whole_however_it_is_divided() {
+    let by_page = "paging = { kind = \"page\", parameter = \"page\", limit_parameter = \"per_page\", limit = 4, total = \".total\" }";
+    let ways = [
+        (Paging::Page, by_page),
+        (
+            Paging::Offset,
+            "paging = { kind = \"offset\", parameter = \"offset\", limit_parameter = \"limit\", limit = 4, total = \".total\" }",
+        ),
+        (
+            Paging::Cursor,
+            "paging = { kind = \"cursor\", parameter = \"cursor\", limit_parameter = \"limit\", limit = 4, next = \".next\" }",
+        ),
+        (
+            Paging::Link,
+            "paging = { kind = \"link\", limit_parameter = \"per_page\", limit = 4 }",
+        ),
+    ];
+    for (paging, line) in ways {
+        let desk = Desk::beside(System { paging, ..TRACKER }, 9).await;
+        let profile = desk.profile_text();
+        assert!(profile.contains(by_page), "{profile}");
+        desk.profile(&profile.replace(by_page, line));
+        assert_eq!(desk.run_well().await["created"], 9, "{paging:?}");
+        let again = desk.run_well().await;
+        let counts = ["listed", "unchanged", "pages"].map(|name| again[name].as_u64());
+        assert_eq!(counts, [Some(9), Some(9), Some(3)], "{paging:?}");
+    }
 }

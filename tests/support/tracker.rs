@@ -73,12 +73,17 @@ pub struct Desk {
 impl Desk {
     /// `tasks` tasks, led by the node's own unit, beside an empty tracker.
     pub async fn new(tasks: usize) -> Desk {
+        Desk::beside(TRACKER, tasks).await
+    }
+
+    /// The same beside a tracker that differs in something.
+    pub async fn beside(system: System, tasks: usize) -> Desk {
         let mut place = Place::ministry("BO").await;
         place.node.settings.program = PathBuf::from(env!("CARGO_BIN_EXE_nqsync"));
         let system = System {
             users: &["minh"],
             secret: "mat-khau-rieng",
-            ..TRACKER
+            ..system
         };
         let tracker = Records::new(system, place.node.clock.clone());
         let stop = CancellationToken::new();

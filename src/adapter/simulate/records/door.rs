@@ -26,8 +26,6 @@ const LGSP_FIELDS: [&str; 5] = [
 /// How requests say who sends them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// Not at all.
-    None,
     /// The secret in this header, after this prefix.
     Key(&'static str, &'static str),
     /// `POST /login` with name and password as JSON answers a bearer token.
@@ -44,7 +42,7 @@ impl Auth {
     /// Where one logs in.
     pub(super) fn path(self) -> Option<&'static str> {
         match self {
-            Auth::None | Auth::Key(..) => None,
+            Auth::Key(..) => None,
             Auth::Token | Auth::Cookie => Some("/login"),
             Auth::Oauth2 => Some("/oauth/token"),
             Auth::Lgsp => Some("/token"),
@@ -56,7 +54,6 @@ impl System {
     /// What belongs into the secret files of its profile: ending of the file, and content.
     pub fn secrets(&self) -> Vec<(&'static str, &'static str)> {
         let files: &[&str] = match self.auth {
-            Auth::None => &[],
             Auth::Key(..) => &["key"],
             Auth::Token | Auth::Cookie => &["password"],
             Auth::Oauth2 => &["secret"],
@@ -68,7 +65,7 @@ impl System {
     /// Who logs in; `None`: the system does not know them by this name and secret.
     pub(super) fn identified(&self, headers: &HeaderMap, body: &[u8]) -> Option<&'static str> {
         let (user, secret) = match self.auth {
-            Auth::None | Auth::Key(..) => return None,
+            Auth::Key(..) => return None,
             Auth::Token => {
                 let given: Value = serde_json::from_slice(body).ok()?;
                 (text(&given["user"])?, text(&given["password"])?)
@@ -109,7 +106,6 @@ impl System {
     /// What a request shows that a login gave it; `None`: nothing, or not all that is needed.
     pub(super) fn shown<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         match self.auth {
-            Auth::None => Some(""),
             Auth::Key(name, prefix) => header_of(headers, name)?.strip_prefix(prefix),
             Auth::Token | Auth::Oauth2 => {
                 header_of(headers, "authorization")?.strip_prefix("Bearer ")

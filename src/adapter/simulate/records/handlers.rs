@@ -8,7 +8,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nqsync_core::protocol::hex;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::door::header_of;
 use super::{Collection, Paging, Records, SHORT_LIFE, System};
@@ -271,20 +275,60 @@ async fn file(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(answer) = at.writer(&headers) {
-        return *answer;
-    }
-    let mut memory = at.records.memory();
-    let number = memory.files.len() + 1;
+    let fault = match at.writer(&headers) {
+        Ok(fault) => fault,
+        Err(answer) => return *answer,
+    };
+    let envelope = at.records.0.system.envelope;
     let kind = header_of(&headers, "content-type").unwrap_or_default();
-    memory
-        .files
-        .push(json!({ "item": id, "size": body.len(), "type": kind }));
-    (
-        StatusCode::CREATED,
-        Json(json!({ "file": format!("f{number}") })),
-    )
-        .into_response()
+    let Some((name, bytes)) = handed_over(kind, &body) else {
+        return envelope.error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body");
+    };
+    let mut memory = at.records.memory();
+    if !memory.items.contains_key(&id) {
+        return envelope.record(StatusCode::OK, None);
+    }
+    let key = header_of(&headers, "idempotency-key");
+    let known = key.and_then(|key| memory.files.iter().position(|file| file["key"] == key));
+    let number = known.unwrap_or(memory.files.len()) + 1;
+    if known.is_none() {
+        let sha256 = hex(&Sha256::digest(&bytes));
+        memory.files.push(json!({
+            "item": id, "name": name, "size": bytes.len(), "sha256": sha256, "type": kind, "key": key,
+        }));
+    }
+    if fault == Fault::CutAfterWrite {
+        return cut();
+    }
+    let told = json!({ "file": format!("f{number}") });
+    (StatusCode::CREATED, Json(told)).into_response()
+}
+
+/// Name and bytes of a file: a part of a form, base64 in JSON, or the body itself.
+fn handed_over(kind: &str, body: &[u8]) -> Option<(Option<String>, Vec<u8>)> {
+    if kind == "application/json" {
+        let given: Value = serde_json::from_slice(body).ok()?;
+        let bytes = STANDARD.decode(given["content"].as_str()?).ok()?;
+        return Some((given["name"].as_str().map(str::to_owned), bytes));
+    }
+    let Some((_, boundary)) = kind.split_once("boundary=") else {
+        return Some((None, body.to_vec()));
+    };
+    let part = after(body, b"name=\"file\"")?;
+    let head = &part[..find(part, b"\r\n\r\n")?];
+    let name = String::from_utf8_lossy(after(head, b"filename=\"")?).into_owned();
+    let bytes = after(part, b"\r\n\r\n")?;
+    let end = find(bytes, format!("\r\n--{boundary}").as_bytes())?;
+    let name = name.split('"').next().map(str::to_owned);
+    Some((name, bytes[..end].to_vec()))
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|part| part == what)
+}
+
+fn after<'b>(bytes: &'b [u8], what: &[u8]) -> Option<&'b [u8]> {
+    find(bytes, what).map(|at| &bytes[at + what.len()..])
 }
 
 async fn control_items(State(records): State<Records>) -> Json<Value> {

@@ -222,9 +222,12 @@ impl Records {
             return refused();
         };
         if auth.path().is_none() {
-            let known = auth == Auth::None || shown == secret;
             let user = users.first().copied().unwrap_or_default();
-            return if known { Ok((fault, user)) } else { refused() };
+            return if shown == secret {
+                Ok((fault, user))
+            } else {
+                refused()
+            };
         }
         match memory.tokens.get_mut(shown) {
             Some((user, left)) if *left > 0 => {
