@@ -33,6 +33,32 @@ pub struct Page {
     pub total: Option<u64>,
     /// The outside clock when the page was made, where it tells (HTTP `Date`), in milliseconds since 1970.
     pub clock_ms: Option<i64>,
+    /// What the page came from, where that is something people know: a file.
+    pub source: Option<String>,
+    /// What of it could not be read: a name for it, and why.
+    pub refused: Vec<(String, String)>,
+}
+
+/// What a listing can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lists {
+    /// Always everything.
+    Everything,
+    /// Everything, or what changed since an instant.
+    Changes,
+    /// Only what is new; nothing follows from what it does not name.
+    News,
+}
+
+/// What became of something that a run met, for those who look at where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Where it came from: [`Page::source`].
+    pub source: Option<String>,
+    /// In words.
+    pub text: String,
+    /// Whether it waits for a person.
+    pub open: bool,
 }
 
 /// One record to be created or changed outside.
@@ -115,10 +141,15 @@ impl EngineError {
 
 /// An outside system that holds records with ids. Calls are made one after another; each has its own deadlines.
 pub trait Engine: Send {
-    /// Whether this stream can list what changed since an instant, and not only everything.
-    fn lists_changes(&self, stream: &Stream) -> bool {
+    /// What this stream's listing can tell.
+    fn lists(&self, stream: &Stream) -> Lists {
         let _ = stream;
-        false
+        Lists::Everything
+    }
+
+    /// How many writes are given to [`Engine::write`] at once. What a crash interrupts is asked about one by one.
+    fn at_once(&self) -> usize {
+        50
     }
 
     /// One page of a stream's listing, from `from` on.
@@ -179,4 +210,14 @@ pub trait Engine: Send {
         id: &str,
         file: &Upload,
     ) -> impl Future<Output = Result<Option<String>, EngineError>> + Send;
+
+    /// A stream was exchanged and everything of it is on disk.
+    fn done(
+        &mut self,
+        stream: &Stream,
+        met: &[Remembered],
+    ) -> impl Future<Output = Result<(), EngineError>> + Send {
+        let _ = (stream, met);
+        async { Ok(()) }
+    }
 }

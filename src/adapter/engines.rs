@@ -4,11 +4,14 @@ use serde_json::Value;
 
 use super::cycle::Mode;
 use super::document::Document;
-use super::engine::{Engine, EngineError, Page, Position, Span, Upload, Write, Written};
+use super::engine::{
+    Engine, EngineError, Lists, Page, Position, Remembered, Span, Upload, Write, Written,
+};
 use super::http::{self, Http};
 use super::mapping::{Mapper, Programs};
 use super::process::Process;
 use super::profile::{EngineKind, Loaded, Profile, Stream};
+use super::tabular::Tabular;
 use crate::api::Lang;
 use crate::node::Node;
 
@@ -35,6 +38,8 @@ pub enum AnyEngine {
     Document(Box<Document>),
     /// A program of somebody else.
     Process(Box<Process>),
+    /// Tables in drop folders.
+    Tabular(Box<Tabular>),
 }
 
 /// Expressions that the engine itself needs, besides the streams' mappings.
@@ -57,15 +62,33 @@ pub async fn open(open: &Open<'_>, mapper: Mapper) -> Result<AnyEngine, EngineEr
             let engine = Process::open(open).await?;
             Ok(AnyEngine::Process(Box::new(engine)))
         }
+        EngineKind::Email => {
+            let text = "a mailbox holds no records; write [stream.workbook]".to_owned();
+            Err(EngineError::NotAllowed(text))
+        }
+        EngineKind::Tabular => {
+            let engine = Tabular::open(open).await?;
+            Ok(AnyEngine::Tabular(Box::new(engine)))
+        }
     }
 }
 
 impl Engine for AnyEngine {
-    fn lists_changes(&self, stream: &Stream) -> bool {
+    fn lists(&self, stream: &Stream) -> Lists {
         match self {
-            AnyEngine::Http(engine) => engine.lists_changes(stream),
-            AnyEngine::Document(engine) => engine.lists_changes(stream),
-            AnyEngine::Process(engine) => engine.lists_changes(stream),
+            AnyEngine::Http(engine) => engine.lists(stream),
+            AnyEngine::Document(engine) => engine.lists(stream),
+            AnyEngine::Process(engine) => engine.lists(stream),
+            AnyEngine::Tabular(engine) => engine.lists(stream),
+        }
+    }
+
+    fn at_once(&self) -> usize {
+        match self {
+            AnyEngine::Http(engine) => engine.at_once(),
+            AnyEngine::Document(engine) => engine.at_once(),
+            AnyEngine::Process(engine) => engine.at_once(),
+            AnyEngine::Tabular(engine) => engine.at_once(),
         }
     }
 
@@ -79,6 +102,7 @@ impl Engine for AnyEngine {
             AnyEngine::Http(engine) => engine.list(stream, span, from).await,
             AnyEngine::Document(engine) => engine.list(stream, span, from).await,
             AnyEngine::Process(engine) => engine.list(stream, span, from).await,
+            AnyEngine::Tabular(engine) => engine.list(stream, span, from).await,
         }
     }
 
@@ -87,6 +111,7 @@ impl Engine for AnyEngine {
             AnyEngine::Http(engine) => engine.fetch(stream, id).await,
             AnyEngine::Document(engine) => engine.fetch(stream, id).await,
             AnyEngine::Process(engine) => engine.fetch(stream, id).await,
+            AnyEngine::Tabular(engine) => engine.fetch(stream, id).await,
         }
     }
 
@@ -99,6 +124,7 @@ impl Engine for AnyEngine {
             AnyEngine::Http(engine) => engine.lookup(stream, key).await,
             AnyEngine::Document(engine) => engine.lookup(stream, key).await,
             AnyEngine::Process(engine) => engine.lookup(stream, key).await,
+            AnyEngine::Tabular(engine) => engine.lookup(stream, key).await,
         }
     }
 
@@ -107,6 +133,7 @@ impl Engine for AnyEngine {
             AnyEngine::Http(engine) => engine.write_one(stream, write).await,
             AnyEngine::Document(engine) => engine.write_one(stream, write).await,
             AnyEngine::Process(engine) => engine.write_one(stream, write).await,
+            AnyEngine::Tabular(engine) => engine.write_one(stream, write).await,
         }
     }
 
@@ -119,6 +146,7 @@ impl Engine for AnyEngine {
             AnyEngine::Http(engine) => engine.write(stream, writes).await,
             AnyEngine::Document(engine) => engine.write(stream, writes).await,
             AnyEngine::Process(engine) => engine.write(stream, writes).await,
+            AnyEngine::Tabular(engine) => engine.write(stream, writes).await,
         }
     }
 
@@ -132,6 +160,16 @@ impl Engine for AnyEngine {
             AnyEngine::Http(engine) => engine.upload(stream, id, file).await,
             AnyEngine::Document(engine) => engine.upload(stream, id, file).await,
             AnyEngine::Process(engine) => engine.upload(stream, id, file).await,
+            AnyEngine::Tabular(engine) => engine.upload(stream, id, file).await,
+        }
+    }
+
+    async fn done(&mut self, stream: &Stream, met: &[Remembered]) -> Result<(), EngineError> {
+        match self {
+            AnyEngine::Http(engine) => engine.done(stream, met).await,
+            AnyEngine::Document(engine) => engine.done(stream, met).await,
+            AnyEngine::Process(engine) => engine.done(stream, met).await,
+            AnyEngine::Tabular(engine) => engine.done(stream, met).await,
         }
     }
 }

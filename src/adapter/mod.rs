@@ -9,9 +9,11 @@
 
 pub mod convert;
 pub mod cycle;
+pub mod delivery;
 pub mod document;
 pub mod engine;
 pub mod engines;
+pub mod folder;
 pub mod html;
 pub mod http;
 pub mod mapping;
@@ -22,6 +24,7 @@ pub mod run;
 pub mod secret;
 pub mod self_test;
 pub mod simulate;
+pub mod tabular;
 pub mod template;
 pub mod verbs;
 pub mod workbook;

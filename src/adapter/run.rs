@@ -7,6 +7,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::{Map, Value, json};
 
 use super::cycle::{self, Cycle, Mode, Report, RunError};
+use super::delivery;
 use super::engine::EngineError;
 use super::engines::{self, Open};
 use super::mapping::{MapError, MapLimits, Mapper, Programs};
@@ -230,25 +231,31 @@ async fn streams(
             return Ok(outcome);
         }
     };
-    let engine = match engines::open(&open, mapper.clone()).await {
-        Ok(engine) => engine,
-        Err(error) => {
-            outcome.error = Some(error.into());
-            return Ok(outcome);
-        }
-    };
-    let mut cycle = Cycle {
-        node,
-        name,
-        profile,
-        mapper,
-        engine,
-        mode,
-        lang,
-    };
+    let mut cycle = None;
+    if profile.streams.iter().any(|stream| stream.workbook.is_none()) {
+        let engine = match engines::open(&open, mapper.clone()).await {
+            Ok(engine) => engine,
+            Err(error) => {
+                outcome.error = Some(error.into());
+                return Ok(outcome);
+            }
+        };
+        cycle = Some(Cycle {
+            node,
+            name,
+            profile,
+            mapper,
+            engine,
+            mode,
+            lang,
+        });
+    }
     for stream in &profile.streams {
         let mut report = Report::default();
-        let result = cycle.run_stream(stream, &mut report).await;
+        let result = match &mut cycle {
+            Some(cycle) if stream.workbook.is_none() => cycle.run_stream(stream, &mut report).await,
+            _ => delivery::exchange(&open, stream, &mut report).await,
+        };
         if !mode.trial {
             keep_problems(node, name, &stream.name, &report).await?;
         }

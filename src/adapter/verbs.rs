@@ -47,6 +47,7 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
                 kind: *kind,
                 unit: unit.as_deref(),
                 period: period.as_deref(),
+                subtree: true,
             };
             workbook::export(node, &request, &asked).await
         }
@@ -56,7 +57,14 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
             dry_run,
         } => {
             let returned = workbook::read_rows(lang, rows)?;
-            workbook::take_back(node, &request, source, returned, *dry_run).await
+            let taking = workbook::Taking {
+                node: node.clone(),
+                request: request.clone(),
+                trial: *dry_run,
+                submit: false,
+                units: None,
+            };
+            workbook::take_back(taking, source, returned).await
         }
         _ => commands::execute(node, request).await,
     }

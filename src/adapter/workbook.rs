@@ -1,12 +1,15 @@
 //! Records as rows for a workbook, and the edits that come back with it.
 
-use std::collections::BTreeMap;
+pub mod grid;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use nqsync_core::sync::Token;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::ours::{self, About, Change, Fields, Ours, Scope, own_fields, register_of};
+use super::ours::{self, About, Applied, Change, Fields, Ours, Scope, own_fields, register_of};
 use super::profile::StreamKind;
 use crate::api::{Answer, Exit, Failure, ImportKind, Lang, Outcome, Request};
 use crate::node::commands::{self, refuse, resolve, surroundings};
@@ -24,10 +27,12 @@ const AT_ONCE: usize = 128;
 pub struct Asked<'a> {
     /// What the rows are.
     pub kind: ImportKind,
-    /// The unit, with those below it; default: the node's own.
+    /// The unit; default: the node's own.
     pub unit: Option<&'a str>,
     /// The reporting period; default: the current one.
     pub period: Option<&'a str>,
+    /// Whether the units below are in it too.
+    pub subtree: bool,
 }
 
 fn stream_kind(kind: ImportKind) -> Result<StreamKind, Refusal> {
@@ -70,7 +75,7 @@ async fn rows(node: &Node, request: &Request, asked: &Asked<'_>) -> Result<Value
     let scope = Scope {
         kind,
         unit,
-        subtree: true,
+        subtree: asked.subtree,
         period,
     };
     let (mut rows, mut after) = (Vec::new(), Some(Rec(0)));
@@ -143,18 +148,7 @@ enum Verdict {
 }
 
 /// Edits of a workbook that came back: told cell by cell, and written unless it is a trial.
-pub async fn take_back(
-    node: &Node,
-    request: &Request,
-    source: &str,
-    returned: Returned,
-    trial: bool,
-) -> Outcome {
-    let taking = Taking {
-        node: node.clone(),
-        request: request.clone(),
-        trial,
-    };
+pub async fn take_back(taking: Taking, source: &str, returned: Returned) -> Outcome {
     let (mut items, mut jobs) = (Vec::new(), JoinSet::new());
     let total = returned.edited.len();
     let mut joined =
@@ -185,7 +179,7 @@ pub async fn take_back(
     };
     let refused = count("refused");
     let data = json!({
-        "source": source, "dry_run": trial, "rows": total + returned.unchanged, "unchanged": returned.unchanged,
+        "source": source, "dry_run": taking.trial, "rows": total + returned.unchanged, "unchanged": returned.unchanged,
         "edited": count("edited"), "same": count("same"), "conflict": count("conflict"), "refused": refused,
         "untraced": returned.untraced, "lost_columns": returned.lost_columns, "items": items,
     });
@@ -197,11 +191,19 @@ pub async fn take_back(
     })
 }
 
+/// How a workbook that came back is taken.
 #[derive(Clone)]
-struct Taking {
-    node: Node,
-    request: Request,
-    trial: bool,
+pub struct Taking {
+    /// The node.
+    pub node: Node,
+    /// Who brings it.
+    pub request: Request,
+    /// Tell only.
+    pub trial: bool,
+    /// Whether reports are submitted as well.
+    pub submit: bool,
+    /// Codes of the units it may speak for; `None`: all that the node's own rules allow.
+    pub units: Option<Arc<HashSet<String>>>,
 }
 
 impl Taking {
@@ -210,6 +212,14 @@ impl Taking {
         let Ok(about) = serde_json::from_value::<About>(edited.base.about.clone()) else {
             return Ok(vec![self.refused(&edited, "", "unreadable mark")]);
         };
+        if let Some(unit) = self.stranger(&about) {
+            let message = crate::text::text(
+                self.request.lang,
+                "adapter-not-for-unit",
+                &[("unit", unit)],
+            );
+            return Ok(vec![self.refused(&edited, "", &message)]);
+        }
         let judged = match self.judge(&about, &edited).await {
             Ok(judged) => judged,
             Err(refusal) => {
@@ -223,14 +233,17 @@ impl Taking {
         let fields: Fields = write
             .map(|(field, _, _)| (field.clone(), edited.cells[field].clone()))
             .collect();
+        let mut note = None;
         if !self.trial && !fields.is_empty() {
-            let outcome = self.write(about, fields, &edited).await;
-            if let Err(refusal) = outcome {
-                let message = refuse(self.request.lang, refusal).message;
-                return Ok(judged
-                    .iter()
-                    .map(|(field, _, _)| self.refused(&edited, field, &message))
-                    .collect());
+            match self.write(about, fields, &edited).await {
+                Ok(applied) => note = applied.not_submitted,
+                Err(refusal) => {
+                    let message = refuse(self.request.lang, refusal).message;
+                    return Ok(judged
+                        .iter()
+                        .map(|(field, _, _)| self.refused(&edited, field, &message))
+                        .collect());
+                }
             }
         }
         Ok(judged
@@ -241,9 +254,19 @@ impl Taking {
                     Verdict::Edited => "edited",
                     Verdict::Conflict => "conflict",
                 };
-                json!({ "row": edited.row, "field": field, "outcome": outcome, "here": now, "cell": edited.cells[&field] })
+                json!({ "row": edited.row, "field": field, "outcome": outcome, "here": now, "cell": edited.cells[&field], "note": note })
             })
             .collect())
+    }
+
+    /// The unit of a row that this workbook may not speak for: a mark can be forged.
+    fn stranger<'a>(&self, about: &'a About) -> Option<&'a str> {
+        let unit = match about {
+            About::Report { unit, .. } | About::Figure { unit, .. } => unit,
+            About::Task(_) | About::Texts { .. } | About::Directive(_) => return None,
+        };
+        let allowed = self.units.as_ref()?;
+        (!allowed.contains(unit)).then_some(unit)
     }
 
     fn refused(&self, edited: &Edited, field: &str, why: &str) -> Value {
@@ -302,7 +325,12 @@ impl Taking {
         Ok(edited.cells.iter().map(judge).collect())
     }
 
-    async fn write(&self, about: About, fields: Fields, edited: &Edited) -> Result<(), Refusal> {
+    async fn write(
+        &self,
+        about: About,
+        fields: Fields,
+        edited: &Edited,
+    ) -> Result<Applied, Refusal> {
         let unit = match &about {
             About::Report { unit, .. } | About::Figure { unit, .. } => Some(unit.clone()),
             _ => self.request.acting_for.clone(),
@@ -315,7 +343,7 @@ impl Taking {
             about,
             fields,
             token: Some(token),
-            submit: false,
+            submit: self.submit,
             acting_for: unit,
             author: self.request.person.clone(),
         };
@@ -331,7 +359,8 @@ impl Taking {
                     subject: &applied.record.to_string(),
                     detail: json!({ "fields": change.fields.keys().collect::<Vec<_>>() }),
                 };
-                Ok::<_, Refusal>(audit::append(tx, &act)?)
+                audit::append(tx, &act)?;
+                Ok::<_, Refusal>(applied)
             })
             .await
     }

@@ -9,7 +9,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::list::{col, section, tabled};
 use super::screen::{Screen, at, items};
-use super::{Caller, evidence, export, put, task, wiring};
+use super::{Caller, evidence, put, task, wiring};
+use crate::adapter::workbook::grid::HEADINGS;
 use crate::api::{Command, Exit, Failure, ImportKind};
 use crate::sheet::replica;
 use crate::t;
@@ -185,7 +186,7 @@ fn returned_rows(data: &Value, screen: &Screen) -> String {
                     .as_str()
                     .unwrap_or_default()
                     .replace('_', "-");
-                s.label(&format!("{}{name}", export::HEADINGS))
+                s.label(&format!("{HEADINGS}{name}"))
             }),
             col("label-action", |r, s| {
                 s.word("word-cell-", at(r, "outcome"))

@@ -18,11 +18,11 @@ const SEARCHED_ROWS: usize = 60;
 const HEADING_CHARS: usize = 90;
 
 /// The headings that mean a field.
-pub(super) struct Schema<F: 'static> {
+pub(super) struct Schema<'s, F> {
     /// Whole headings.
-    pub(super) whole: &'static [(F, &'static [&'static str])],
+    pub(super) whole: &'s [(F, &'s [&'s str])],
     /// Parts of headings, by falling priority; a field already found is passed over.
-    pub(super) part: &'static [(F, &'static str)],
+    pub(super) part: &'s [(F, &'s str)],
     /// Whether the fields found make a header.
     pub(super) enough: fn(&[F]) -> bool,
 }
@@ -39,7 +39,7 @@ pub(super) struct Header<F> {
 
 impl<F: Copy + PartialEq> Header<F> {
     /// The first row that is a header by this schema.
-    pub(super) fn find(table: &Table, schema: &Schema<F>) -> Option<Self> {
+    pub(super) fn find(table: &Table, schema: &Schema<'_, F>) -> Option<Self> {
         (0..table.rows.len().min(SEARCHED_ROWS)).find_map(|at| Self::at(table, at, schema))
     }
 
@@ -49,6 +49,11 @@ impl<F: Copy + PartialEq> Header<F> {
             .iter()
             .find(|(_, f, _)| *f == field)
             .map(|(column, ..)| *column)
+    }
+
+    /// The rows of the header itself.
+    pub(super) fn rows<'t>(&self, table: &'t Table) -> &'t [Row] {
+        &table.rows[self.skipped..self.body]
     }
 
     /// The columns that have a meaning.
@@ -110,7 +115,7 @@ impl<F: Copy + PartialEq> Header<F> {
         remarks
     }
 
-    fn at(table: &Table, at: usize, schema: &Schema<F>) -> Option<Self> {
+    fn at(table: &Table, at: usize, schema: &Schema<'_, F>) -> Option<Self> {
         let row = &table.rows[at];
         let one = headings(row, None);
         let below = table
@@ -192,7 +197,7 @@ fn headings(row: &Row, above: Option<&Row>) -> Vec<(u32, String)> {
 
 fn assign<F: Copy + PartialEq>(
     headings: &[(u32, String)],
-    schema: &Schema<F>,
+    schema: &Schema<'_, F>,
 ) -> Vec<(u32, F, String)> {
     let keys: Vec<_> = headings
         .iter()
@@ -227,7 +232,7 @@ fn contains_words(key: &str, part: &str) -> bool {
 }
 
 /// A heading reduced for comparison: "Đơn vị chủ trì (5)" and `DON_VI  chu-tri` are alike.
-fn key(heading: &str) -> String {
+pub(super) fn key(heading: &str) -> String {
     let mut depth = 0_usize;
     let mut key = String::new();
     for c in fold(heading).chars() {

@@ -7,8 +7,10 @@
 //! Absent on purpose: guessing of encodings, `.xls`, and any resolution of unit names. No unit is invented here.
 
 mod csv_table;
+pub mod fill;
 mod guard;
 mod header;
+pub mod layout;
 mod names;
 mod number;
 pub mod plan;

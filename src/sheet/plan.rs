@@ -40,7 +40,7 @@ pub(super) enum Field {
 
 /// The headings of plans, folded: the seven columns of the annexes, those of a provincial tracker's workbook, and the
 /// names programs use.
-pub(super) const SCHEMA: Schema<Field> = Schema {
+pub(super) const SCHEMA: Schema<'_, Field> = Schema {
     whole: &[
         (
             Field::GroupCode,

@@ -282,7 +282,7 @@ pub(super) fn is_recognised(table: &Table) -> bool {
 
 fn read<F: Copy + PartialEq, T>(
     table: &Table,
-    schema: &Schema<F>,
+    schema: &Schema<'_, F>,
     mut take: impl FnMut(&mut Reader<'_, F>) -> Result<T, Remark>,
 ) -> Records<T> {
     let Some(header) = Header::find(table, schema) else {

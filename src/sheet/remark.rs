@@ -45,6 +45,8 @@ pub enum RemarkCode {
     HeaderRow,
     /// A column that is not used.
     UnknownColumn,
+    /// A column that was expected is not there.
+    MissingColumn,
     /// A second column with the same meaning, which is not used.
     DuplicateColumn,
     /// A row above the header, or a row of column numbers.

@@ -110,3 +110,11 @@ err-export-there = { $path } is there already; nothing was written. Choose anoth
 err-export-units = Units are not exported as a workbook; see nqsync unit list --json.
 err-row-gone = The record of this row is no longer here, or no longer assigned.
 adapter-moved = { $key } was changed there just now; it is compared again at the next run
+
+## Drop folders
+
+adapter-own-workbook = This is a workbook that nqsync exported; take it in by nqsync import, or drop it where an adapter with [stream.workbook] looks.
+adapter-no-header = There is no header row with the columns: { $columns }.
+adapter-file-rows = Rows read: { $rows }.
+adapter-not-own = This file was not exported by nqsync (its column of marks is missing); use the file that was sent, not a copy of its cells.
+adapter-not-for-unit = This row belongs to the unit { $unit }, which the adapter does not act for.

@@ -110,3 +110,11 @@ err-export-there = Đã có { $path }; chưa ghi gì. Hãy chọn tên khác, ho
 err-export-units = Đơn vị không xuất thành bảng tính; xem nqsync unit list --json.
 err-row-gone = Bản ghi của dòng này không còn ở đây, hoặc không còn được giao.
 adapter-moved = { $key } vừa được sửa ở bên đó; lần chạy sau sẽ so lại
+
+## Drop folders
+
+adapter-own-workbook = Đây là tệp do nqsync xuất ra; hãy nạp bằng nqsync import, hoặc bỏ vào thư mục của bộ kết nối có [stream.workbook].
+adapter-no-header = Không tìm thấy dòng tiêu đề có các cột: { $columns }.
+adapter-file-rows = Số dòng đọc được: { $rows }.
+adapter-not-own = Tệp này không phải do nqsync xuất ra (không có cột đánh dấu); hãy dùng đúng tệp đã gửi, không chép sang tệp khác.
+adapter-not-for-unit = Dòng này thuộc đơn vị { $unit }, ngoài phạm vi của bộ kết nối.

@@ -83,6 +83,7 @@ word-remark-open-quote = A quoted cell never ends: { $found }.
 word-remark-no-header = No header row was recognised; the first row is: { $found }.
 word-remark-header-row = Header row: { $found }.
 word-remark-unknown-column = The column is not used: { $found }.
+word-remark-missing-column = The file has no such column: { $found }.
 word-remark-duplicate-column = A second column with the same meaning; it is not used: { $found }.
 word-remark-skipped-row = Skipped a row that is no entry: { $found }.
 word-remark-section-row = A row that names a group: { $found }.

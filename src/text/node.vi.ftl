@@ -83,6 +83,7 @@ word-remark-open-quote = Dấu ngoặc kép không được đóng: { $found }.
 word-remark-no-header = Không tìm thấy dòng tiêu đề cột; dòng đầu là: { $found }.
 word-remark-header-row = Dòng tiêu đề: { $found }.
 word-remark-unknown-column = Cột không được dùng: { $found }.
+word-remark-missing-column = Không có cột này trong tệp: { $found }.
 word-remark-duplicate-column = Cột trùng nghĩa với cột trước; không được dùng: { $found }.
 word-remark-skipped-row = Bỏ qua dòng không phải nhiệm vụ: { $found }.
 word-remark-section-row = Dòng tên nhóm: { $found }.

@@ -103,7 +103,8 @@ pub struct Cycle<'a, E> {
 /// The programs of a profile's mappings, as [`Mapper`] takes them.
 pub fn programs(profile: &Profile) -> Programs {
     let mut programs = Programs::new();
-    for stream in &profile.streams {
+    let of_records = profile.streams.iter().filter(|s| s.workbook.is_none());
+    for stream in of_records {
         let mut theirs = BTreeMap::from([
             (
                 "id".to_owned(),
@@ -163,21 +164,8 @@ impl<E: Engine> Cycle<'_, E> {
         crate::text::text(self.lang, key, args)
     }
 
-    /// The unit the stream acts for, and the period.
     fn scope(&self, stream: &Stream) -> Result<Scope, RunError> {
-        let shown = self.node.store.shown();
-        let not_set_up = || StoreError::NotInitialised(self.node.store.dir().display().to_string());
-        let home = shown.unit.ok_or_else(not_set_up)?;
-        let unit = match &self.profile.unit {
-            Some(text) => crate::node::commands::resolve(&shown.tree, text, home)?,
-            None => home,
-        };
-        Ok(Scope {
-            kind: stream.kind,
-            unit,
-            subtree: stream.subtree,
-            period: self.node.current_period(),
-        })
+        scope_of(self.node, self.profile, stream)
     }
 
     /// Reads from one snapshot of our store.
@@ -193,6 +181,23 @@ impl<E: Engine> Cycle<'_, E> {
         });
         Ok(read.await?)
     }
+}
+
+/// The unit that a stream acts for, and the period.
+pub(super) fn scope_of(node: &Node, profile: &Profile, stream: &Stream) -> Result<Scope, RunError> {
+    let shown = node.store.shown();
+    let not_set_up = || StoreError::NotInitialised(node.store.dir().display().to_string());
+    let home = shown.unit.ok_or_else(not_set_up)?;
+    let unit = match &profile.unit {
+        Some(text) => crate::node::commands::resolve(&shown.tree, text, home)?,
+        None => home,
+    };
+    Ok(Scope {
+        kind: stream.kind,
+        unit,
+        subtree: stream.subtree,
+        period: node.current_period(),
+    })
 }
 
 /// The request that stands for an adapter's own reading; it names no verb that would be carried out.

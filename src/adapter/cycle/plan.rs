@@ -6,7 +6,7 @@ use super::brake;
 use super::report::Report;
 use super::round::{Memory, Round, rules};
 use super::{Cycle, RunError};
-use crate::adapter::engine::{Engine, Position, Span};
+use crate::adapter::engine::{Engine, Lists, Position, Span};
 use crate::adapter::profile::Stream;
 use crate::store::adapters::{self, Shadow};
 
@@ -36,8 +36,10 @@ impl<E: Engine> Cycle<'_, E> {
         let told = (self.lang, self.now_ms());
         let mut round = Round::new(stream, mine, memory, report, told);
         let asked = self.ask_about_doubts(stream, &mut round).await?;
-        let span = match mark.since {
-            Some(since) if asked && self.lists_changes_only(stream, &mark) => Span::Since(since),
+        let recent = self.now_ms() - mark.full_at < FULL_EVERY_MS;
+        let span = match (self.engine.lists(stream), mark.since) {
+            (Lists::News, since) => Span::Since(since.unwrap_or_default()),
+            (Lists::Changes, Some(since)) if asked && recent => Span::Since(since),
             _ => Span::Full,
         };
         let full = span == Span::Full;
@@ -73,14 +75,13 @@ impl<E: Engine> Cycle<'_, E> {
             .await?;
         let complete = self.push(stream, &rules, pushes, report).await?;
         self.hand_over(stream, files, report).await?;
+        if !self.mode.one_page {
+            self.engine.done(stream, &report.met()).await?;
+        }
         let complete = complete && report.problems.is_empty();
         let full_at = if full { told.1 } else { mark.full_at };
         let since = clock.filter(|_| complete).or(mark.since);
         self.keep_mark(stream, Mark { since, full_at }).await
-    }
-
-    fn lists_changes_only(&self, stream: &Stream, mark: &Mark) -> bool {
-        self.engine.lists_changes(stream) && self.now_ms() - mark.full_at < FULL_EVERY_MS
     }
 
     async fn remember(&self, stream: &Stream) -> Result<Memory, RunError> {
@@ -144,9 +145,14 @@ impl<E: Engine> Cycle<'_, E> {
             report.pages += 1;
             report.listed += page.records.len();
             clock = clock.or(page.clock_ms);
+            report.source.clone_from(&page.source);
+            for (name, why) in page.refused {
+                report.problem(&name, "unreadable", why, self.now_ms());
+            }
             for theirs in self.understand(stream, page.records, report).await? {
                 round.meet(theirs);
             }
+            round.report().source = None;
             match page.next {
                 Some(next) if !self.mode.one_page => from = next,
                 _ => return Ok(clock),
@@ -211,7 +217,7 @@ impl<E: Engine> Cycle<'_, E> {
     }
 
     async fn keep_mark(&self, stream: &Stream, mark: Mark) -> Result<(), RunError> {
-        if !self.engine.lists_changes(stream) {
+        if self.engine.lists(stream) != Lists::Changes {
             return Ok(());
         }
         let (adapter, name) = (self.name.to_owned(), format!("mark.{}", stream.name));

@@ -19,9 +19,6 @@ use crate::adapter::profile::Stream;
 use crate::store::Tx;
 use crate::store::adapters::{self, Begun, Shadow};
 
-/// Writes noted in one transaction and sent one after another.
-const TOGETHER: usize = 50;
-
 /// A write on its way.
 struct Outgoing {
     todo: Todo,
@@ -42,7 +39,7 @@ impl<E: Engine> Cycle<'_, E> {
     ) -> Result<bool, RunError> {
         let mut todo = todo.into_iter().peekable();
         while todo.peek().is_some() {
-            let part: Vec<Todo> = todo.by_ref().take(TOGETHER).collect();
+            let part: Vec<Todo> = todo.by_ref().take(self.engine.at_once()).collect();
             let outgoing = self.prepare(stream, part, report).await?;
             self.note(stream, &outgoing).await?;
             let writes: Vec<Write> = outgoing.iter().map(|out| out.write.clone()).collect();

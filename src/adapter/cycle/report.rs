@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::adapter::engine::Remembered;
 use crate::store::adapters::Problem;
 
 /// Differences kept of one run; the counts are always whole.
@@ -88,6 +89,12 @@ pub struct Report {
     /// Records that could not be exchanged.
     #[serde(skip)]
     pub problems: Vec<Problem>,
+    /// Where the records that are being read come from.
+    #[serde(skip)]
+    pub source: Option<String>,
+    /// Where records came from, by key.
+    #[serde(skip)]
+    sources: BTreeMap<String, String>,
 }
 
 impl Report {
@@ -107,11 +114,43 @@ impl Report {
 
     /// Notes a record that could not be exchanged.
     pub fn problem(&mut self, key: &str, code: &str, text: impl Into<String>, since: i64) {
+        self.came_from_here(key);
         self.problems.push(Problem {
             key: key.to_owned(),
             code: code.to_owned(),
             text: text.into(),
             since,
         });
+    }
+
+    /// Remembers where a record came from.
+    pub fn came_from_here(&mut self, key: &str) {
+        if let Some(source) = &self.source {
+            self.sources.insert(key.to_owned(), source.clone());
+        }
+    }
+
+    /// What was met, with where it came from: what could not be exchanged, and what differed, cell by cell.
+    pub fn met(&self) -> Vec<Remembered> {
+        let problems = self.problems.iter().map(|problem| Remembered {
+            source: self.sources.get(&problem.key).cloned(),
+            text: format!("{}: {}", problem.key, problem.text),
+            open: true,
+        });
+        let differences = self.differences.iter().map(|found| {
+            let there = found.theirs.as_deref().unwrap_or_default();
+            let sign = match found.side {
+                Side::Here => "<-",
+                Side::There => "->",
+                Side::Conflict => "<>",
+                Side::Proposal => "?",
+            };
+            Remembered {
+                source: self.sources.get(&found.key).cloned(),
+                text: format!("{}, {}: {} {sign} {there}", found.key, found.field, found.ours),
+                open: found.side == Side::Conflict,
+            }
+        });
+        problems.chain(differences).collect()
     }
 }

@@ -135,6 +135,7 @@ impl<'r> Round<'r> {
             self.report.foreign += 1;
             return;
         };
+        self.report.came_from_here(&key);
         // A page that moved while it was listed shows a record twice; the later one is the newer.
         let content = fingerprint(&theirs.raw);
         if self.raw_by_id.insert(theirs.id.clone(), content) == Some(content) {

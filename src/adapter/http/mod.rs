@@ -18,7 +18,7 @@ pub use self::settings::Method;
 use self::settings::{Call, Envelope};
 pub use self::settings::{Settings, StreamSettings};
 use super::convert::unit_outward;
-use super::engine::{Engine, EngineError, Page, Position, Span, Upload, Write, Written};
+use super::engine::{Engine, EngineError, Lists, Page, Position, Span, Upload, Write, Written};
 use super::engines::Open;
 use super::mapping::{Mapper, Programs};
 use super::profile::{Profile, Stream};
@@ -418,11 +418,12 @@ struct Extra<'e> {
 }
 
 impl Engine for Http {
-    fn lists_changes(&self, stream: &Stream) -> bool {
-        stream
-            .http
-            .as_ref()
-            .is_some_and(|http| http.changed_since.is_some())
+    fn lists(&self, stream: &Stream) -> Lists {
+        let http = stream.http.as_ref();
+        match http.is_some_and(|http| http.changed_since.is_some()) {
+            true => Lists::Changes,
+            false => Lists::Everything,
+        }
     }
 
     async fn list(
@@ -489,6 +490,7 @@ impl Engine for Http {
             next,
             total,
             clock_ms,
+            ..Page::default()
         })
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::program::Program;
-use super::engine::{Engine, EngineError, Page, Position, Span, Upload, Write, Written};
+use super::engine::{Engine, EngineError, Lists, Page, Position, Span, Upload, Write, Written};
 use super::engines::Open;
 use super::profile::Stream;
 
@@ -85,8 +85,11 @@ fn records(answer: &Value) -> Result<Option<Vec<Value>>, EngineError> {
 }
 
 impl Engine for Process {
-    fn lists_changes(&self, _: &Stream) -> bool {
-        self.changes
+    fn lists(&self, _: &Stream) -> Lists {
+        match self.changes {
+            true => Lists::Changes,
+            false => Lists::Everything,
+        }
     }
 
     async fn list(
@@ -116,6 +119,7 @@ impl Engine for Process {
             next: next.map(|next| Position(Some(next))),
             total: answer["total"].as_u64(),
             clock_ms: answer["clock_ms"].as_i64(),
+            ..Page::default()
         })
     }
 

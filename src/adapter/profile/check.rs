@@ -7,7 +7,7 @@ use nqsync_core::model::values::Status;
 use serde_json::{Value, json};
 
 use super::spots::Spots;
-use super::{Direction, Field, MappingTest, Problem, Profile, Stream, StreamKind};
+use super::{Direction, EngineKind, Field, MappingTest, Problem, Profile, Stream, StreamKind};
 use crate::adapter::ours::{own_fields, register_of};
 use crate::config::keys::nearest;
 
@@ -37,6 +37,9 @@ pub fn check(profile: &Profile, spots: &Spots) -> Vec<Problem> {
             checks.add(&["brake", key], format!("brake.{key}"), message);
         }
     }
+    for (key, message) in profile.email.iter().flat_map(|email| email.check()) {
+        checks.add(&["email", key], format!("email.{key}"), message);
+    }
     if profile.streams.is_empty() {
         let message = "is missing: without a [[stream]] nothing is exchanged";
         checks.add(&[], "stream".into(), message.into());
@@ -51,7 +54,8 @@ pub fn check(profile: &Profile, spots: &Spots) -> Vec<Problem> {
         }
         checks.stream(profile, stream, &number);
     }
-    if profile.enabled && profile.tests.is_empty() {
+    let maps = profile.streams.iter().any(|stream| stream.workbook.is_none());
+    if profile.enabled && maps && profile.tests.is_empty() {
         let message =
             "is true, but there is no [[test]]; write one, and see it pass by nqsync adapter test";
         checks.add(&["enabled"], "enabled".into(), message.into());
@@ -91,6 +95,15 @@ impl Checks<'_> {
             let message = "is a word of letters, digits, - and _";
             add(self, &["name"], message);
         }
+        if stream.workbook.is_some() {
+            for (key, message) in of_workbook(profile, stream) {
+                add(self, &[key], message);
+            }
+            return;
+        }
+        if profile.engine == EngineKind::Email {
+            add(self, &["workbook"], "is missing: by mail only whole workbooks go out; write [stream.workbook]");
+        }
         for (rest, jq) in [
             (&["key", "ours"], &stream.key.ours),
             (&["key", "theirs"], &stream.key.theirs),
@@ -101,6 +114,10 @@ impl Checks<'_> {
         }
         if stream.fields.is_empty() {
             add(self, &["fields"], "is empty; name at least one field");
+        }
+        for (key, message) in stream.tabular.iter().flat_map(|tabular| tabular.check()) {
+            let path: Vec<&str> = ["tabular"].into_iter().chain(key.split('.')).collect();
+            add(self, &path, &message);
         }
         for (name, field) in &stream.fields {
             for (key, message) in of_field(profile, stream, name, field) {
@@ -139,6 +156,25 @@ impl Checks<'_> {
             }
         }
     }
+}
+
+/// What is wrong with a stream of workbooks: the key, and the message.
+fn of_workbook(profile: &Profile, stream: &Stream) -> Vec<(&'static str, &'static str)> {
+    let mut found = Vec::new();
+    if !matches!(profile.engine, EngineKind::Tabular | EngineKind::Email) {
+        found.push(("workbook", "needs engine = \"tabular\" or \"email\""));
+    }
+    let kinds = [StreamKind::Progress, StreamKind::Tasks, StreamKind::Indicators];
+    if !kinds.contains(&stream.kind) {
+        found.push(("kind", "has no workbook; write progress, tasks or indicators"));
+    }
+    if !stream.fields.is_empty() {
+        found.push(("fields", "stands beside workbook, which has all fields; take it away"));
+    }
+    if stream.tabular.is_some() {
+        found.push(("tabular", "stands beside workbook; a stream is one or the other"));
+    }
+    found
 }
 
 /// What is wrong with a field: the key, and the message.

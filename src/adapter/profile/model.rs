@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::adapter::cycle::First;
-use crate::adapter::{document, http, process};
+use crate::adapter::{delivery, document, http, process, tabular};
 use crate::config::CronRule;
 
 /// One outside system.
@@ -45,6 +45,10 @@ pub struct Profile {
     pub document: Option<document::Settings>,
     /// The engine `process`: the program.
     pub process: Option<process::Settings>,
+    /// The engine `email`: the mail server, and who writes to whom.
+    pub email: Option<delivery::MailSettings>,
+    /// The engine `tabular`: the folders.
+    pub tabular: Option<tabular::Settings>,
     /// What is exchanged.
     #[serde(default, rename = "stream")]
     pub streams: Vec<Stream>,
@@ -102,6 +106,10 @@ pub enum EngineKind {
     Document,
     /// A program that speaks NDJSON on its standard input and output.
     Process,
+    /// Tables (XLSX, CSV) in drop folders.
+    Tabular,
+    /// Workbooks by mail.
+    Email,
 }
 
 /// A level of secrecy.
@@ -176,7 +184,8 @@ pub struct Stream {
     /// Whether reports of all units below the adapter's unit are exchanged too.
     #[serde(default)]
     pub subtree: bool,
-    /// What makes an outside record and one of ours the same.
+    /// What makes an outside record and one of ours the same. Not for workbooks of ours.
+    #[serde(default)]
     pub key: KeyRule,
     /// jq on an outside record: its id there. Default `.id`.
     pub id: Option<String>,
@@ -187,7 +196,8 @@ pub struct Stream {
     /// jq on an outside record: what of it was entered and does not count yet, such as one that waits for an approval, in
     /// words for people; null: nothing. A write that waits is told as such and not as one that was not taken.
     pub waits: Option<String>,
-    /// Fields, by our name.
+    /// Fields, by our name. Not for workbooks of ours, which have all.
+    #[serde(default)]
     pub fields: BTreeMap<String, Field>,
     /// How bodies to be written are made.
     #[serde(default)]
@@ -201,13 +211,17 @@ pub struct Stream {
     pub files: bool,
     /// The engine `http`: its requests.
     pub http: Option<http::StreamSettings>,
+    /// The engine `tabular`: its tables.
+    pub tabular: Option<tabular::StreamSettings>,
+    /// Whole workbooks of ours instead of records, for the engines `tabular` and `email`.
+    pub workbook: Option<delivery::StreamSettings>,
     /// Whose value counts where both sides have one and never agreed before.
     #[serde(default)]
     pub first: First,
 }
 
 /// The natural key, both ways.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRule {
     /// jq on our record.

@@ -73,7 +73,7 @@ impl<'t> Shape<'t> {
             if part
                 .get_ref()
                 .as_table()
-                .is_some_and(|table| !get(table, engine))
+                .is_some_and(|table| !get(table, engine) && !get(table, "workbook"))
             {
                 let name = name_of(part.get_ref()).unwrap_or_default();
                 let message =

@@ -13,7 +13,7 @@ pub(super) enum Unit {
     Aliases,
 }
 
-pub(super) const UNITS: Schema<Unit> = Schema {
+pub(super) const UNITS: Schema<'_, Unit> = Schema {
     whole: &[
         (
             Unit::Code,
@@ -92,7 +92,7 @@ pub(super) enum Indicator {
     Note,
 }
 
-pub(super) const INDICATORS: Schema<Indicator> = Schema {
+pub(super) const INDICATORS: Schema<'_, Indicator> = Schema {
     whole: &[
         (
             Indicator::Group,
@@ -203,7 +203,7 @@ pub(super) enum Report {
     NextSteps,
 }
 
-pub(super) const REPORTS: Schema<Report> = Schema {
+pub(super) const REPORTS: Schema<'_, Report> = Schema {
     whole: &[
         (
             Report::Task,
