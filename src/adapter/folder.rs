@@ -63,7 +63,9 @@ impl Incoming {
             }
             let touched = meta.modified()?;
             // A clock that was set wrong on either side must not make a file wait for ever.
-            let age = now.duration_since(touched).unwrap_or_else(|ahead| ahead.duration());
+            let age = now
+                .duration_since(touched)
+                .unwrap_or_else(|ahead| ahead.duration());
             if age >= self.settle {
                 found.push((touched, entry.path()));
             }
@@ -76,7 +78,9 @@ impl Incoming {
     fn is_open(&self, name: &str) -> bool {
         let note = |text: String| self.dir.join(text).exists();
         let shortened: String = name.chars().skip(2).collect();
-        note(format!("~${name}")) || note(format!("~${shortened}")) || note(format!(".~lock.{name}#"))
+        note(format!("~${name}"))
+            || note(format!("~${shortened}"))
+            || note(format!(".~lock.{name}#"))
     }
 
     /// Moves a file to where its fate is seen, with a report beside it. Answers where it is now.
@@ -127,7 +131,9 @@ pub fn write_whole(target: &Path, bytes: &[u8]) -> io::Result<()> {
 fn is_temporary(name: &str) -> bool {
     let lower = name.to_lowercase();
     let unfinished = [".part", ".tmp", ".crdownload", ".filepart", ".partial"];
-    name.starts_with('.') || name.starts_with('~') || unfinished.iter().any(|end| lower.ends_with(end))
+    name.starts_with('.')
+        || name.starts_with('~')
+        || unfinished.iter().any(|end| lower.ends_with(end))
 }
 
 /// Whether a name is meant by a pattern, in which `*` stands for anything; case does not matter.
@@ -191,7 +197,9 @@ mod tests {
         for text in ["1", "2", "3"] {
             let file = folder.path().join("a.csv");
             fs::write(&file, text).expect("a file");
-            incoming.put_away(&file, Fate::Processed, "ok").expect("moved");
+            incoming
+                .put_away(&file, Fate::Processed, "ok")
+                .expect("moved");
         }
         let read = |name: &str| fs::read_to_string(folder.path().join("processed").join(name));
         assert_eq!(read("a.csv").expect("kept"), "1");

@@ -232,7 +232,11 @@ async fn streams(
         }
     };
     let mut cycle = None;
-    if profile.streams.iter().any(|stream| stream.workbook.is_none()) {
+    if profile
+        .streams
+        .iter()
+        .any(|stream| stream.workbook.is_none())
+    {
         let engine = match engines::open(&open, mapper.clone()).await {
             Ok(engine) => engine,
             Err(error) => {

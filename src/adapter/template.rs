@@ -24,10 +24,13 @@ macro_rules! templates {
 
 /// The templates, one for each folder under `adapters/`.
 pub const TEMPLATES: &[Template] = templates![
+    "email-report",
+    "excel-drop",
     "ioc",
     "leadership-tasks",
     "lgsp",
     "national-reporting",
+    "nq57",
     "resolution-tracker",
     "rest",
     "roundup",

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cycle::Mode;
+use super::delivery::{self, Delivered};
 use super::run::{self, NotBegun};
 use super::workbook;
 use crate::api::{Answer, Command, Exit, Failure, Lang, Outcome, Request};
@@ -192,6 +193,12 @@ async fn show(node: &Node, name: &str, lang: Lang) -> Outcome {
             let outbox = adapters::outbox(connection, of)?;
             let held: Option<Value> =
                 adapters::state(connection, &adapter, &format!("held.{stream}"))?;
+            let sent: Option<Vec<Delivered>> =
+                adapters::state(connection, &adapter, &delivery::journal(stream))?;
+            let sent = sent.unwrap_or_default().into_iter().rev().map(|sent| {
+                json!({ "at": commands::views::time(sent.at), "file": sent.file, "rows": sent.rows,
+                    "to": sent.to, "receipt": sent.receipt })
+            });
             let items: Vec<Value> = shadows
                 .iter()
                 .take(SHOWN_SHADOWS)
@@ -208,6 +215,7 @@ async fn show(node: &Node, name: &str, lang: Lang) -> Outcome {
                 "name": stream, "known": shadows.len(),
                 "missing": shadows.iter().filter(|s| s.missing_since.is_some()).count(),
                 "in_doubt": outbox.len(), "held": held, "shadow": items,
+                "deliveries": sent.collect::<Vec<_>>(),
             }));
         }
         let runs = adapters::runs(connection, &adapter, SHOWN_RUNS)?;

@@ -213,11 +213,8 @@ impl Taking {
             return Ok(vec![self.refused(&edited, "", "unreadable mark")]);
         };
         if let Some(unit) = self.stranger(&about) {
-            let message = crate::text::text(
-                self.request.lang,
-                "adapter-not-for-unit",
-                &[("unit", unit)],
-            );
+            let message =
+                crate::text::text(self.request.lang, "adapter-not-for-unit", &[("unit", unit)]);
             return Ok(vec![self.refused(&edited, "", &message)]);
         }
         let judged = match self.judge(&about, &edited).await {

@@ -4,6 +4,7 @@ mod new;
 mod test;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -14,7 +15,7 @@ use super::output::Output;
 use super::screen::{Screen, at, items};
 use super::{Caller, Job, job};
 use crate::adapter::profile;
-use crate::adapter::simulate::{self, Fault};
+use crate::adapter::simulate::{self, Fault, Mailbox, Police};
 use crate::api::{Answer, Command, Exit, Failure};
 use crate::clock::Clock;
 use crate::t;
@@ -85,8 +86,11 @@ pub enum Asked {
 #[allow(missing_docs, reason = "the arguments' own comments are their help")]
 pub struct SimulateArgs {
     /// Which system
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(simulate::names()))]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(simulate::names().into_iter().chain([simulate::FOLDERS, simulate::MAIL])))]
     name: String,
+    /// For a system beside two folders: where `in` and `out` are
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
     /// Port on this machine; 0: any free one
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -135,6 +139,11 @@ fn simulate(args: &SimulateArgs, caller: &Caller, out: &Output) -> Result<Exit, 
         .enable_all()
         .build();
     runtime.map_err(failed)?.block_on(async {
+        match args.name.as_str() {
+            simulate::FOLDERS => return beside_folders(&args.folder, caller, out).await.map_err(failed),
+            simulate::MAIL => return mailbox(args.port, caller, out).await.map_err(failed),
+            _ => {}
+        }
         let unknown = || failed(std::io::ErrorKind::NotFound.into());
         let simulator = simulate::named(&args.name, Clock::system()).ok_or_else(unknown)?;
         simulator.fail(args.fault);
@@ -168,6 +177,90 @@ fn simulate(args: &SimulateArgs, caller: &Caller, out: &Output) -> Result<Exit, 
         stop.cancel();
         Ok(Exit::Done)
     })
+}
+
+/// How often the tracker beside two folders looks into them.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Plays the tracker beside two folders until interrupted: what it is given is imported, reported as begun, and exported.
+async fn beside_folders(dir: &Path, caller: &Caller, out: &Output) -> std::io::Result<Exit> {
+    let (given, gives) = (dir.join("out"), dir.join("in"));
+    std::fs::create_dir_all(&given)?;
+    std::fs::create_dir_all(&gives)?;
+    let today = Clock::system().today(&jiff::tz::TimeZone::system());
+    let mut police = Police::new(&given, &gives, today.year());
+    let (given, gives) = (given.display().to_string(), gives.display().to_string());
+    let answer = Answer {
+        exit: Exit::Done,
+        notes: vec![t!(
+            caller.lang,
+            "note-simulator-folders",
+            given = given,
+            gives = gives
+        )],
+        data: json!({ "name": simulate::FOLDERS, "given": given, "gives": gives }),
+    };
+    out.answer(&answer, |data| {
+        format!("{}\n", data["gives"].as_str().unwrap_or_default())
+    });
+    loop {
+        if police.import()? > 0 {
+            let names: Vec<String> = police.missions().keys().cloned().collect();
+            let month = u8::try_from(today.month()).unwrap_or(1);
+            for name in names {
+                police.enter(
+                    &name,
+                    "Đang thực hiện",
+                    month,
+                    "Đã tiếp nhận, đang triển khai",
+                );
+            }
+            let path = police.export()?;
+            println!("{}", path.display());
+        }
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Plays a mail server until interrupted.
+async fn mailbox(port: u16, caller: &Caller, out: &Output) -> std::io::Result<Exit> {
+    let mailbox = Mailbox::new("demo", "demo", None)?;
+    let stop = CancellationToken::new();
+    let address = mailbox.serve(port, stop.clone()).await?;
+    let answer = Answer {
+        exit: Exit::Done,
+        notes: vec![t!(
+            caller.lang,
+            "note-simulator-mail",
+            port = address.port()
+        )],
+        data: json!({ "name": simulate::MAIL, "address": address, "users": ["demo"], "secrets": { "NAME.password": "demo" } }),
+    };
+    out.answer(&answer, |data| {
+        format!("{}\n", data["address"].as_str().unwrap_or_default())
+    });
+    let mut shown = 0;
+    loop {
+        for mail in mailbox.mails().iter().skip(shown) {
+            let subject = mail.text.lines().find(|line| line.starts_with("Subject:"));
+            println!(
+                "{} -> {}: {}",
+                mail.from,
+                mail.to.join(", "),
+                subject.unwrap_or_default()
+            );
+            shown += 1;
+        }
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    stop.cancel();
+    Ok(Exit::Done)
 }
 
 impl Asked {
@@ -248,6 +341,20 @@ fn show(data: &Value, screen: &Screen) -> String {
         items(data, "streams"),
         &streams,
     );
+    let sent = [
+        col("label-at", |v, s| s.time(at(v, "at"))),
+        col("label-file", |v, s| s.plain(at(v, "file"))),
+        num("label-adapter-listed", |v, s| s.plain(at(v, "rows"))),
+        col("label-adapter-to", |v, s| s.plain(at(v, "to"))),
+        col("label-adapter-receipt", |v, s| match at(v, "receipt") {
+            Value::Null => s.label("word-adapter-in-doubt"),
+            said => s.plain(said),
+        }),
+    ];
+    for stream in items(data, "streams") {
+        let heading = "label-adapter-deliveries";
+        text += &section(screen, heading, items(stream, "deliveries"), &sent);
+    }
     let runs = [
         col("label-adapter-last-run", |v, s| s.time(at(v, "began_at"))),
         col("label-adapter-outcome", |v, s| outcome(at(v, "outcome"), s)),

@@ -33,7 +33,9 @@ pub fn fill(
     let part = part_of(&mut archive, table.sheet.as_deref().unwrap_or_default())
         .map_err(|e| failed(&e))?;
     let xml = read_part(&mut archive, &part).map_err(|e| failed(&e))?;
-    let filled = Filling::new(&room, rows).rewrite(&xml).map_err(|e| failed(&e))?;
+    let filled = Filling::new(&room, rows)
+        .rewrite(&xml)
+        .map_err(|e| failed(&e))?;
     let mut out = ZipWriter::new(Cursor::new(Vec::new()));
     for at in 0..archive.len() {
         let entry = archive.by_index_raw(at).map_err(|e| failed(&e))?;
@@ -150,7 +152,11 @@ impl<'f> Filling<'f> {
                     let empty = matches!(event, Event::Empty(_));
                     match element.local_name().as_ref() {
                         "sheetData" => {
-                            self.prefix = element.name().as_ref().trim_end_matches("sheetData").to_owned();
+                            self.prefix = element
+                                .name()
+                                .as_ref()
+                                .trim_end_matches("sheetData")
+                                .to_owned();
                             if empty {
                                 self.open_data(&mut writer)?;
                                 continue;
@@ -167,7 +173,11 @@ impl<'f> Filling<'f> {
                                 continue;
                             }
                             if number >= self.below && self.shift > 0 {
-                                copy = moved(element, &[("r", (number + self.shift).to_string())], empty);
+                                copy = moved(
+                                    element,
+                                    &[("r", (number + self.shift).to_string())],
+                                    empty,
+                                );
                             }
                         }
                         "c" => {
@@ -236,7 +246,9 @@ impl<'f> Filling<'f> {
             for column in &columns {
                 let value = named.get(column).map_or(&Value::Null, |name| &row[*name]);
                 let style = self.styles.get(column);
-                let style = style.map_or_else(String::new, |style| format!(" s=\"{}\"", escape(style.as_str())));
+                let style = style.map_or_else(String::new, |style| {
+                    format!(" s=\"{}\"", escape(style.as_str()))
+                });
                 let at = format!("<{prefix}c r=\"{}\"{style}", place(*column, number));
                 text += &match value {
                     Value::Null => format!("{at}/>"),
@@ -246,7 +258,9 @@ impl<'f> Filling<'f> {
                     value => {
                         let inner = shown(value);
                         let inner = escape(inner.as_str());
-                        format!("{at} t=\"inlineStr\"><{prefix}is><{prefix}t xml:space=\"preserve\">{inner}</{prefix}t></{prefix}is></{prefix}c>")
+                        format!(
+                            "{at} t=\"inlineStr\"><{prefix}is><{prefix}t xml:space=\"preserve\">{inner}</{prefix}t></{prefix}is></{prefix}c>"
+                        )
                     }
                 };
             }
@@ -260,7 +274,11 @@ impl<'f> Filling<'f> {
         let (from, to) = range.split_once(':')?;
         let ((left, top), (right, bottom)) = (cell_place(from)?, cell_place(to)?);
         (top >= self.below).then(|| {
-            format!("{}:{}", place(left, top + self.shift), place(right, bottom + self.shift))
+            format!(
+                "{}:{}",
+                place(left, top + self.shift),
+                place(right, bottom + self.shift)
+            )
         })
     }
 }
@@ -330,7 +348,10 @@ mod tests {
             headings: vec![heading.to_owned()],
             is_key,
         };
-        vec![column("title", "Tên nhiệm vụ", true), column("percent", "Tỷ lệ", false)]
+        vec![
+            column("title", "Tên nhiệm vụ", true),
+            column("percent", "Tỷ lệ", false),
+        ]
     }
 
     /// Title, header in row 3, two free rows with formats, a merged signature in row 6.
@@ -356,7 +377,8 @@ mod tests {
 
     fn filled(rows: &[Value]) -> crate::sheet::Table {
         let rows: Vec<&Value> = rows.iter().collect();
-        let bytes = fill("mau.xlsx", &template(), Some("Biểu 1"), &columns(), &rows).expect("filled");
+        let bytes =
+            fill("mau.xlsx", &template(), Some("Biểu 1"), &columns(), &rows).expect("filled");
         read_workbook("mau.xlsx", &bytes, None, &Limits::default()).expect("a workbook")
     }
 
@@ -376,7 +398,9 @@ mod tests {
 
     #[test]
     fn what_stands_below_moves_down_when_there_are_more_rows_than_room() {
-        let rows: Vec<Value> = (1..=5).map(|n| json!({ "title": format!("Việc {n}"), "percent": n })).collect();
+        let rows: Vec<Value> = (1..=5)
+            .map(|n| json!({ "title": format!("Việc {n}"), "percent": n }))
+            .collect();
         let table = filled(&rows);
         assert_eq!(texts(&table, 8), ["Việc 5", "5"]);
         assert_eq!(texts(&table, 9)[0], "THỦ TRƯỞNG ĐƠN VỊ");

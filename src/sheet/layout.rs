@@ -93,6 +93,29 @@ impl<'c> Found<'c> {
         }
     }
 
+    /// Where the header ends. Rows that only continue its merged cells belong to it.
+    fn body(&self, table: &Table) -> usize {
+        let slot = Slot {
+            at: 0,
+            keys: self.keys,
+        };
+        let Some(key) = self.header.column(slot) else {
+            return self.header.body;
+        };
+        let below = &table.rows[self.header.body..];
+        let heading = self.header.rows(table).last().and_then(|row| row.cell(key));
+        let goes_on = |row: &&Row| {
+            let cell = row.cell(key).filter(|cell| cell.continued);
+            cell.is_some_and(|cell| heading.is_some_and(|heading| heading.text == cell.text))
+        };
+        self.header.body + below.iter().take_while(goes_on).count()
+    }
+
+    fn head<'t>(&self, table: &'t Table) -> &'t [Row] {
+        let begin = self.header.body - self.header.rows(table).len();
+        &table.rows[begin..self.body(table)]
+    }
+
     /// Place, name, and whether it belongs to the key.
     fn columns(&self) -> Vec<(u32, &'c str, bool)> {
         let places = self.ordered.iter().enumerate().filter_map(|(at, column)| {
@@ -100,7 +123,11 @@ impl<'c> Found<'c> {
                 at,
                 keys: self.keys,
             };
-            Some((self.header.column(slot)?, column.name.as_str(), column.is_key))
+            Some((
+                self.header.column(slot)?,
+                column.name.as_str(),
+                column.is_key,
+            ))
         });
         places.collect()
     }
@@ -119,9 +146,8 @@ pub(super) struct Room<'c> {
 /// Where rows go below the header that has all key columns. `Err`: as in [`read`].
 pub(super) fn room<'c>(table: &Table, columns: &'c [Column]) -> Result<Room<'c>, String> {
     let found = Found::in_table(table, columns)?;
-    let head = found.header.rows(table);
-    let last = head.last().map_or(0, |row| row.number);
-    let mut below = table.rows[found.header.body..].iter().peekable();
+    let last = found.head(table).last().map_or(0, |row| row.number);
+    let mut below = table.rows[found.body(table)..].iter().peekable();
     let numbering = below.next_if(|row| row.number == last + 1 && is_numbering(row));
     let first = numbering.map_or(last, |row| row.number) + 1;
     let columns = found.columns().into_iter().map(|(at, name, _)| (at, name));
@@ -139,7 +165,7 @@ pub fn read(table: &Table, columns: &[Column], year: i16) -> Result<Rows, String
     let reading = Reading {
         table,
         columns: found.columns(),
-        months: months(table, &found.header, year),
+        months: months(table, found.head(table), year),
     };
     let of_month = |remark: &Remark| {
         remark.code == RemarkCode::UnknownColumn && month_in(&remark.found).is_some()
@@ -156,7 +182,7 @@ pub fn read(table: &Table, columns: &[Column], year: i16) -> Result<Rows, String
         rows.remarks
             .push(Remark::new(&table.file, code, Severity::Missing, headings));
     }
-    reading.read(&table.rows[found.header.body..], &mut rows);
+    reading.read(&table.rows[found.body(table)..], &mut rows);
     Ok(rows)
 }
 
@@ -181,11 +207,13 @@ impl Reading<'_> {
                 continue;
             }
             let Some(id) = self.id(row) else {
-                rows.remarks.push(self.remark(row, RemarkCode::SkippedRow, Severity::Note));
+                rows.remarks
+                    .push(self.remark(row, RemarkCode::SkippedRow, Severity::Note));
                 continue;
             };
             if !seen.insert(id.clone()) {
-                rows.remarks.push(self.remark(row, RemarkCode::DuplicateCode, Severity::Refused));
+                rows.remarks
+                    .push(self.remark(row, RemarkCode::DuplicateCode, Severity::Refused));
                 continue;
             }
             rows.records.push(self.record(row, id));
@@ -193,7 +221,10 @@ impl Reading<'_> {
     }
 
     fn remark(&self, row: &Row, code: RemarkCode, severity: Severity) -> Remark {
-        let texts: Vec<&str> = row.own_cells().map(|(_, cell)| cell.text.as_str()).collect();
+        let texts: Vec<&str> = row
+            .own_cells()
+            .map(|(_, cell)| cell.text.as_str())
+            .collect();
         Remark::new(&self.table.file, code, severity, texts.join(" | ")).at(row.number)
     }
 
@@ -270,15 +301,24 @@ fn is_numbering(row: &Row) -> bool {
 }
 
 /// The columns of months, each as `yyyy-mm`. A year stands in the heading, above it, or above the table.
-fn months(table: &Table, header: &Header<Slot>, year: i16) -> Vec<(u32, String)> {
-    let head = header.rows(table);
-    let above = table.rows.iter().take_while(|row| Some(row.number) < head.first().map(|r| r.number));
-    let titles: Vec<&Cell> = above.flat_map(|row| row.cells.iter().map(|(_, cell)| cell)).collect();
-    let year = titles.iter().find_map(|cell| year_in(&cell.text)).unwrap_or(year);
+fn months(table: &Table, head: &[Row], year: i16) -> Vec<(u32, String)> {
+    let above = table
+        .rows
+        .iter()
+        .take_while(|row| Some(row.number) < head.first().map(|r| r.number));
+    let titles: Vec<&Cell> = above
+        .flat_map(|row| row.cells.iter().map(|(_, cell)| cell))
+        .collect();
+    let year = titles
+        .iter()
+        .find_map(|cell| year_in(&cell.text))
+        .unwrap_or(year);
     let mut found = BTreeMap::new();
     for (place, row) in head.iter().enumerate() {
         for (at, cell) in row.own_cells() {
-            let over = head[..place].iter().find_map(|row| year_in(&row.cell(*at)?.text));
+            let over = head[..place]
+                .iter()
+                .find_map(|row| year_in(&row.cell(*at)?.text));
             if let Some((month, own)) = month_in(&cell.text) {
                 let year = own.or(over).unwrap_or(year);
                 found.insert(*at, format!("{year:04}-{month:02}"));
@@ -342,18 +382,36 @@ mod tests {
         let rows = read(&table(text), &columns(), 2020).expect("a header");
         assert_eq!(rows.records.len(), 2, "{rows:?}");
         let first = &rows.records[0];
-        assert_eq!((&first["id"], &first["status"]), (&json!("Lắp đèn"), &json!("Đang thực hiện")));
-        assert_eq!(first["months"], json!({ "2026-01": "50%", "2026-02": null }));
+        assert_eq!(
+            (&first["id"], &first["status"]),
+            (&json!("Lắp đèn"), &json!("Đang thực hiện"))
+        );
+        assert_eq!(
+            first["months"],
+            json!({ "2026-01": "50%", "2026-02": null })
+        );
         assert_eq!(rows.records[1]["months"]["2026-02"], "đạt");
-        let missing = rows.remarks.iter().find(|r| r.code == RemarkCode::MissingColumn);
+        let missing = rows
+            .remarks
+            .iter()
+            .find(|r| r.code == RemarkCode::MissingColumn);
         assert_eq!(missing.map(|r| r.found.as_str()), Some("Đơn vị thực hiện"));
     }
 
     #[test]
     fn a_key_that_stands_twice_costs_its_second_row() {
-        let rows = read(&table("Nhiệm vụ,Trạng thái\nA,x\nB,y\nA,z\n"), &columns(), 2026).expect("a header");
+        let rows = read(
+            &table("Nhiệm vụ,Trạng thái\nA,x\nB,y\nA,z\n"),
+            &columns(),
+            2026,
+        )
+        .expect("a header");
         assert_eq!(rows.records.len(), 2);
-        let refused: Vec<_> = rows.remarks.iter().filter(|r| r.severity == Severity::Refused).collect();
+        let refused: Vec<_> = rows
+            .remarks
+            .iter()
+            .filter(|r| r.severity == Severity::Refused)
+            .collect();
         assert_eq!((refused.len(), refused[0].row), (1, Some(4)));
     }
 

@@ -147,7 +147,10 @@ impl Report {
             };
             Remembered {
                 source: self.sources.get(&found.key).cloned(),
-                text: format!("{}, {}: {} {sign} {there}", found.key, found.field, found.ours),
+                text: format!(
+                    "{}, {}: {} {sign} {there}",
+                    found.key, found.field, found.ours
+                ),
                 open: found.side == Side::Conflict,
             }
         });

@@ -86,11 +86,18 @@ impl Settings {
     /// What is wrong with addresses and protection: the key, and the message.
     pub fn check(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
-        let given = [("from", vec![&self.from]), ("to", self.to.iter().collect()), ("cc", self.cc.iter().collect())];
+        let given = [
+            ("from", vec![&self.from]),
+            ("to", self.to.iter().collect()),
+            ("cc", self.cc.iter().collect()),
+        ];
         for (key, addresses) in given {
             for address in addresses {
                 if let Err(error) = address.parse::<Mailbox>() {
-                    found.push((key, format!("is \"{address}\", which is no address: {error}")));
+                    found.push((
+                        key,
+                        format!("is \"{address}\", which is no address: {error}"),
+                    ));
                 }
             }
         }
@@ -99,11 +106,15 @@ impl Settings {
         }
         let near = matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1");
         if self.tls == Protection::None && !near {
-            let message = "is \"none\", which is allowed to this machine only; write \"starttls\" or \"tls\"";
+            let message =
+                "is \"none\", which is allowed to this machine only; write \"starttls\" or \"tls\"";
             found.push(("tls", message.to_owned()));
         }
         if self.user.is_some() != self.password.is_some() {
-            found.push(("user", "and password stand together or not at all".to_owned()));
+            found.push((
+                "user",
+                "and password stand together or not at all".to_owned(),
+            ));
         }
         found
     }
@@ -156,7 +167,10 @@ impl Settings {
 
     fn message(&self, letter: Letter<'_>) -> Result<Message, EngineError> {
         let unfit = |error: String| EngineError::NotAllowed(format!("the message: {error}"));
-        let mailbox = |text: &String| text.parse::<Mailbox>().map_err(|e| unfit(format!("{text}: {e}")));
+        let mailbox = |text: &String| {
+            text.parse::<Mailbox>()
+                .map_err(|e| unfit(format!("{text}: {e}")))
+        };
         let mut builder = Message::builder()
             .from(mailbox(&self.from)?)
             .subject(letter.subject)
@@ -188,8 +202,10 @@ impl Settings {
             let mut builder = TlsParameters::builder(self.host.clone());
             if let Some(file) = &self.ca_file {
                 let path = profile.parent().unwrap_or(Path::new(".")).join(file);
-                let pem = std::fs::read(&path).map_err(|e| unfit(format!("{}: {e}", path.display())))?;
-                let certificate = Certificate::from_pem(&pem).map_err(|e| unfit(format!("{}: {e}", path.display())))?;
+                let pem =
+                    std::fs::read(&path).map_err(|e| unfit(format!("{}: {e}", path.display())))?;
+                let certificate = Certificate::from_pem(&pem)
+                    .map_err(|e| unfit(format!("{}: {e}", path.display())))?;
                 builder = builder
                     .certificate_store(CertificateStore::None)
                     .add_root_certificate(certificate);
@@ -207,8 +223,11 @@ impl Settings {
             .timeout(Some(Duration::from_secs(self.timeout_s)));
         let mut secret = None;
         if let (Some(user), Some(password)) = (&self.user, &self.password) {
-            let plain = password.read(profile).map_err(EngineError::Authentication)?;
-            builder = builder.credentials(Credentials::new(user.clone(), plain.reveal().to_owned()));
+            let plain = password
+                .read(profile)
+                .map_err(EngineError::Authentication)?;
+            builder =
+                builder.credentials(Credentials::new(user.clone(), plain.reveal().to_owned()));
             secret = Some(plain.reveal().to_owned());
         }
         Ok((builder.build(), secret))

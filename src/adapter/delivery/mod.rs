@@ -14,8 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::mail::{Protection, Settings as MailSettings};
 use self::mail::Letter;
+pub use self::mail::{Protection, Settings as MailSettings};
 use super::cycle::{Report, RunError, scope_of};
 use super::engine::EngineError;
 use super::engines::Open;
@@ -130,7 +130,10 @@ impl Delivery<'_> {
         let incoming = Incoming::open(&dir, settle).map_err(unusable)?;
         let ms = u64::try_from(self.open.node.clock.now_ms()).unwrap_or_default();
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
-        for file in incoming.arrived(&self.settings.files, now).map_err(unusable)? {
+        for file in incoming
+            .arrived(&self.settings.files, now)
+            .map_err(unusable)?
+        {
             let (fate, said) = self.take(&file, report).await?;
             if !self.open.mode.trial {
                 incoming.put_away(&file, fate, &said).map_err(unusable)?;
@@ -141,7 +144,11 @@ impl Delivery<'_> {
 
     /// One file: what becomes of it, and what lies beside it then.
     async fn take(&self, file: &Path, report: &mut Report) -> Result<(Fate, String), RunError> {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let at = self.open.node.clock.now_ms();
         let (program, path) = (self.open.node.settings.program.clone(), file.to_owned());
         let limits = Limits {
@@ -213,7 +220,13 @@ impl Delivery<'_> {
         };
         let outcome = self.said(&format!("word-cell-{}", shown("outcome")), &[]);
         let why = [shown("reason"), shown("note")].join(" ");
-        let line = format!("{} {}: {outcome}: {} | {} {why}", shown("row"), shown("field"), shown("here"), shown("cell"));
+        let line = format!(
+            "{} {}: {outcome}: {} | {} {why}",
+            shown("row"),
+            shown("field"),
+            shown("here"),
+            shown("cell")
+        );
         line.trim_end().to_owned()
     }
 
@@ -225,7 +238,10 @@ impl Delivery<'_> {
             true => shown.tree.subtree(scope.unit),
             false => vec![scope.unit],
         };
-        Ok(below.into_iter().map(|unit| shown.tree.code(unit)).collect())
+        Ok(below
+            .into_iter()
+            .map(|unit| shown.tree.code(unit))
+            .collect())
     }
 
     // --- out ---
@@ -248,7 +264,9 @@ impl Delivery<'_> {
         let mut journal = self.journal().await?;
         let content = grid.fingerprint();
         let last = journal.last();
-        if grid.rows() == 0 || last.is_some_and(|last| last.content == content && last.receipt.is_some()) {
+        if grid.rows() == 0
+            || last.is_some_and(|last| last.content == content && last.receipt.is_some())
+        {
             report.unchanged += grid.rows();
             return Ok(());
         }
@@ -276,9 +294,9 @@ impl Delivery<'_> {
             receipt: None,
         };
         // What was begun and not answered is sent again under the same message id: twice is better than never.
-        let begun = journal.last().is_some_and(|last| {
-            last.content == delivered.content && last.receipt.is_none()
-        });
+        let begun = journal
+            .last()
+            .is_some_and(|last| last.content == delivered.content && last.receipt.is_none());
         if begun {
             journal.pop();
         }
@@ -288,7 +306,10 @@ impl Delivery<'_> {
                 delivered.to = mail.to.join(", ");
                 journal.push(delivered.clone());
                 self.keep(&journal).await?;
-                let id = format!("<{}.{}@nqsync.invalid>", self.stream.name, delivered.content);
+                let id = format!(
+                    "<{}.{}@nqsync.invalid>",
+                    self.stream.name, delivered.content
+                );
                 let letter = Letter {
                     subject: filled(&mail.subject),
                     text: filled(&mail.text),
@@ -297,7 +318,12 @@ impl Delivery<'_> {
                     id,
                 };
                 let sent = mail.send(&self.open.loaded.file, letter).await;
-                if let Err(EngineError::Authentication(_) | EngineError::Refused(_) | EngineError::NotAllowed(_)) = &sent {
+                if let Err(
+                    EngineError::Authentication(_)
+                    | EngineError::Refused(_)
+                    | EngineError::NotAllowed(_),
+                ) = &sent
+                {
                     // It cannot have arrived.
                     journal.pop();
                     self.keep(&journal).await?;
@@ -336,9 +362,8 @@ impl Delivery<'_> {
         let (adapter, name) = (self.open.name.to_owned(), journal(&self.stream.name));
         let latest = all[all.len().saturating_sub(REMEMBERED)..].to_vec();
         let store = &self.open.node.store;
-        let kept = store.write(move |tx| {
-            adapters::set_state(tx.connection(), &adapter, &name, Some(&latest))
-        });
+        let kept = store
+            .write(move |tx| adapters::set_state(tx.connection(), &adapter, &name, Some(&latest)));
         Ok(kept.await?)
     }
 }

@@ -54,7 +54,10 @@ pub fn check(profile: &Profile, spots: &Spots) -> Vec<Problem> {
         }
         checks.stream(profile, stream, &number);
     }
-    let maps = profile.streams.iter().any(|stream| stream.workbook.is_none());
+    let maps = profile
+        .streams
+        .iter()
+        .any(|stream| stream.workbook.is_none());
     if profile.enabled && maps && profile.tests.is_empty() {
         let message =
             "is true, but there is no [[test]]; write one, and see it pass by nqsync adapter test";
@@ -102,7 +105,11 @@ impl Checks<'_> {
             return;
         }
         if profile.engine == EngineKind::Email {
-            add(self, &["workbook"], "is missing: by mail only whole workbooks go out; write [stream.workbook]");
+            add(
+                self,
+                &["workbook"],
+                "is missing: by mail only whole workbooks go out; write [stream.workbook]",
+            );
         }
         for (rest, jq) in [
             (&["key", "ours"], &stream.key.ours),
@@ -164,15 +171,28 @@ fn of_workbook(profile: &Profile, stream: &Stream) -> Vec<(&'static str, &'stati
     if !matches!(profile.engine, EngineKind::Tabular | EngineKind::Email) {
         found.push(("workbook", "needs engine = \"tabular\" or \"email\""));
     }
-    let kinds = [StreamKind::Progress, StreamKind::Tasks, StreamKind::Indicators];
+    let kinds = [
+        StreamKind::Progress,
+        StreamKind::Tasks,
+        StreamKind::Indicators,
+    ];
     if !kinds.contains(&stream.kind) {
-        found.push(("kind", "has no workbook; write progress, tasks or indicators"));
+        found.push((
+            "kind",
+            "has no workbook; write progress, tasks or indicators",
+        ));
     }
     if !stream.fields.is_empty() {
-        found.push(("fields", "stands beside workbook, which has all fields; take it away"));
+        found.push((
+            "fields",
+            "stands beside workbook, which has all fields; take it away",
+        ));
     }
     if stream.tabular.is_some() {
-        found.push(("tabular", "stands beside workbook; a stream is one or the other"));
+        found.push((
+            "tabular",
+            "stands beside workbook; a stream is one or the other",
+        ));
     }
     found
 }

@@ -4,7 +4,9 @@
 //! edited as on the system's own page, and a fault is set.
 
 mod faults;
+mod mailbox;
 mod outline;
+mod police;
 mod records;
 
 use std::net::SocketAddr;
@@ -14,7 +16,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use faults::Fault;
+pub use mailbox::{Mail, MailFault, Mailbox};
 pub use outline::Outline;
+pub use police::{IMPORT_FORM, Mission, Police};
 pub use records::systems::TRACKER;
 pub use records::{Auth, Collection, Envelope, Paging, Records, System};
 
@@ -22,6 +26,11 @@ use crate::clock::Clock;
 
 /// The session of the outline to train on.
 const OUTLINE_TOKEN: &str = "demo";
+
+/// Those that are no HTTP servers: a tracker beside two folders, and a mailbox.
+pub const FOLDERS: &str = "nq57";
+/// See [`FOLDERS`].
+pub const MAIL: &str = "email-report";
 
 /// A system to train on.
 #[derive(Clone)]
@@ -32,7 +41,7 @@ pub enum Simulator {
     Outline(Outline),
 }
 
-/// Names that `adapter simulate` knows: each is also the folder of a profile under `adapters/`.
+/// Names of the HTTP servers that `adapter simulate` knows: each is also the folder of a profile under `adapters/`.
 pub fn names() -> Vec<&'static str> {
     let records = records::systems::ALL.iter().map(|system| system.name);
     records.chain(["theodoinq"]).collect()

@@ -74,7 +74,12 @@ impl Tabular {
             incoming: Incoming::open(&incoming, settle).map_err(|e| unusable(&incoming, &e))?,
             node: open.node.clone(),
             lang: open.lang,
-            beside: open.loaded.file.parent().unwrap_or(Path::new(".")).to_owned(),
+            beside: open
+                .loaded
+                .file
+                .parent()
+                .unwrap_or(Path::new("."))
+                .to_owned(),
             own,
             outgoing,
             settings,
@@ -121,9 +126,8 @@ impl Tabular {
             return Err(text(self.lang, "adapter-own-workbook", &[]));
         }
         let year = self.node.today().year();
-        layout::read(&table, &settings.layout(), year).map_err(|wanted| {
-            text(self.lang, "adapter-no-header", &[("columns", &wanted)])
-        })
+        layout::read(&table, &settings.layout(), year)
+            .map_err(|wanted| text(self.lang, "adapter-no-header", &[("columns", &wanted)]))
     }
 
     /// The record of a row of ours, as it will be when it comes back.
@@ -154,7 +158,10 @@ impl Tabular {
     /// A name that no other workbook of ours has, and that sorts by time.
     fn file_name(&self, settings: &StreamSettings, writes: &[Write]) -> String {
         let shown = self.node.store.shown();
-        let unit = shown.unit.map(|unit| shown.tree.code(unit)).unwrap_or_default();
+        let unit = shown
+            .unit
+            .map(|unit| shown.tree.code(unit))
+            .unwrap_or_default();
         let named = settings
             .out
             .replace("{period}", &self.node.current_period().to_string())
@@ -203,7 +210,11 @@ impl Tabular {
     }
 
     /// Rows of the workbook that was handed over last.
-    fn handed(&self, stream: &Stream, wanted: impl Fn(&Row) -> bool) -> Result<Vec<Value>, EngineError> {
+    fn handed(
+        &self,
+        stream: &Stream,
+        wanted: impl Fn(&Row) -> bool,
+    ) -> Result<Vec<Value>, EngineError> {
         let last = self.journal(stream)?.last();
         let last = last.map_err(|e| unusable(&self.own, &e))?;
         let rows = last.map(|handed| handed.rows).unwrap_or_default();
@@ -220,7 +231,10 @@ impl Tabular {
         };
         let rows = read.rows.to_string();
         line(text(self.lang, "adapter-file-rows", &[("rows", &rows)]));
-        let taken = read.remarks.iter().filter(|r| r.severity != Severity::Refused);
+        let taken = read
+            .remarks
+            .iter()
+            .filter(|r| r.severity != Severity::Refused);
         for remark in taken {
             line(self.remarked(remark));
         }
@@ -231,8 +245,15 @@ impl Tabular {
     }
 
     fn remarked(&self, remark: &Remark) -> String {
-        let code = json!(remark.code).as_str().unwrap_or_default().replace('_', "-");
-        let said = text(self.lang, &format!("word-remark-{code}"), &[("found", &remark.found)]);
+        let code = json!(remark.code)
+            .as_str()
+            .unwrap_or_default()
+            .replace('_', "-");
+        let said = text(
+            self.lang,
+            &format!("word-remark-{code}"),
+            &[("found", &remark.found)],
+        );
         let row = remark.row.map(|row| row.to_string()).unwrap_or_default();
         let column = remark.column.clone().unwrap_or_default();
         let place = [row, column].join(" ");
@@ -244,7 +265,8 @@ impl Tabular {
 }
 
 fn settings_of(stream: &Stream) -> Result<&StreamSettings, EngineError> {
-    let missing = || EngineError::NotAllowed(format!("stream {} has no [stream.tabular]", stream.name));
+    let missing =
+        || EngineError::NotAllowed(format!("stream {} has no [stream.tabular]", stream.name));
     stream.tabular.as_ref().ok_or_else(missing)
 }
 
@@ -256,7 +278,10 @@ fn unusable(path: &Path, error: &std::io::Error) -> EngineError {
 }
 
 fn name_of(file: &Path) -> String {
-    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    file.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 impl Engine for Tabular {
@@ -281,7 +306,11 @@ impl Engine for Tabular {
             let arrived = arrived.map_err(|e| unusable(&self.settings.incoming, &e))?;
             self.waiting.insert(stream.name.clone(), arrived);
         }
-        let waiting = self.waiting.get(&stream.name).map(Vec::as_slice).unwrap_or_default();
+        let waiting = self
+            .waiting
+            .get(&stream.name)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let Some(file) = waiting.get(at).cloned() else {
             return Ok(Page::default());
         };
@@ -292,7 +321,10 @@ impl Engine for Tabular {
         };
         let name = name_of(&file);
         let unread = rejected.iter().map(|why| (name.clone(), why.clone()));
-        let refused = rows.remarks.iter().filter(|r| r.severity == Severity::Refused);
+        let refused = rows
+            .remarks
+            .iter()
+            .filter(|r| r.severity == Severity::Refused);
         let refused = refused.map(|remark| (name.clone(), self.remarked(remark)));
         let refused = unread.chain(refused).collect();
         self.read.push(Read {

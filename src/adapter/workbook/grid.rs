@@ -82,9 +82,16 @@ impl Grid {
         };
         self.about.iter().for_each(|text| add(text));
         for row in &self.rows {
-            row.fixed.iter().chain(&row.cells).for_each(|text| add(text));
+            row.fixed
+                .iter()
+                .chain(&row.cells)
+                .for_each(|text| add(text));
         }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// As a workbook.
