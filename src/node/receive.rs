@@ -324,8 +324,16 @@ fn take(
             record: joined,
         };
         after_join(tx, link, &written, stored.as_ref(), now_ms, sender_ahead_ms)?;
+    } else if owner_is_there(&state, &joined) {
+        // Known from elsewhere, as after an old copy of our disk: the bytes still come from the owner's side.
+        files::follow(tx, Some(link), rec, &joined, now_ms)?;
     }
     Ok(Ok(changed))
+}
+
+fn owner_is_there(link: &LinkState, record: &Record) -> bool {
+    let owner = record.facts().owner();
+    owner.is_some_and(|owner| link.is_beyond(owner))
 }
 
 fn side_of(link: &LinkState) -> Side {

@@ -181,6 +181,7 @@ pub fn compared(
     if known {
         return Ok(Compared::Differs);
     }
+    links::note_fork(tx.connection(), link)?;
     // No batch ends with this hash, so that neither side takes it for a position of its own.
     let nowhere = after(0, Vec::new(), vec![0xff]);
     links::set_position(tx.connection(), link, Direction::Up, &nowhere)?;

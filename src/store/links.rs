@@ -374,11 +374,17 @@ pub fn leave(connection: &Connection, link: LinkId, rec: Rec) -> Result<bool, St
     Ok(told > 0)
 }
 
-/// Forgets what the peer answered for and showed: everything in scope is offered again.
+/// Forgets what the peer answered for and showed: everything in scope is offered again, and that a record left the scope
+/// is said again, because an old disk does not know it.
 pub fn forget(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
     connection.execute(
         "UPDATE link_record SET ours = NULL, theirs = NULL, refused = 0, pending = 1 WHERE link = ?1 AND scope = 1",
         [link.0],
+    )?;
+    connection.execute(
+        "UPDATE link_record SET scope = 2, pending = 1, lane = 0
+         WHERE link = ?1 AND scope = 0 AND NOT (SELECT r.flags & ?2 FROM record r WHERE r.rec = link_record.rec)",
+        params![link.0, Flags::LEFT],
     )?;
     Ok(())
 }

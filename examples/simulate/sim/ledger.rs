@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use nqsync::store::records::Flags;
 use nqsync::store::{StoreError, queries, records};
 use nqsync_core::model::Kind;
 use rusqlite::Connection;
@@ -150,7 +151,8 @@ impl Ledger {
     }
 }
 
-/// All edits on a disk, those in the history included.
+/// All edits on a disk, those in the history included. Of a record that left the scope only a copy to read is there, which
+/// nobody is offered.
 pub async fn edits_at(place: &Place) -> HashSet<String> {
     let read = place.node.store.read(|connection: &Connection| {
         let mut found = HashSet::new();
@@ -159,7 +161,7 @@ pub async fn edits_at(place: &Place) -> HashSet<String> {
             let page = records::page(connection, after, 500)?;
             let Some(last) = page.last() else { break };
             after = last.rec;
-            for stored in &page {
+            for stored in page.iter().filter(|stored| !stored.flags.has(Flags::LEFT)) {
                 found.extend(
                     stored
                         .record
@@ -169,7 +171,9 @@ pub async fn edits_at(place: &Place) -> HashSet<String> {
                 );
             }
         }
-        let mut statement = connection.prepare_cached("SELECT edit FROM history")?;
+        let mut statement = connection.prepare_cached(
+            "SELECT h.edit FROM history h JOIN record r ON r.rec = h.rec WHERE NOT r.flags & 4",
+        )?;
         let history = statement.query_map([], |row| row.get::<_, String>(0))?;
         for edit in history {
             found.insert(edit?);

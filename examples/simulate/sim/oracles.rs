@@ -202,6 +202,7 @@ fn records_of_people(world: &World, evidence: &Evidence, words: &mut Vec<String>
                     .disks
                     .iter()
                     .filter_map(|disk| disk.get(&record))
+                    .filter(|held| !held.left)
                     .any(|held| {
                         held.edits.contains(&entry.raw) || held.history.contains(&entry.raw)
                     });
@@ -237,8 +238,9 @@ fn records_of_people(world: &World, evidence: &Evidence, words: &mut Vec<String>
         for at in holders {
             match evidence.disks[at].get(&record) {
                 None => words.push(format!(
-                    "I1: {} {record} is missing at node {at}; edits of {:?}",
+                    "I1: {} {record} is missing at node {at} of {ends:?}, held at {:?}; edits of (day, node, lost) {:?}",
                     first.kind,
+                    held_at(evidence, record),
                     world
                         .ledger
                         .of(record)
@@ -249,6 +251,14 @@ fn records_of_people(world: &World, evidence: &Evidence, words: &mut Vec<String>
             }
         }
     }
+}
+
+/// Where a record is, and whether it left the scope there.
+fn held_at(evidence: &Evidence, record: Uuid) -> Vec<(usize, bool)> {
+    let disks = evidence.disks.iter().enumerate();
+    disks
+        .filter_map(|(at, disk)| Some((at, disk.get(&record)?.left)))
+        .collect()
 }
 
 fn compare(
@@ -434,6 +444,14 @@ fn files_are_whole(world: &World, evidence: &Evidence, words: &mut Vec<String>) 
                 continue;
             }
             let bytes = std::fs::read(blobs::path(&world.places[*at].dir(), &name));
+            let somewhere = world
+                .places
+                .iter()
+                .any(|place| blobs::path(&place.dir(), &name).exists());
+            if !somewhere && !world.went_back.is_empty() {
+                // The bytes went with a disk, as an edit may.
+                continue;
+            }
             let whole = bytes.is_ok_and(|bytes| Sha256::digest(&bytes)[..] == name[..]);
             let text =
                 format!("I10: the file of evidence {id} is not whole at its reviewer, node {at}");

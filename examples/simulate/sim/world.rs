@@ -397,7 +397,7 @@ impl World {
                 let audited: i64 =
                     c.query_row("SELECT coalesce(max(number), 0) FROM audit", [], |row| row.get(0))?;
                 let torn: i64 = c.query_row(
-                    "SELECT count(*) FROM audit WHERE number > ?1 AND act = 'link.torn' AND subject = ?2",
+                    "SELECT count(*) FROM audit WHERE number > ?1 AND act IN ('link.torn', 'link.differs') AND subject = ?2",
                     rusqlite::params![since, link.0.to_string()],
                     |row| row.get(0),
                 )?;
@@ -440,7 +440,7 @@ impl World {
         }
     }
 
-    /// Exchanges up and down the tree until nothing moves any more. Answers whether it came to rest.
+    /// Exchanges up and down the tree until nothing moves any more and all agree. Answers whether that came.
     pub async fn rest(&mut self) -> bool {
         let mut up: Vec<usize> = (1..self.places.len()).collect();
         up.sort_by_key(|index| std::cmp::Reverse(*index));
@@ -449,7 +449,7 @@ impl World {
             for child in up.iter().chain(up.iter().rev()) {
                 self.count().await;
                 match self.session(*child).await {
-                    Ended::Done(0, Some(_)) => {}
+                    Ended::Done(0, Some(true)) => {}
                     _ => quiet = false,
                 }
             }
@@ -461,7 +461,78 @@ impl World {
                 return true;
             }
         }
+        for child in up {
+            let differences = self.differences(child).await;
+            let few: Vec<String> = differences.iter().take(3).cloned().collect();
+            if !few.is_empty() {
+                let count = differences.len();
+                self.accuse(format!(
+                    "I3: node {child} and its parent differ in {count} records: {}",
+                    few.join(" | ")
+                ));
+            }
+        }
         false
+    }
+
+    /// What a child and its parent compare, where it is not the same: record, and what each holds of it.
+    pub async fn differences(&self, child: usize) -> Vec<String> {
+        let parent = self.places[child].parent.expect("a child");
+        let mut ends = Vec::new();
+        for (at, peer) in [(child, parent), (parent, child)] {
+            let peer = self.places[peer].id();
+            let read = self.places[at].node.store.read(move |c: &Connection| {
+                let link = links::find(c, peer)?.expect("a neighbour");
+                // All that is known on the link, in the order of what matters for the comparison.
+                let mut statement = c.prepare(
+                    "SELECT r.id, r.kind, r.digest, r.flags, lr.scope, lr.refused, lr.pending,
+                        (SELECT q.code FROM quarantine q
+                         WHERE q.link = lr.link AND q.direction = 'in' AND q.record = r.id)
+                     FROM link_record lr JOIN record r ON r.rec = lr.rec WHERE lr.link = ?1",
+                )?;
+                let rows = statement.query_map([link.0], |row| {
+                    let (id, digest): ([u8; 16], [u8; 16]) = (row.get(0)?, row.get(2)?);
+                    let (scope, refused): (i64, i64) = (row.get(4)?, row.get(5)?);
+                    let code: Option<String> = row.get(7)?;
+                    let compared = scope == 1 && refused == 0 && code.is_none();
+                    let said = format!(
+                        "kind {} flags {} scope {scope} refused {refused} pending {} aside {code:?} digest {:02x}{:02x}",
+                        row.get::<_, i64>(1)?,
+                        row.get::<_, i64>(3)?,
+                        row.get::<_, i64>(6)?,
+                        digest[0],
+                        digest[1]
+                    );
+                    Ok((Uuid::from_bytes(id), (compared.then_some(digest), said)))
+                })?;
+                rows.collect::<Result<BTreeMap<_, _>, _>>().map_err(StoreError::from)
+            });
+            ends.push(read.await.expect("a read"));
+        }
+        let (above, below) = (
+            ends.pop().unwrap_or_default(),
+            ends.pop().unwrap_or_default(),
+        );
+        let ids: BTreeSet<&Uuid> = above.keys().chain(below.keys()).collect();
+        let compared = |end: &BTreeMap<Uuid, (Option<[u8; 16]>, String)>, id: &Uuid| {
+            end.get(id).and_then(|(digest, _)| *digest)
+        };
+        let said = |end: &BTreeMap<Uuid, (Option<[u8; 16]>, String)>, id: &Uuid| {
+            end.get(id)
+                .map_or("unknown".to_owned(), |(_, said)| said.clone())
+        };
+        let differing = ids
+            .into_iter()
+            .filter(|id| compared(&above, id) != compared(&below, id));
+        differing
+            .map(|id| {
+                format!(
+                    "{id}: node {child} {}; node {parent} {}",
+                    said(&below, id),
+                    said(&above, id)
+                )
+            })
+            .collect()
     }
 
     /// A person at every node lets pass what the brake holds. Answers how much.
