@@ -52,6 +52,18 @@ fn every_system_has_a_profile_a_page_for_administrators_and_fixtures() {
 }
 
 #[test]
+fn every_system_has_a_line_in_the_list_of_systems() {
+    let page = include_str!("../adapters/README.md");
+    for folder in shipped() {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        assert!(
+            page.contains(&format!("| `{name}` |")),
+            "adapters/README.md: {name}"
+        );
+    }
+}
+
+#[test]
 fn every_system_is_a_template() {
     let folders: BTreeSet<String> = shipped()
         .iter()
