@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::cycle::Mode;
 use super::document::Document;
+use super::edxml::Edxml;
 use super::engine::{
     Engine, EngineError, Lists, Page, Position, Remembered, Span, Upload, Write, Written,
 };
@@ -40,6 +41,8 @@ pub enum AnyEngine {
     Process(Box<Process>),
     /// Tables in drop folders.
     Tabular(Box<Tabular>),
+    /// A gateway of the document exchange.
+    Edxml(Box<Edxml>),
 }
 
 /// Expressions that the engine itself needs, besides the streams' mappings.
@@ -62,6 +65,10 @@ pub async fn open(open: &Open<'_>, mapper: Mapper) -> Result<AnyEngine, EngineEr
             let engine = Process::open(open).await?;
             Ok(AnyEngine::Process(Box::new(engine)))
         }
+        EngineKind::Edxml => {
+            let engine = Edxml::open(open, mapper).await?;
+            Ok(AnyEngine::Edxml(Box::new(engine)))
+        }
         EngineKind::Email => {
             let text = "a mailbox holds no records; write [stream.workbook]".to_owned();
             Err(EngineError::NotAllowed(text))
@@ -80,6 +87,7 @@ impl Engine for AnyEngine {
             AnyEngine::Document(engine) => engine.lists(stream),
             AnyEngine::Process(engine) => engine.lists(stream),
             AnyEngine::Tabular(engine) => engine.lists(stream),
+            AnyEngine::Edxml(engine) => engine.lists(stream),
         }
     }
 
@@ -89,6 +97,7 @@ impl Engine for AnyEngine {
             AnyEngine::Document(engine) => engine.at_once(),
             AnyEngine::Process(engine) => engine.at_once(),
             AnyEngine::Tabular(engine) => engine.at_once(),
+            AnyEngine::Edxml(engine) => engine.at_once(),
         }
     }
 
@@ -103,6 +112,7 @@ impl Engine for AnyEngine {
             AnyEngine::Document(engine) => engine.list(stream, span, from).await,
             AnyEngine::Process(engine) => engine.list(stream, span, from).await,
             AnyEngine::Tabular(engine) => engine.list(stream, span, from).await,
+            AnyEngine::Edxml(engine) => engine.list(stream, span, from).await,
         }
     }
 
@@ -112,6 +122,7 @@ impl Engine for AnyEngine {
             AnyEngine::Document(engine) => engine.fetch(stream, id).await,
             AnyEngine::Process(engine) => engine.fetch(stream, id).await,
             AnyEngine::Tabular(engine) => engine.fetch(stream, id).await,
+            AnyEngine::Edxml(engine) => engine.fetch(stream, id).await,
         }
     }
 
@@ -125,6 +136,7 @@ impl Engine for AnyEngine {
             AnyEngine::Document(engine) => engine.lookup(stream, key).await,
             AnyEngine::Process(engine) => engine.lookup(stream, key).await,
             AnyEngine::Tabular(engine) => engine.lookup(stream, key).await,
+            AnyEngine::Edxml(engine) => engine.lookup(stream, key).await,
         }
     }
 
@@ -134,6 +146,7 @@ impl Engine for AnyEngine {
             AnyEngine::Document(engine) => engine.write_one(stream, write).await,
             AnyEngine::Process(engine) => engine.write_one(stream, write).await,
             AnyEngine::Tabular(engine) => engine.write_one(stream, write).await,
+            AnyEngine::Edxml(engine) => engine.write_one(stream, write).await,
         }
     }
 
@@ -147,6 +160,7 @@ impl Engine for AnyEngine {
             AnyEngine::Document(engine) => engine.write(stream, writes).await,
             AnyEngine::Process(engine) => engine.write(stream, writes).await,
             AnyEngine::Tabular(engine) => engine.write(stream, writes).await,
+            AnyEngine::Edxml(engine) => engine.write(stream, writes).await,
         }
     }
 
@@ -161,6 +175,7 @@ impl Engine for AnyEngine {
             AnyEngine::Document(engine) => engine.upload(stream, id, file).await,
             AnyEngine::Process(engine) => engine.upload(stream, id, file).await,
             AnyEngine::Tabular(engine) => engine.upload(stream, id, file).await,
+            AnyEngine::Edxml(engine) => engine.upload(stream, id, file).await,
         }
     }
 
@@ -170,6 +185,7 @@ impl Engine for AnyEngine {
             AnyEngine::Document(engine) => engine.done(stream, met).await,
             AnyEngine::Process(engine) => engine.done(stream, met).await,
             AnyEngine::Tabular(engine) => engine.done(stream, met).await,
+            AnyEngine::Edxml(engine) => engine.done(stream, met).await,
         }
     }
 }

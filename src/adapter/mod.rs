@@ -11,6 +11,7 @@ pub mod convert;
 pub mod cycle;
 pub mod delivery;
 pub mod document;
+pub mod edxml;
 pub mod engine;
 pub mod engines;
 pub mod folder;

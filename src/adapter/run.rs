@@ -187,7 +187,7 @@ pub fn is_running(node: &Node, name: &str) -> bool {
 }
 
 /// Two runs of one adapter at once would both find a record missing and create it twice.
-fn alone(node: &Node, name: &str) -> Result<File, NotBegun> {
+fn alone(node: &Node, name: &str) -> Result<Alone, NotBegun> {
     let dir = node.store.dir().join("adapters");
     let failed = |source: std::io::Error| StoreError::Io {
         what: format!("lock {}", dir.join(name).display()),
@@ -202,7 +202,19 @@ fn alone(node: &Node, name: &str) -> Result<File, NotBegun> {
         .map_err(failed)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| NotBegun::Busy(name.to_owned()))?;
-    Ok(file)
+    Ok(Alone(file))
+}
+
+/// The lock of a run.
+struct Alone(File);
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a helping process that is just being started holds a copy until it has begun.
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the lock of a run could not be given back");
+        }
+    }
 }
 
 async fn streams(
@@ -248,7 +260,7 @@ async fn streams(
             node,
             name,
             profile,
-            mapper,
+            mapper: mapper.clone(),
             engine,
             mode,
             lang,
@@ -258,7 +270,7 @@ async fn streams(
         let mut report = Report::default();
         let result = match &mut cycle {
             Some(cycle) if stream.workbook.is_none() => cycle.run_stream(stream, &mut report).await,
-            _ => delivery::exchange(&open, stream, &mut report).await,
+            _ => delivery::exchange(&open, &mapper, stream, &mut report).await,
         };
         if !mode.trial {
             keep_problems(node, name, &stream.name, &report).await?;

@@ -25,6 +25,7 @@ macro_rules! templates {
 /// The templates, one for each folder under `adapters/`.
 pub const TEMPLATES: &[Template] = templates![
     "email-report",
+    "eoffice",
     "excel-drop",
     "ioc",
     "leadership-tasks",

@@ -15,7 +15,7 @@ use super::output::Output;
 use super::screen::{Screen, at, items};
 use super::{Caller, Job, job};
 use crate::adapter::profile;
-use crate::adapter::simulate::{self, Fault, Mailbox, Police};
+use crate::adapter::simulate::{self, Exchange, Fault, Mailbox, Police, sample_directive};
 use crate::api::{Answer, Command, Exit, Failure};
 use crate::clock::Clock;
 use crate::t;
@@ -86,7 +86,7 @@ pub enum Asked {
 #[allow(missing_docs, reason = "the arguments' own comments are their help")]
 pub struct SimulateArgs {
     /// Which system
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(simulate::names().into_iter().chain([simulate::FOLDERS, simulate::MAIL])))]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(simulate::names().into_iter().chain([simulate::EXCHANGE, simulate::FOLDERS, simulate::MAIL])))]
     name: String,
     /// For a system beside two folders: where `in` and `out` are
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -141,6 +141,7 @@ fn simulate(args: &SimulateArgs, caller: &Caller, out: &Output) -> Result<Exit, 
     runtime.map_err(failed)?.block_on(async {
         match args.name.as_str() {
             simulate::FOLDERS => return beside_folders(&args.folder, caller, out).await.map_err(failed),
+            simulate::EXCHANGE => return gateway(args.port, caller, out).await.map_err(failed),
             simulate::MAIL => return mailbox(args.port, caller, out).await.map_err(failed),
             _ => {}
         }
@@ -223,6 +224,40 @@ async fn beside_folders(dir: &Path, caller: &Caller, out: &Output) -> std::io::R
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+/// Plays a gateway of the document exchange until interrupted.
+async fn gateway(port: u16, caller: &Caller, out: &Output) -> std::io::Result<Exit> {
+    let exchange = Exchange::new("000.01.00.H19", "demo");
+    exchange.send(&sample_directive(
+        "12",
+        "2026/03/20",
+        "Triển khai nhiệm vụ quý II",
+    ));
+    let stop = CancellationToken::new();
+    let address = simulate::serve(exchange.router(), port, stop.clone()).await?;
+    let url = format!("http://{address}");
+    let answer = Answer {
+        exit: Exit::Done,
+        notes: vec![
+            t!(caller.lang, "note-simulator", url = url),
+            t!(
+                caller.lang,
+                "note-simulator-profile",
+                name = simulate::EXCHANGE,
+                base = url,
+                files = "NAME.token"
+            ),
+        ],
+        data: json!({ "name": simulate::EXCHANGE, "url": url, "base_url": url, "users": [], "secrets": { "NAME.token": "demo" } }),
+    };
+    out.answer(&answer, |data| {
+        format!("{}\n", data["url"].as_str().unwrap_or_default())
+    });
+    // Ended by the person who started it; an error means that it cannot be waited for, and then it ends too.
+    let _ = tokio::signal::ctrl_c().await;
+    stop.cancel();
+    Ok(Exit::Done)
 }
 
 /// Plays a mail server until interrupted.

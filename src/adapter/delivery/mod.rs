@@ -17,9 +17,11 @@ use serde_json::Value;
 use self::mail::Letter;
 pub use self::mail::{Protection, Settings as MailSettings};
 use super::cycle::{Report, RunError, scope_of};
+use super::edxml::{Edxml, Workbook};
 use super::engine::EngineError;
 use super::engines::Open;
 use super::folder::{Fate, Incoming, write_whole};
+use super::mapping::Mapper;
 use super::profile::{Stream, StreamKind};
 use super::tabular;
 use super::workbook::grid::Grid;
@@ -79,6 +81,7 @@ pub fn journal(stream: &str) -> String {
 /// Exchanges the workbooks of a stream once.
 pub async fn exchange(
     open: &Open<'_>,
+    mapper: &Mapper,
     stream: &Stream,
     report: &mut Report,
 ) -> Result<(), RunError> {
@@ -87,6 +90,7 @@ pub async fn exchange(
     };
     let delivery = Delivery {
         open,
+        mapper,
         stream,
         settings,
     };
@@ -98,6 +102,7 @@ pub async fn exchange(
 
 struct Delivery<'d> {
     open: &'d Open<'d>,
+    mapper: &'d Mapper,
     stream: &'d Stream,
     settings: &'d StreamSettings,
 }
@@ -263,10 +268,11 @@ impl Delivery<'_> {
         let grid = Grid::of(&data, self.open.lang);
         let mut journal = self.journal().await?;
         let content = grid.fingerprint();
-        let last = journal.last();
-        if grid.rows() == 0
-            || last.is_some_and(|last| last.content == content && last.receipt.is_some())
-        {
+        let last = journal.last().cloned();
+        let unchanged = last
+            .as_ref()
+            .is_some_and(|last| last.content == content && last.receipt.is_some());
+        if grid.rows() == 0 || unchanged {
             report.unchanged += grid.rows();
             return Ok(());
         }
@@ -293,62 +299,100 @@ impl Delivery<'_> {
             to: String::new(),
             receipt: None,
         };
-        // What was begun and not answered is sent again under the same message id: twice is better than never.
-        let begun = journal
-            .last()
-            .is_some_and(|last| last.content == delivered.content && last.receipt.is_none());
-        if begun {
+        // What was begun and not answered is sent again under the same id: twice is better than never.
+        let in_doubt = last.is_some_and(|last| last.content == delivered.content);
+        if in_doubt {
             journal.pop();
         }
-        let profile = &self.open.loaded.profile;
-        let receipt = match (&profile.email, &profile.tabular) {
-            (Some(mail), _) => {
-                delivered.to = mail.to.join(", ");
-                journal.push(delivered.clone());
-                self.keep(&journal).await?;
-                let id = format!(
-                    "<{}.{}@nqsync.invalid>",
-                    self.stream.name, delivered.content
-                );
-                let letter = Letter {
-                    subject: filled(&mail.subject),
-                    text: filled(&mail.text),
-                    file: &file,
-                    workbook: bytes,
-                    id,
-                };
-                let sent = mail.send(&self.open.loaded.file, letter).await;
-                if let Err(
-                    EngineError::Authentication(_)
-                    | EngineError::Refused(_)
-                    | EngineError::NotAllowed(_),
-                ) = &sent
-                {
-                    // It cannot have arrived.
+        delivered.to = self.recipients();
+        journal.push(delivered);
+        self.keep(&journal).await?;
+        let parcel = Parcel {
+            file: &file,
+            bytes,
+            in_doubt,
+            filled: &filled,
+        };
+        let content = journal
+            .last()
+            .map(|sent| sent.content.clone())
+            .unwrap_or_default();
+        match self.carry(parcel, &content).await {
+            Ok(receipt) => {
+                if let Some(sent) = journal.last_mut() {
+                    sent.receipt = Some(receipt);
+                }
+                self.keep(&journal).await
+            }
+            Err(error) => {
+                if cannot_have_arrived(&error) {
                     journal.pop();
                     self.keep(&journal).await?;
-                } else if sent.is_err() {
+                } else {
                     report.in_doubt += 1;
                 }
-                journal.pop();
-                sent?
+                report.pushed -= 1;
+                Err(error.into())
             }
-            (None, Some(folders)) => {
-                let dir = self.open.node.store.dir().join(&folders.outgoing);
-                let path = dir.join(&file);
-                let put = std::fs::create_dir_all(&dir).and_then(|()| write_whole(&path, &bytes));
-                put.map_err(|e| unusable(&path, &e))?;
-                delivered.to = dir.display().to_string();
-                file
-            }
-            (None, None) => {
-                let text = "a stream with [stream.workbook] needs [tabular] or [email]".to_owned();
-                return Err(EngineError::NotAllowed(text).into());
-            }
+        }
+    }
+
+    /// Where it goes, for people.
+    fn recipients(&self) -> String {
+        let profile = &self.open.loaded.profile;
+        if let Some(mail) = &profile.email {
+            return mail.to.join(", ");
+        }
+        if let Some(edxml) = &profile.edxml {
+            let names: Vec<&str> = edxml.to.values().map(String::as_str).collect();
+            return names.join(", ");
+        }
+        let folder = profile
+            .tabular
+            .as_ref()
+            .map(|folders| folders.outgoing.display().to_string());
+        folder.unwrap_or_default()
+    }
+
+    /// Hands a workbook over. Answers the other side's receipt.
+    async fn carry(&self, parcel: Parcel<'_>, content: &str) -> Result<String, EngineError> {
+        let profile = &self.open.loaded.profile;
+        let Parcel {
+            file,
+            bytes,
+            in_doubt,
+            filled,
+        } = parcel;
+        if let Some(mail) = &profile.email {
+            let letter = Letter {
+                subject: filled(&mail.subject),
+                text: filled(&mail.text),
+                file,
+                workbook: bytes,
+                id: format!("<{}.{content}@nqsync.invalid>", self.stream.name),
+            };
+            return mail.send(&self.open.loaded.file, letter).await;
+        }
+        if profile.edxml.is_some() {
+            let mut gateway = Edxml::open(self.open, self.mapper.clone()).await?;
+            let workbook = Workbook {
+                file,
+                bytes: &bytes,
+                content,
+                in_doubt,
+                filled,
+            };
+            return gateway.send(&workbook).await;
+        }
+        let Some(folders) = &profile.tabular else {
+            let text =
+                "a stream with [stream.workbook] needs [tabular], [email] or [edxml]".to_owned();
+            return Err(EngineError::NotAllowed(text));
         };
-        delivered.receipt = Some(receipt);
-        journal.push(delivered);
-        self.keep(&journal).await
+        let dir = self.open.node.store.dir().join(&folders.outgoing);
+        let put = std::fs::create_dir_all(&dir).and_then(|()| write_whole(&dir.join(file), &bytes));
+        put.map_err(|error| unusable(&dir, &error))?;
+        Ok(file.to_owned())
     }
 
     async fn journal(&self) -> Result<Vec<Delivered>, RunError> {
@@ -376,15 +420,29 @@ fn kind_of(stream: &Stream) -> ImportKind {
     }
 }
 
+/// A workbook on its way.
+struct Parcel<'p> {
+    file: &'p str,
+    bytes: Vec<u8>,
+    in_doubt: bool,
+    filled: &'p (dyn Fn(&str) -> String + Sync),
+}
+
+/// Whether the other side cannot have taken what ended in this error.
+fn cannot_have_arrived(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Authentication(_) | EngineError::Refused(_) | EngineError::NotAllowed(_)
+    )
+}
+
 fn failed(failure: Failure) -> RunError {
     EngineError::Unexpected(failure.message).into()
 }
 
-fn unusable(path: &Path, error: &std::io::Error) -> RunError {
-    let message = format!("{}: {error}", path.display());
+fn unusable(path: &Path, error: &std::io::Error) -> EngineError {
     EngineError::Unreachable {
-        message,
+        message: format!("{}: {error}", path.display()),
         retry_after: None,
     }
-    .into()
 }

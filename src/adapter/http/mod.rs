@@ -158,9 +158,10 @@ impl Http {
                 request = request.header(name, text);
             }
             if let Some(body) = &body {
-                request = request
-                    .header(CONTENT_TYPE, "application/json")
-                    .body(body.clone());
+                if !headers.contains_key(CONTENT_TYPE.as_str()) {
+                    request = request.header(CONTENT_TYPE, "application/json");
+                }
+                request = request.body(body.clone());
             }
             let answer = self.client.send(self.login.sign(request), again).await?;
             let status = answer.status;

@@ -168,8 +168,12 @@ impl Checks<'_> {
 /// What is wrong with a stream of workbooks: the key, and the message.
 fn of_workbook(profile: &Profile, stream: &Stream) -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
-    if !matches!(profile.engine, EngineKind::Tabular | EngineKind::Email) {
-        found.push(("workbook", "needs engine = \"tabular\" or \"email\""));
+    let carries = [EngineKind::Tabular, EngineKind::Email, EngineKind::Edxml];
+    if !carries.contains(&profile.engine) {
+        found.push((
+            "workbook",
+            "needs engine = \"tabular\", \"email\" or \"edxml\"",
+        ));
     }
     let kinds = [
         StreamKind::Progress,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::adapter::cycle::First;
-use crate::adapter::{delivery, document, http, process, tabular};
+use crate::adapter::{delivery, document, edxml, http, process, tabular};
 use crate::config::CronRule;
 
 /// One outside system.
@@ -45,6 +45,8 @@ pub struct Profile {
     pub document: Option<document::Settings>,
     /// The engine `process`: the program.
     pub process: Option<process::Settings>,
+    /// The engine `edxml`: who we are on the document exchange.
+    pub edxml: Option<edxml::Settings>,
     /// The engine `email`: the mail server, and who writes to whom.
     pub email: Option<delivery::MailSettings>,
     /// The engine `tabular`: the folders.
@@ -110,6 +112,8 @@ pub enum EngineKind {
     Tabular,
     /// Workbooks by mail.
     Email,
+    /// Documents by a gateway of the national document exchange.
+    Edxml,
 }
 
 /// A level of secrecy.

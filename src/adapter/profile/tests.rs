@@ -70,7 +70,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
     only(
         "title = \"Tracker\"",
         "title = \"Tracker\"\nfrequency = 3",
-        "4: frequency: is not known here; known are brake, ceiling, dictionary, document, email, enabled, engine, \
+        "4: frequency: is not known here; known are brake, ceiling, dictionary, document, edxml, email, enabled, engine, \
          format, http, process, schedule, stream, tabular, test, title, unit, units",
     );
 }

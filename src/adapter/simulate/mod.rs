@@ -3,6 +3,7 @@
 //! What is behind `/_control` belongs to the training and not to the system: there the data is looked at, a record is
 //! edited as on the system's own page, and a fault is set.
 
+mod exchange;
 mod faults;
 mod mailbox;
 mod outline;
@@ -15,6 +16,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use exchange::{Exchange, sample_directive};
 pub use faults::Fault;
 pub use mailbox::{Mail, MailFault, Mailbox};
 pub use outline::Outline;
@@ -27,6 +29,8 @@ use crate::clock::Clock;
 /// The session of the outline to train on.
 const OUTLINE_TOKEN: &str = "demo";
 
+/// The gateway of the document exchange.
+pub const EXCHANGE: &str = "eoffice";
 /// Those that are no HTTP servers: a tracker beside two folders, and a mailbox.
 pub const FOLDERS: &str = "nq57";
 /// See [`FOLDERS`].
