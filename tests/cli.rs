@@ -41,7 +41,7 @@ fn every_verb_of_the_contract_has_help_with_an_example() {
             "init run sync status backup restore adopt enrol import demo completions man",
             "",
         ),
-        ("node", "list token show revoke"),
+        ("node", "list token show clones adopt revoke"),
         ("unit", "list show add rename move merge split serve alias"),
         ("task", "list show add update withdraw"),
         ("report", "list show set submit withdraw"),

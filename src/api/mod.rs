@@ -187,6 +187,10 @@ pub enum Command {
     NodeList,
     /// One downstream node.
     NodeShow { node: String },
+    /// Children of which two machines have shown themselves, with what each shows.
+    NodeClones,
+    /// Which of two machines with one identity goes on.
+    NodeAdopt { node: String, incarnation: String },
     /// A one-time token with which the server of `unit` enrols here.
     NodeToken {
         unit: String,
@@ -451,6 +455,7 @@ impl Command {
             Status
             | SyncPreview
             | NodeList
+            | NodeClones
             | NodeShow { .. }
             | UnitList { .. }
             | UnitShow { .. } => false,
@@ -480,6 +485,7 @@ impl Command {
                 | Adopt { .. }
                 | NodeToken { .. }
                 | NodeRevoke { .. }
+                | NodeAdopt { .. }
                 | QuarantineRetry { .. }
                 | QuarantineDrop { .. }
                 | HoldRefuse { .. }

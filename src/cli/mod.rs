@@ -149,7 +149,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Run => wiring::run(&caller.place),
         Verb::Sync(args) => sync::sync(&args, caller, out),
         Verb::Restore(args) => restore::run(&args, caller, out),
-        Verb::Adopt(args) => ask(args.job(), caller, out),
+        Verb::Adopt(args) => restore::adopt(args, caller, out),
         Verb::Backup(args) => backup::run(&args, caller, out),
         Verb::Status => ask(job(Command::Status, status::show), caller, out),
         Verb::Node(verb) => ask(verb.job(), caller, out),

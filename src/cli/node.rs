@@ -38,6 +38,24 @@ pub enum Verb {
         /// Its id, the beginning of it, or its unit
         node: String,
     },
+    /// List nodes of which two machines have shown themselves
+    ///
+    /// After a disk was copied both machines are held until `node adopt` chooses one. Both go on working for themselves.
+    #[command(after_help = "Example:\n  nqsync node clones")]
+    Clones,
+    /// Choose which of two machines with one identity goes on
+    ///
+    /// The other one is refused from now on; `nqsync adopt --new` there brings what it has not sent.
+    #[command(
+        after_help = "Example:\n  nqsync node adopt 26548 --incarnation Zk3xQ1    from `nqsync node clones`"
+    )]
+    Adopt {
+        /// Its id, the beginning of it, or its unit
+        node: String,
+        /// The machine that goes on: its incarnation, or at least four letters of the beginning
+        #[arg(long)]
+        incarnation: String,
+    },
     /// Cut a node off; it can neither send nor fetch any more
     #[command(
         after_help = "Examples:\n  nqsync node revoke 0192f3c8 --reason \"server stolen\"\n  nqsync node revoke 0192f3c8 --undo --reason \"found again\""
@@ -67,6 +85,10 @@ impl Verb {
                 token,
             ),
             Verb::Show { node } => job(Command::NodeShow { node }, show),
+            Verb::Clones => job(Command::NodeClones, clones),
+            Verb::Adopt { node, incarnation } => {
+                job(Command::NodeAdopt { node, incarnation }, written)
+            }
             Verb::Revoke { node, reason, undo } => {
                 job(Command::NodeRevoke { node, reason, undo }, written)
             }
@@ -109,6 +131,25 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-pending", screen.plain(at(data, "pending"))),
         ("label-pin", screen.plain(at(data, "pin"))),
     ])
+}
+
+fn clones(data: &Value, screen: &Screen) -> String {
+    let mut rows = Vec::new();
+    for item in super::screen::items(data, "items") {
+        for machine in super::screen::items(item, "machines") {
+            let mut row = machine.clone();
+            row["unit"] = at(item, "unit").clone();
+            rows.push(row);
+        }
+    }
+    let columns = [
+        col("label-unit", |m, s| s.plain(at(m, "unit"))),
+        col("label-incarnation", |m, s| s.plain(at(m, "incarnation"))),
+        col("label-head", |m, s| s.plain(at(m, "head"))),
+        col("label-state", |m, s| s.word("word-branch-", at(m, "state"))),
+        col("label-last-contact", |m, s| s.time(at(m, "seen_at"))),
+    ];
+    super::list::tabled(&rows, screen, None, &columns)
 }
 
 /// How far a clock is off, where that is known.

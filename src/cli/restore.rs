@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::Value;
 
-use super::output::Output;
+use super::output::{Output, written};
 use super::screen::{Screen, at};
-use super::{Caller, Job, job, wiring};
+use super::{Caller, ask, job, setup, wiring};
 use crate::api::{Adopt, Command, Exit, Failure};
 
 /// Put a backup in the place of this node's store; the service must be stopped
@@ -28,21 +28,44 @@ pub struct RestoreArgs {
 }
 
 /// Say what became of this store, when it cannot know by itself
+///
+/// After a restore a node waits for its parent: --alone opens it without. Of two machines with one identity the one that was not
+/// chosen enrols again with --new: a new key and a new name, the same store. What it has not sent goes up; the unit
+/// stays with the other machine.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  nqsync adopt --alone     no parent will come: people may write again"
+    after_help = "Examples:\n  nqsync adopt --alone                        no parent will come: people may write again\n  nqsync adopt --new --token - < token.txt     the other machine goes on; the service must be stopped"
 )]
-#[group(required = true, multiple = false)]
+#[command(group(ArgGroup::new("how").required(true).args(["alone", "new"])))]
 pub struct AdoptArgs {
     /// After a restore: open for writing without having met the parent
     #[arg(long)]
     alone: bool,
+    /// After a copy: enrol this store under a new identity
+    #[arg(long, requires = "token")]
+    new: bool,
+    /// With --new: a token of `nqsync node token` for this unit; - reads it from standard input
+    #[arg(long)]
+    token: Option<String>,
+    /// With --new: address of the parent [default: upstream.url of the configuration, else the one in the token]
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
 }
 
-impl AdoptArgs {
-    pub(super) fn job(&self) -> Job {
-        job(Command::Adopt { how: Adopt::Alone }, |_, _| String::new())
-    }
+pub(super) fn adopt(args: AdoptArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
+    let Some(token) = args.token.filter(|_| args.new) else {
+        let quiet = |_: &Value, _: &Screen| String::new();
+        return ask(
+            job(Command::Adopt { how: Adopt::Alone }, quiet),
+            caller,
+            out,
+        );
+    };
+    let token = setup::token(token, caller)?;
+    let upstream = args.upstream.as_deref();
+    let answer = wiring::adopt_new(&caller.place, upstream, &token, &caller.person)?;
+    out.answer(&answer, |data| written(data, &out.screen));
+    Ok(answer.exit)
 }
 
 pub(super) fn run(args: &RestoreArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {

@@ -109,14 +109,20 @@ pub(super) fn init(args: InitArgs, caller: &Caller, out: &Output) -> Result<Exit
 }
 
 pub(super) fn enrol(args: EnrolArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
-    let token = if args.token == "-" {
-        token_of_stdin(caller)?
-    } else {
-        args.token
-    };
-    let answer = wiring::enrol(&caller.place, args.upstream.as_deref(), token.trim())?;
+    let token = token(args.token, caller)?;
+    let answer = wiring::enrol(&caller.place, args.upstream.as_deref(), &token)?;
     out.answer(&answer, |data| written(data, &out.screen));
     Ok(answer.exit)
+}
+
+/// A token as it was given; `-` stands for standard input, where others on this machine do not see it.
+pub(super) fn token(given: String, caller: &Caller) -> Result<String, Failure> {
+    let token = if given == "-" {
+        token_of_stdin(caller)?
+    } else {
+        given
+    };
+    Ok(token.trim().to_owned())
 }
 
 fn token_of_stdin(caller: &Caller) -> Result<String, Failure> {

@@ -252,7 +252,21 @@ pub fn enrol(place: &Place, upstream: Option<&str>, token: &str) -> Outcome {
     let config = place.load()?.config;
     let enrolled =
         runtime(place)?.block_on(setup::enrol(&config, &Clock::system(), upstream, token));
-    let (parent, url) = enrolled.map_err(|error| match error {
+    let (parent, url) = enrolled.map_err(|error| not_enrolled(place, error))?;
+    Ok(crate::api::Answer {
+        exit: Exit::Done,
+        data: json!({ "parent": parent, "upstream": url, "unit": config.node.unit }),
+        notes: vec![t!(
+            place.lang,
+            "note-enrolled",
+            unit = config.node.unit,
+            url = url
+        )],
+    })
+}
+
+fn not_enrolled(place: &Place, error: EnrolError) -> Failure {
+    match error {
         EnrolError::Local(error) => started(place, error),
         other => {
             let (exit, code) = match &other {
@@ -263,16 +277,21 @@ pub fn enrol(place: &Place, upstream: Option<&str>, token: &str) -> Outcome {
             };
             failure(exit, code, t!(place.lang, "err-enrol", reason = other))
         }
-    })?;
+    }
+}
+
+/// Enrols this store under a new identity.
+pub fn adopt_new(place: &Place, upstream: Option<&str>, token: &str, person: &str) -> Outcome {
+    let config = place.load()?.config;
+    let clock = Clock::system();
+    let adopted = runtime(place)?.block_on(daemon::anew::adopt_new(
+        &config, &clock, upstream, token, person,
+    ));
+    let (node, parent) = adopted.map_err(|error| not_enrolled(place, error))?;
     Ok(crate::api::Answer {
         exit: Exit::Done,
-        data: json!({ "parent": parent, "upstream": url, "unit": config.node.unit }),
-        notes: vec![t!(
-            place.lang,
-            "note-enrolled",
-            unit = config.node.unit,
-            url = url
-        )],
+        data: json!({ "adopted": "new", "node": node, "parent": parent, "unit": config.node.unit }),
+        notes: vec![t!(place.lang, "note-adopted-new", unit = config.node.unit)],
     })
 }
 

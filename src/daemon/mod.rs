@@ -1,6 +1,7 @@
 //! The service: wiring of tasks, timers and signals, and an orderly way out.
 
 mod adapters;
+pub mod anew;
 pub mod control;
 pub mod housekeeping;
 mod interfaces;

@@ -49,7 +49,7 @@ pub fn settings(loaded: &Loaded) -> Settings {
     }
 }
 
-fn limits(config: &Config) -> Settings {
+pub(super) fn limits(config: &Config) -> Settings {
     Settings {
         service: false,
         zone: config.node.time_zone.clone(),
@@ -78,7 +78,7 @@ pub fn trust_clock(clock: &Clock) -> crate::trust::tls::Clock {
     Arc::new(move || Timestamp::from_millisecond(clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH))
 }
 
-fn trust(error: impl std::fmt::Display) -> DaemonError {
+pub(super) fn trust(error: impl std::fmt::Display) -> DaemonError {
     DaemonError::Trust(error.to_string())
 }
 
@@ -207,17 +207,7 @@ pub async fn enrol(
             node: config.node.unit.clone(),
         });
     }
-    let url = url
-        .map(str::to_owned)
-        .or_else(|| {
-            config
-                .upstream
-                .as_ref()
-                .map(|upstream| upstream.url.clone())
-        })
-        .or_else(|| token.url.clone())
-        .ok_or(EnrolError::NoUrl)?;
-    let url = url.trim_end_matches('/').to_owned();
+    let url = parent_url(config, url, token.url.as_deref())?;
     let dir = config.node.data_dir.clone();
     let store = Store::open(&store_options(config)).map_err(DaemonError::from)?;
     let node = store
@@ -254,6 +244,17 @@ pub async fn enrol(
     Ok((parent, url))
 }
 
+/// Where the parent is: as said, else as configured, else as the token says.
+pub(super) fn parent_url(
+    config: &Config,
+    said: Option<&str>,
+    token: Option<&str>,
+) -> Result<String, EnrolError> {
+    let configured = config.upstream.as_ref().map(|u| u.url.as_str());
+    let url = said.or(configured).or(token).ok_or(EnrolError::NoUrl)?;
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
 /// Keeps what the parent answered to an enrolment: who it is, where it is, which unit we serve, and the tree.
 pub fn join(
     node: &Node,
@@ -278,7 +279,7 @@ pub fn join(
     Ok(())
 }
 
-async fn ask(
+pub(super) async fn ask(
     url: &str,
     pin: crate::trust::pin::Pin,
     clock: &Clock,

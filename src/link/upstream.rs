@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nqsync_core::protocol::{
-    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, Hello, MAX_SMALL_BODY, PREFIX, PROTOCOL, Pull,
-    Refused, Welcome, hex, running_hash, unhex,
+    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, HEAD_HEADER, Hello, MAX_SMALL_BODY, PREFIX,
+    PROTOCOL, Pull, Refused, SESSION_HEADER, Welcome, hex, running_hash, unhex,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -157,6 +157,10 @@ struct Inner {
     /// How many want everything there is now.
     draining: watch::Sender<u32>,
     bad_files: std::sync::Mutex<HashSet<blobs::BlobId>>,
+    /// Name of the session under way, as the parent gave it.
+    session: std::sync::Mutex<String>,
+    /// What the parent asked to be said back at the next greeting.
+    echo: std::sync::Mutex<String>,
 }
 
 impl Upstream {
@@ -176,6 +180,8 @@ impl Upstream {
                 files: Mutex::new(()),
                 draining: watch::Sender::new(0),
                 bad_files: std::sync::Mutex::default(),
+                session: std::sync::Mutex::default(),
+                echo: std::sync::Mutex::default(),
             }),
         }
     }
@@ -207,6 +213,7 @@ impl Upstream {
         let node = self.inner.node.clone();
         let link = self.inner.link;
         let clock_ms = node.clock.now_ms();
+        let echo = std::mem::take(&mut *self.echo());
         let hello = node
             .store
             .read(move |connection| {
@@ -222,6 +229,7 @@ impl Upstream {
                     chain: queries::chain(connection, nqsync_core::protocol::CHAIN_SHOWN)?,
                     up: offer::mark(&row.up),
                     down: offer::mark(&row.down),
+                    echo: Some(echo),
                 })
             })
             .await?;
@@ -231,6 +239,7 @@ impl Upstream {
             std::sync::atomic::Ordering::Relaxed,
         );
         *under_way = None;
+        *self.session() = welcome.session.clone();
         let greeting = session::Greeting::of_parent(&welcome);
         let store = node.store.clone();
         let met = store
@@ -317,6 +326,10 @@ impl Upstream {
             .header(BATCH_HEADER, batch.number)
             .header(BEFORE_HEADER, hex(&batch.before))
             .body(batch.body.clone());
+        let request = match batch.head {
+            Some(head) => request.header(HEAD_HEADER, head.to_string()),
+            None => request,
+        };
         let ack: Ack = self.read_json(self.checked(request).await?).await?;
         if ack.mark.hash != hex(&batch.position().hash) {
             return Err(LinkError::Reopen(
@@ -510,7 +523,26 @@ impl Upstream {
         Ok(bytes)
     }
 
+    fn session(&self) -> std::sync::MutexGuard<'_, String> {
+        self.inner
+            .session
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn echo(&self) -> std::sync::MutexGuard<'_, String> {
+        self.inner
+            .echo
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     async fn raw(&self, request: Request) -> Result<Response, LinkError> {
+        let session = self.session().clone();
+        let request = match session.is_empty() {
+            true => request,
+            false => request.header(SESSION_HEADER, session),
+        };
         let sent = self.inner.transport.send(request).await;
         sent.map_err(|error| self.network(error.as_ref()))
     }
@@ -539,7 +571,10 @@ impl Upstream {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => LinkError::Busy {
                 retry_after_s: refused.retry_after_s.unwrap_or(1),
             },
-            StatusCode::CONFLICT => LinkError::Reopen(refused.message),
+            StatusCode::CONFLICT => {
+                *self.echo() = refused.echo.unwrap_or_default();
+                LinkError::Reopen(refused.message)
+            }
             StatusCode::REQUEST_TIMEOUT
             | StatusCode::INTERNAL_SERVER_ERROR
             | StatusCode::BAD_GATEWAY => LinkError::Unreachable {

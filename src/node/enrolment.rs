@@ -1,6 +1,6 @@
 //! Enrolment at the parent: a one-time token buys a certificate for one unit's server.
 
-use nqsync_core::model::{Facts, Kind};
+use nqsync_core::model::{Facts, Kind, NodeId};
 use nqsync_core::protocol::{EnrolRequest, Enrolled, render_record};
 use nqsync_core::sync::{Author, Record};
 use serde_json::value::RawValue;
@@ -85,8 +85,10 @@ pub async fn admit(
         .await
 }
 
-/// The new node serves its unit from now on: one write, and a link whose first load begins.
+/// The new node serves its unit from now on: one write, and a link whose first load begins. A copy of the node that serves
+/// it already comes in as one that served it before: what it has not sent is taken as late, and it writes nothing new.
 fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreError> {
+    let beside = served_by_another_child(tx, entry)?;
     nodes::insert(tx.connection(), entry)?;
     links::ensure(tx.connection(), entry.node, Role::Downstream)?;
     tx.tree_has_changed();
@@ -96,7 +98,15 @@ fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreE
     let owner = stored.record.facts().owner().unwrap_or(entry.unit);
     let incarnation = tx.incarnation(now_ms)?;
     let mut record = stored.record.clone();
-    let value = serde_json::Value::String(entry.node.to_string());
+    let values = if beside {
+        let shown = stored.record.shown("served_before");
+        let before: Option<Vec<NodeId>> = shown.and_then(|v| serde_json::from_value(v).ok());
+        let mut before = before.unwrap_or_default();
+        before.push(entry.node);
+        [("served_before".to_owned(), serde_json::json!(before))]
+    } else {
+        [("served_by".to_owned(), serde_json::json!(entry.node))]
+    };
     let replaced = record
         .write(
             Author {
@@ -105,7 +115,7 @@ fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreE
                 name: "nqsync",
             },
             now_ms,
-            [("served_by".to_owned(), value)].into(),
+            values.into(),
             None,
         )
         .map_err(|e| StoreError::Damaged(e.to_string()))?;
@@ -120,6 +130,15 @@ fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreE
         detail,
     };
     audit::append(tx, &act)
+}
+
+/// Whether another child of ours that is in force serves the unit.
+fn served_by_another_child(tx: &Tx<'_>, entry: &NodeRow) -> Result<bool, StoreError> {
+    let server = tx.tree().server_of(entry.unit);
+    let enrolled = nodes::all(tx.connection())?;
+    Ok(enrolled
+        .iter()
+        .any(|row| Some(row.node) == server && row.node != entry.node && row.revoked_at.is_none()))
 }
 
 /// A root unit for a new store: it owns itself and is served here.

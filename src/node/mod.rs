@@ -4,6 +4,7 @@
 //! `commands` answers the verbs of the contract.
 
 pub mod brake;
+pub mod branches;
 pub mod commands;
 pub mod enrolment;
 pub mod files;

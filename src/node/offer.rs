@@ -5,13 +5,13 @@ use nqsync_core::protocol::{
     Ack, Receipt, ZSTD_LEVEL, hex, render_left, render_receipt, render_record, running_hash,
 };
 use nqsync_core::sync::scope::{Ends, ends};
-use nqsync_core::sync::{Context, Digest};
+use nqsync_core::sync::{Context, Digest, Incarnation};
 use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::{Node, receive};
 use crate::store::links::{self, Direction, Due, LinkId, Position, Role};
-use crate::store::{Rec, StoreError, Tx, quarantine, records};
+use crate::store::{Rec, StoreError, Tx, quarantine, queries, records};
 
 /// A batch ready to be sent, with what to note when the peer answers for it.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Batch {
     pub receipts: Vec<(Rec, UnitId)>,
     /// Where the next batch of the same round begins: (lane, row).
     pub until: (i64, i64),
+    /// The newest opening of this store.
+    pub head: Option<Incarnation>,
 }
 
 /// One record in a batch.
@@ -88,6 +90,7 @@ pub fn prepare(
         sent: Vec::with_capacity(due.len()),
         receipts: Vec::new(),
         until: target.after,
+        head: queries::last_incarnation(connection)?,
     };
     for (lane, item) in &due {
         let (line, sent) = render(item, tree, target);

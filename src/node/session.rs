@@ -79,8 +79,7 @@ pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Resul
     let down = Mark::standing(down_sender, down_receiver);
     let forked = row
         .peer_head
-        .is_some_and(|head| !peer.chain.is_empty() && !peer.chain.contains(&head))
-        && (peer.chain.len() as u32) < CHAIN_SHOWN;
+        .is_some_and(|head| !peer.chain.is_empty() && !peer.chain.contains(&head));
     let torn = peer.torn || forked || up == Standing::Torn || down == Standing::Torn;
     let (up, down) = if torn {
         if forked {

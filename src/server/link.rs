@@ -18,16 +18,19 @@ use axum::{Json, Router, middleware};
 use http_body_util::{BodyExt, Limited};
 use nqsync_core::model::NodeId;
 use nqsync_core::protocol::{
-    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, EnrolRequest, Hello, Limits, MAX_SMALL_BODY,
-    MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, Versions, Welcome, hex, running_hash, unhex,
+    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, EnrolRequest, HEAD_HEADER, Hello, Limits,
+    MAX_SMALL_BODY, MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, SESSION_HEADER, Versions, Welcome,
+    hex, running_hash, unhex,
 };
+use nqsync_core::sync::Incarnation;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::node::branches::Verdict;
 use crate::node::offer::{self, Batch};
-use crate::node::{Node, enrolment, receive, session};
+use crate::node::{Node, branches, enrolment, receive, session};
 use crate::store::links::{self, Contact, Direction, Position, Role};
 use crate::store::{LinkId, StoreError, audit};
 use crate::trust::authority::Authority;
@@ -73,6 +76,10 @@ struct HubInner {
     /// When each child was last heard, not yet in the store: a long poll a minute must not cost a sync of the disk.
     heard: Mutex<HashMap<LinkId, i64>>,
     uploads: files::Uploads,
+    /// The session that each child opened last.
+    sessions: Mutex<HashMap<LinkId, String>>,
+    /// What a child was asked to say back, so that its next greeting is known to be no late one.
+    asked: Mutex<HashMap<LinkId, String>>,
 }
 
 /// The longest a sender that heard `busy` is asked to wait, in seconds; spread, so that they do not return together.
@@ -99,6 +106,8 @@ impl Hub {
                 under_way,
                 heard,
                 uploads: files::Uploads::default(),
+                sessions: Mutex::default(),
+                asked: Mutex::default(),
             }),
         }
     }
@@ -153,6 +162,28 @@ impl Hub {
                 Ok(())
             })
             .await
+    }
+
+    fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, String>> {
+        self.inner
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, String>> {
+        self.inner
+            .asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a request belongs to a session that another one has replaced: of the same machine, or of a copy of it.
+    fn is_replaced(&self, link: LinkId, headers: &HeaderMap) -> bool {
+        let said = headers.get(SESSION_HEADER).and_then(|v| v.to_str().ok());
+        let sessions = self.sessions();
+        said.zip(sessions.get(&link))
+            .is_some_and(|(said, now)| said != now)
     }
 
     fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, Arc<Batch>>> {
@@ -244,6 +275,16 @@ async fn known_only(
             "this node is not one of our children",
         ));
     };
+    // A session that one of two copies had open ends here; opening it again tells who stands where.
+    if !request.uri().path().ends_with("/open") {
+        if shown.held.contains(&link) {
+            return Err(Reply(StatusCode::FORBIDDEN, branches::cloned()));
+        }
+        if hub.is_replaced(link, request.headers()) {
+            let message = "another session has begun meanwhile; open this one again";
+            return Err(refuse(StatusCode::CONFLICT, "session", message));
+        }
+    }
     let now = hub.inner.node.clock.now_ms();
     hub.heard().insert(link, now);
     request.extensions_mut().insert(Child { node, link });
@@ -311,16 +352,25 @@ async fn open(
     }
     hub.under_way().remove(&child.link);
     let node = hub.inner.node.clone();
+    let asked = hub.asked().remove(&child.link);
+    let sure = hello.echo.is_none() || (asked.is_some() && asked == hello.echo);
     let limits = Limits {
         record_bytes: node.settings.max_record_bytes,
         batch_bytes: hub.inner.limits.batch_bytes,
         blob_bytes: node.settings.max_blob_bytes,
     };
+    let session = uuid::Uuid::new_v4().to_string();
+    let name = session.clone();
     let store = node.store.clone();
     let welcome = store
         .write(move |tx| {
+            match branches::judge(&node, tx, child.link, &hello.chain, sure)? {
+                Verdict::Pass => {}
+                Verdict::Refuse(refused) => return Ok(Err(Some(refused))),
+                Verdict::Unsure => return Ok(Err(None)),
+            }
             let met = session::meet(&node, tx, child.link, session::Greeting::of_child(&hello))?;
-            Ok::<_, StoreError>(Welcome {
+            Ok::<_, StoreError>(Ok(Welcome {
                 protocol: common,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 node: tx.node()?,
@@ -330,9 +380,25 @@ async fn open(
                 down: met.down,
                 torn: met.torn,
                 limits,
-            })
+                session: name,
+            }))
         })
         .await?;
+    let welcome = match welcome {
+        Ok(welcome) => welcome,
+        Err(Some(refused)) => return Err(Reply(StatusCode::FORBIDDEN, refused)),
+        Err(None) => {
+            let word = uuid::Uuid::new_v4().to_string();
+            hub.asked().insert(child.link, word.clone());
+            let message = "this greeting may be an old one; greet again";
+            let again = Refused {
+                echo: Some(word),
+                ..Refused::new("again", message)
+            };
+            return Err(Reply(StatusCode::CONFLICT, again));
+        }
+    };
+    hub.sessions().insert(child.link, session);
     Ok(Json(welcome))
 }
 
@@ -343,6 +409,8 @@ async fn push(
     body: Body,
 ) -> Result<Json<Ack>, Reply> {
     let (number, before) = batch_headers(&headers)?;
+    let head = headers.get(HEAD_HEADER).and_then(|v| v.to_str().ok());
+    let head: Option<Incarnation> = head.and_then(|text| text.parse().ok());
     let Some(_slot) = turn(&hub).await else {
         let busy = Refused {
             retry_after_s: Some(1 + number % BUSY_RETRY_S),
@@ -389,6 +457,14 @@ async fn push(
             let applied = receive::apply(&node, tx, child.link, lines, ahead)?;
             links::set_position(tx.connection(), child.link, Direction::Up, &position)?;
             links::note_success(tx.connection(), child.link, node.clock.now_ms(), None)?;
+            if head.is_some() && head != row.peer_head {
+                let contact = Contact {
+                    at: node.clock.now_ms(),
+                    peer_head: head,
+                    ..Contact::default()
+                };
+                links::note_contact(tx.connection(), child.link, &contact)?;
+            }
             let act = audit::Act {
                 at: node.clock.now_ms(),
                 actor: &child.node.to_string(),

@@ -389,6 +389,21 @@ pub fn forget(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A link under a new identity of ours: positions begin at nothing, and no record has to take leave of the peer.
+pub fn begin_first(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE link SET up_batch = 0, up_hash = x'00', up_before = x'00', down_batch = 0, down_hash = x'00',
+            down_before = x'00', last_error = NULL, refused = 0, agrees = NULL
+         WHERE link = ?1",
+        [link.0],
+    )?;
+    connection.execute(
+        "UPDATE link_record SET scope = 0, pending = 0 WHERE link = ?1 AND scope = 2",
+        [link.0],
+    )?;
+    Ok(())
+}
+
 /// The peer holds the present state after all.
 pub fn accepted(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
     connection

@@ -8,6 +8,7 @@ pub mod adapters;
 pub mod audit;
 pub mod backup;
 pub mod blobs;
+pub mod branches;
 mod engine;
 pub mod groups;
 pub mod holds;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::engine::panic_text;
 use super::links::{self, LinkId, Role};
 use super::records::{self, Flags, Rec, Stored};
-use super::{StoreError, groups, nodes, queries};
+use super::{StoreError, branches, groups, nodes, queries};
 
 /// What the writer keeps in memory and shows to everybody: the tree, the neighbours, who this node is.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Shown {
     pub links: Arc<Vec<LinkState>>,
     /// The downstream nodes that may connect, by the pin of their key.
     pub children: Arc<HashMap<[u8; 32], NodeId>>,
+    /// The children whose copies wait for a person: nothing is exchanged with them.
+    pub held: Arc<HashSet<LinkId>>,
     /// This node, once it is set up.
     pub node: Option<NodeId>,
     /// The unit this node was set up for.
@@ -67,6 +69,7 @@ pub struct WriterState {
     /// passes a few.
     routes: Arc<HashMap<UnitId, Vec<usize>>>,
     children: Arc<HashMap<[u8; 32], NodeId>>,
+    held: Arc<HashSet<LinkId>>,
 }
 
 /// What a commit changed, for those who wait.
@@ -126,6 +129,7 @@ impl WriterState {
             tree: self.tree.clone(),
             links: self.links.clone(),
             children: self.children.clone(),
+            held: self.held.clone(),
             node: self.node,
             unit: self.unit,
         }
@@ -148,6 +152,7 @@ impl WriterState {
             routes: Arc::new(routes(&links)),
             links,
             children,
+            held: Arc::new(branches::held(connection)?),
         })
     }
 }

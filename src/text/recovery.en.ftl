@@ -28,3 +28,15 @@ note-adopted-alone = This node takes new writes again. What it had sent before a
 
 problem-restored-waiting = Restored from the backup of { $detail }; takes no new writes until it has met its parent. Bring the line up, or "nqsync adopt --alone".
 problem-restored-children = Restored; these nodes below have not been compared with since, and may hold what the backup does not have: { $detail }.
+
+err-no-such-incarnation = Node { $unit } has no machine { $incarnation }. "nqsync node clones" lists them: { $known }.
+note-clones-held = Nothing is lost: each machine goes on for itself. Find out which one people work on, choose it with "nqsync node adopt UNIT --incarnation …", and run "nqsync adopt --new" on the other one.
+note-node-adopted = The chosen machine of { $unit } exchanges again at its next try. The other one is refused; a token of "nqsync node token { $unit }" with "nqsync adopt --new --token …" there brings what it has not sent.
+problem-cloned = Two machines use the identity of { $detail }; both are held. "nqsync node clones" shows them, "nqsync node adopt" chooses.
+label-incarnation = Incarnation
+label-head = Latest opening
+word-branch-superseded = replaced by a restore
+word-branch-clone = waits for a person
+word-branch-chosen = goes on
+word-branch-refused = refused
+note-adopted-new = This store has a new identity. Start the service: what it had not sent goes up now, and the unit { $unit } stays with the other machine, so nothing new is written here. "nqsync status" tells when nothing waits any more; then this machine can be set up anew or switched off.

@@ -28,3 +28,15 @@ note-adopted-alone = Nút này lại nhận ghi mới. Những gì đã gửi tr
 
 problem-restored-waiting = Đã khôi phục từ bản sao lưu lúc { $detail }; chưa nhận ghi mới cho đến khi gặp cấp trên. Hãy nối lại đường truyền, hoặc "nqsync adopt --alone".
 problem-restored-children = Đã khôi phục; chưa đối chiếu lại với các nút cấp dưới sau, có thể còn giữ phần mà bản sao lưu không có: { $detail }.
+
+err-no-such-incarnation = Nút { $unit } không có máy { $incarnation }. "nqsync node clones" liệt kê: { $known }.
+note-clones-held = Không mất gì: mỗi máy vẫn làm việc riêng. Hãy tìm xem mọi người đang làm trên máy nào, chọn máy đó bằng "nqsync node adopt ĐƠN_VỊ --incarnation …", rồi chạy "nqsync adopt --new" trên máy kia.
+note-node-adopted = Máy được chọn của { $unit } sẽ trao đổi lại ở lần thử tới. Máy kia bị từ chối; lập mã bằng "nqsync node token { $unit }" rồi chạy "nqsync adopt --new --token …" trên máy đó để lấy phần chưa gửi.
+problem-cloned = Có hai máy dùng chung danh tính của { $detail }; cả hai bị tạm giữ. "nqsync node clones" liệt kê, "nqsync node adopt" chọn một máy.
+label-incarnation = Lần mở kho
+label-head = Lần mở mới nhất
+word-branch-superseded = đã thay bằng bản khôi phục
+word-branch-clone = chờ người quyết định
+word-branch-chosen = được đi tiếp
+word-branch-refused = bị từ chối
+note-adopted-new = Kho này đã có danh tính mới. Hãy khởi động dịch vụ: phần chưa gửi sẽ được gửi lên, còn đơn vị { $unit } vẫn thuộc máy kia nên ở đây không ghi gì mới. Khi "nqsync status" báo không còn gì chờ gửi thì có thể cài lại hoặc tắt máy này.

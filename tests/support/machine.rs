@@ -229,14 +229,14 @@ pub fn killed_at(machine: &Machine, calls: &str, number: u32, args: &[&str]) -> 
     Some(output.status.success())
 }
 
-/// Copies a folder.
+/// Copies a folder; the sockets of a service are not part of it.
 pub fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("room");
     for entry in std::fs::read_dir(from).expect("a folder").flatten() {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
             copy_tree(&entry.path(), &target);
-        } else {
+        } else if entry.path().is_file() {
             std::fs::copy(entry.path(), target).expect("room");
         }
     }

@@ -205,6 +205,30 @@ impl Place {
         copy
     }
 
+    /// A second machine that was set up from a copy of this one's folder. It must [`Place::find`] its parent.
+    pub async fn twin(&self, copy: &TempDir) -> Place {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        copy_all(copy.path(), dir.path());
+        let file = dir.path().join("config.toml");
+        let loaded = nqsync::config::load(&file, std::iter::empty(), &[]).expect("valid");
+        let store = Store::open(&setup::store_options(&loaded.config)).expect("its store");
+        Place {
+            node: Node {
+                store,
+                clock: self.node.clock.clone(),
+                settings: setup::settings(&loaded),
+            },
+            loaded,
+            clock_ms: self.clock_ms.clone(),
+            upstream: None,
+            url: None,
+            config: None,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            dir,
+        }
+    }
+
     /// Puts a copy back in the place of the present folder while the node is shut.
     pub fn put_back(&self, copy: &TempDir) {
         for entry in std::fs::read_dir(self.dir.path()).expect("a folder") {
@@ -436,13 +460,25 @@ impl Place {
 
     /// One whole exchange with the parent; opened again when the parent asks for that, as the service does.
     pub async fn sync(&self) -> Synced {
-        match self.try_sync().await {
-            Err(LinkError::Reopen(_)) => self.try_sync().await.expect("an exchange"),
-            exchanged => exchanged.expect("an exchange"),
-        }
+        self.settled_sync().await.expect("an exchange")
     }
 
-    /// The same, when a failure is expected.
+    /// The same, when a refusal is expected.
+    pub async fn refused_sync(&self) -> LinkError {
+        self.settled_sync().await.expect_err("a refusal")
+    }
+
+    async fn settled_sync(&self) -> Result<Synced, LinkError> {
+        for _ in 0..4 {
+            match self.try_sync().await {
+                Err(LinkError::Reopen(_)) => {}
+                settled => return settled,
+            }
+        }
+        self.try_sync().await
+    }
+
+    /// One try, whatever comes of it.
     pub async fn try_sync(&self) -> Result<Synced, LinkError> {
         let upstream = self.upstream.as_ref().expect("a child");
         let before = upstream.progress().borrow().clone();

@@ -66,6 +66,7 @@ impl Raw {
                 chain,
                 up: mark(&row.up),
                 down: mark(&row.down),
+                echo: None,
             },
             up: mark(&row.up),
         }

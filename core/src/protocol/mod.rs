@@ -21,7 +21,11 @@ pub const PROTOCOL: Versions = Versions {
 /// Where the endpoints of the link live.
 pub const PREFIX: &str = "/link/v1";
 
-/// Header that numbers a batch.
+/// Header with the name of a session, on every request after `open`.
+pub const SESSION_HEADER: &str = "nq-session";
+/// Header with the newest opening of the sender's store, on a batch up: it may be drawn after `open`.
+pub const HEAD_HEADER: &str = "nq-head";
+/// Header with a batch's number.
 pub const BATCH_HEADER: &str = "nq-batch";
 /// Header with the running hash before a batch, as hexadecimal digits.
 pub const BEFORE_HEADER: &str = "nq-before";
@@ -126,6 +130,9 @@ pub struct Hello {
     pub up: Mark,
     /// Batches received from above, as the child remembers.
     pub down: Mark,
+    /// What the parent's last refusal asked to be said back; empty for nothing. Absent: the child does not know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo: Option<String>,
 }
 
 /// The parent's answer to a greeting.
@@ -149,6 +156,9 @@ pub struct Welcome {
     pub torn: bool,
     /// What the parent takes.
     pub limits: Limits,
+    /// Name of this session; every later request of it carries it, so that a session that another one has replaced ends.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub session: String,
 }
 
 /// Limits a receiver states.
@@ -243,6 +253,9 @@ pub struct Refused {
     /// When trying again makes sense, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
+    /// What the next greeting is to say back, so that it is known to be no late one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo: Option<String>,
 }
 
 impl Refused {
@@ -252,6 +265,7 @@ impl Refused {
             code: code.to_owned(),
             message: message.into(),
             retry_after_s: None,
+            echo: None,
         }
     }
 }

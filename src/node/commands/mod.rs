@@ -3,6 +3,7 @@
 
 pub mod adopt;
 pub mod backup;
+pub mod clones;
 pub mod conflicts;
 #[cfg(test)]
 mod desk;

@@ -1,14 +1,15 @@
 //! Downstream nodes: who is enrolled here, tokens for new ones, and cutting one off.
 
 use jiff::Timestamp;
-use nqsync_core::model::{NodeId, Tree};
+use nqsync_core::model::{NodeId, Tree, UnitId};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::shared::{needed, time};
-use super::{Reading, Said, Writing};
+use super::{Reading, Said, Writing, clones};
 use crate::node::Refusal;
 use crate::store::blobs::hex;
+use crate::store::branches::{self, State};
 use crate::store::nodes::{self, NodeRow, TokenRow};
 use crate::store::{LinkId, LinkRow, StoreError, links, queries};
 use crate::trust::pin::Pin;
@@ -79,6 +80,7 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
 pub fn show(on: &Reading<'_>, typed: &str) -> Result<Said, Refusal> {
     let row = find(on.connection, &on.tree, typed)?;
     let mut data = item(on.connection, &on.tree, &row, on.now_ms)?;
+    data["branches"] = clones::of(on, links::find(on.connection, row.node)?)?;
     data["certificate"] = Value::String(row.certificate);
     Ok(Said::done(data))
 }
@@ -125,7 +127,7 @@ pub fn item(
 }
 
 /// A node by its id, a unique beginning of it, or the unit it serves.
-fn find(connection: &Connection, tree: &Tree, typed: &str) -> Result<NodeRow, Refusal> {
+pub(super) fn find(connection: &Connection, tree: &Tree, typed: &str) -> Result<NodeRow, Refusal> {
     let typed = typed.trim();
     let unit = tree.resolve(typed, None).ok().map(|unit| unit.id);
     let mut found = nodes::all(connection)?;
@@ -171,7 +173,7 @@ pub fn token(
             [("unit", code), ("home", tree.code(home))],
         ));
     }
-    if !on.tx.serves(unit) {
+    if !on.tx.serves(unit) && !serves_with_a_copy(on, unit)? {
         let node = tree
             .server_of(unit)
             .map(|node| node.to_string())
@@ -213,6 +215,18 @@ pub fn token(
     )?;
     let data = json!({ "token": text, "unit": code, "expires_at": time(expires_ms), "url": url });
     Ok(Said::done(data).note("note-token", [("unit", code), ("until", time(expires_ms))]))
+}
+
+/// Whether a child of ours serves the unit and had a copy: the copy enrols beside it, to bring what it has not sent.
+fn serves_with_a_copy(on: &Writing<'_, '_>, unit: UnitId) -> Result<bool, StoreError> {
+    let Some(server) = on.tx.tree().server_of(unit) else {
+        return Ok(false);
+    };
+    let Some(link) = links::find(on.tx.connection(), server)? else {
+        return Ok(false);
+    };
+    let known = branches::of(on.tx.connection(), link)?;
+    Ok(known.iter().any(|branch| branch.state == State::Refused))
 }
 
 /// Cuts a node off at once, or takes that back.

@@ -1,5 +1,7 @@
 //! Health of this node on one screen, and what a sync would do. Nothing is called well that was not seen to be well.
 
+use std::collections::HashSet;
+
 use nqsync_core::model::{Kind, Lane, UnitId};
 use nqsync_core::protocol::PROTOCOL;
 use nqsync_core::sync::Record;
@@ -13,7 +15,8 @@ use crate::node::{Refusal, recovery};
 use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
 use crate::store::{
-    LinkRow, Role, StoreError, adapters, blobs, holds, links, quarantine, queries, records,
+    LinkId, LinkRow, Role, StoreError, adapters, blobs, branches, holds, links, quarantine,
+    queries, records,
 };
 
 /// Records listed by a preview; counts and bytes are of all.
@@ -144,6 +147,7 @@ fn upstream(
         note_link(
             Some(row),
             &peer_code(on.connection, &on.tree, row.link)?,
+            &HashSet::new(),
             problems,
         );
     }
@@ -181,6 +185,7 @@ fn downstream(
     problems: &mut Problems,
 ) -> Result<Vec<Value>, Refusal> {
     let mut all = Vec::new();
+    let held = branches::held(on.connection)?;
     for node in crate::store::nodes::all(on.connection)? {
         let row = rows.iter().find(|row| row.node == node.node);
         let mut item = nodes::item(on.connection, &on.tree, &node, on.now_ms)?;
@@ -195,7 +200,7 @@ fn downstream(
             problems.add("problem-downstream-down", code, since);
         }
         if node.revoked_at.is_none() {
-            note_link(row, &on.tree.code(node.unit), problems);
+            note_link(row, &on.tree.code(node.unit), &held, problems);
         }
         all.push(item);
     }
@@ -222,7 +227,7 @@ fn restored(on: &Reading<'_>, problems: &mut Problems) -> Result<(), Refusal> {
 }
 
 /// What a link says beside its state: clocks, forks, disagreement.
-fn note_link(row: Option<&LinkRow>, peer: &str, problems: &mut Problems) {
+fn note_link(row: Option<&LinkRow>, peer: &str, held: &HashSet<LinkId>, problems: &mut Problems) {
     let Some(row) = row else { return };
     if row.clock_ahead_ms.is_some_and(|ms| ms.abs() > CLOCK_OFF_MS) {
         problems.add("problem-clock-off", peer, row.last_contact_at);
@@ -230,7 +235,9 @@ fn note_link(row: Option<&LinkRow>, peer: &str, problems: &mut Problems) {
     if row.agrees == Some(false) {
         problems.add("problem-disagreement", peer, row.last_success_at);
     }
-    if row.forks > 0 {
+    if held.contains(&row.link) {
+        problems.add("problem-cloned", peer, row.last_contact_at);
+    } else if row.forks > 0 {
         problems.add("problem-restored-or-cloned", peer, None);
     }
 }

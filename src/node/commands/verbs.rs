@@ -1,8 +1,9 @@
 //! Which module answers which verb.
 
 use super::{
-    Reading, Said, Writing, adopt, conflicts, directives, evidence, holds, import, indicators,
-    nodes, proposals, quarantine, reports, rollup, status, succession, tasks, units, unknown_verb,
+    Reading, Said, Writing, adopt, clones, conflicts, directives, evidence, holds, import,
+    indicators, nodes, proposals, quarantine, reports, rollup, status, succession, tasks, units,
+    unknown_verb,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -31,6 +32,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::Status => status::show(on),
         Command::SyncPreview => status::preview(on),
         Command::NodeList => nodes::list(on),
+        Command::NodeClones => clones::list(on),
         Command::NodeShow { node } => nodes::show(on, node),
         Command::IndicatorList { period, unit } => {
             indicators::list(on, period.as_deref(), unit.as_deref())
@@ -109,6 +111,7 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
             expires_s,
             url,
         } => nodes::token(on, unit, *expires_s, url.as_deref()),
+        Command::NodeAdopt { node, incarnation } => clones::adopt(on, node, incarnation),
         Command::Adopt { how } => adopt::adopt(on, *how),
         Command::NodeRevoke { node, reason, undo } => nodes::revoke(on, node, reason, *undo),
         Command::IndicatorDefine { .. } => indicators::define(on, &request.command),
