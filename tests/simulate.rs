@@ -6,9 +6,14 @@
 mod sim;
 
 use sim::faults::Fault;
-use sim::{Options, Outcome, run};
+use sim::net::Rates;
+use sim::{Options, Outcome};
 
 fn simulate(seed: u64, nodes: usize, days: u32, faults: &[Fault]) -> Outcome {
+    simulate_at(seed, nodes, days, faults, Rates::default())
+}
+
+fn simulate_at(seed: u64, nodes: usize, days: u32, faults: &[Fault], rates: Rates) -> Outcome {
     let options = Options {
         seed,
         nodes,
@@ -20,7 +25,7 @@ fn simulate(seed: u64, nodes: usize, days: u32, faults: &[Fault]) -> Outcome {
         .enable_all()
         .build()
         .expect("a runtime");
-    let outcome = runtime.block_on(run(&options));
+    let outcome = runtime.block_on(sim::chaos::run_at(&options, rates));
     let command = options.command();
     assert!(
         outcome.broken.is_empty(),
@@ -66,4 +71,31 @@ fn one_seed_is_one_story() {
         .map(|_| simulate(7, 5, 20, &Fault::ALL).trace)
         .collect();
     assert_eq!(traces[0], traces[1]);
+}
+
+#[test]
+fn b3_a_third_lost_half_doubled_and_much_of_it_late_ends_like_a_good_line() {
+    let rates = Rates {
+        loss: 0.3,
+        dup: 0.5,
+        delay: 0.3,
+    };
+    for seed in [31, 32] {
+        let faults = [Fault::Loss, Fault::Dup, Fault::Delay];
+        let outcome = simulate_at(seed, 5, 20, &faults, rates);
+        assert_eq!((outcome.set_aside, outcome.lost_with_disk), (0, 0));
+        assert!(outcome.faults["loss"] > 20 && outcome.faults["dup"] > 50);
+    }
+}
+
+#[test]
+fn b7_every_message_twice_and_most_of_them_once_more_days_later_change_nothing() {
+    let rates = Rates {
+        loss: 0.0,
+        dup: 1.0,
+        delay: 0.7,
+    };
+    let outcome = simulate_at(71, 5, 25, &[Fault::Dup, Fault::Delay], rates);
+    assert_eq!((outcome.set_aside, outcome.lost_with_disk), (0, 0));
+    assert!(outcome.faults["delay"] > 50);
 }

@@ -444,8 +444,8 @@ impl Upstream {
         })
     }
 
-    /// Compares what both sides hold; `None` while something still waits. When they differ for the first time the session
-    /// has to be opened again, and everything is exchanged anew.
+    /// Compares what both sides hold; `None` while something still waits. When they differ the session has to be opened
+    /// again now and then, and everything is exchanged anew.
     pub async fn compare(&self) -> Result<Option<bool>, LinkError> {
         self.note(|r| r.phase = "compare");
         let link = self.inner.link;

@@ -82,7 +82,8 @@ pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Resul
         .is_some_and(|head| !peer.chain.is_empty() && !peer.chain.contains(&head));
     let torn = peer.torn || forked || up == Standing::Torn || down == Standing::Torn;
     let (up, down) = if torn {
-        if forked {
+        if forked || !peer.torn {
+            // Also without a fork: a copy made and brought back under one opening shows in the positions alone.
             links::note_fork(tx.connection(), link)?;
         }
         tracing::warn!(
@@ -144,6 +145,9 @@ pub fn agreement(connection: &Connection, link: LinkId) -> Result<Agreement, Sto
     })
 }
 
+/// Shortest time between two exchanges of everything because both sides differ, in milliseconds.
+const EXCHANGE_AGAIN_MS: i64 = 6 * 3_600_000;
+
 /// What comparing with the parent found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
@@ -159,7 +163,8 @@ pub enum Compared {
 
 /// Settles the comparison of two sides that had nothing to send. A disk that went back by a single batch looks like a lost
 /// acknowledgement when the two meet; only here it shows. Then the positions are given up, so that the next meeting is
-/// torn and everything is offered again: once, until both have agreed.
+/// torn and everything is offered again: at once when both had agreed before, else no more than every
+/// [`EXCHANGE_AGAIN_MS`], because a difference that stays must not fill the line.
 pub fn compared(
     node: &Node,
     tx: &mut Tx<'_>,
@@ -175,11 +180,16 @@ pub fn compared(
     if agreement(tx.connection(), link)? != *ours {
         return Ok(Compared::Moved);
     }
-    let known = links::row(tx.connection(), link)?.agrees == Some(false);
+    let differed = links::row(tx.connection(), link)?.agrees == Some(false);
     links::note_success(tx.connection(), link, now, Some(false))?;
-    if known {
+    let key = format!("exchanged_again_{}", link.0);
+    let last = tx.meta(&key)?.and_then(|text| text.parse::<i64>().ok());
+    // A clock that was put back must not keep it from happening.
+    let lately = last.is_some_and(|last| (last..last + EXCHANGE_AGAIN_MS).contains(&now));
+    if differed && lately {
         return Ok(Compared::Differs);
     }
+    tx.set_meta(&key, &now.to_string())?;
     links::note_fork(tx.connection(), link)?;
     // No batch ends with this hash, so that neither side takes it for a position of its own.
     let nowhere = after(0, Vec::new(), vec![0xff]);

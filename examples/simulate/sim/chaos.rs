@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::faults::Fault;
-use super::net::{Cut, Doom};
+use super::net::{Cut, Doom, Rates};
 use super::world::World;
 use super::{Options, Outcome, oracles, people};
 
@@ -14,7 +14,19 @@ const YEAR_MS: i64 = 365 * 86_400_000;
 
 /// Runs one seed.
 pub async fn run(options: &Options) -> Outcome {
-    let mut world = World::new(options).await;
+    run_at(options, Rates::default()).await
+}
+
+/// Runs one seed on a line as bad as that.
+pub async fn run_at(options: &Options, rates: Rates) -> Outcome {
+    let world = World::new(options).await;
+    world.net.set_rates(rates);
+    live(world).await
+}
+
+/// Lets the days of a world pass, and judges it.
+pub async fn live(mut world: World) -> Outcome {
+    let options = world.options.clone();
     let mut rng = StdRng::seed_from_u64(options.seed);
     world.net.rage(true);
     for day in 1..=options.days {
@@ -45,6 +57,11 @@ pub async fn run(options: &Options) -> Outcome {
             exchange(&mut world, child, &mut rng).await;
         }
     }
+    finish(world).await
+}
+
+/// Mends everything, lets it come to rest and judges it.
+pub async fn finish(mut world: World) -> Outcome {
     mend(&mut world).await;
     judge(&mut world).await;
     outcome(world)

@@ -35,6 +35,27 @@ pub enum Doom {
     Child,
 }
 
+/// How often messages suffer, each from 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// Lost, on the way there or back.
+    pub loss: f64,
+    /// Twice.
+    pub dup: f64,
+    /// Once more, later.
+    pub delay: f64,
+}
+
+impl Default for Rates {
+    fn default() -> Rates {
+        Rates {
+            loss: 0.06,
+            dup: 0.1,
+            delay: 0.05,
+        }
+    }
+}
+
 /// A request that arrives once more, on a later day.
 struct Late {
     day: u32,
@@ -47,6 +68,7 @@ struct State {
     rng: StdRng,
     faults: Vec<Fault>,
     raging: bool,
+    rates: Rates,
     day: u32,
     ports: Vec<Option<Router>>,
     lines: Vec<Line>,
@@ -63,6 +85,7 @@ struct Line {
     parent: usize,
     peer: Peer,
     cut: Option<Cut>,
+    passes: Option<u32>,
 }
 
 /// The network.
@@ -86,12 +109,14 @@ impl Net {
             parent: 0,
             peer: Peer::Anonymous,
             cut: None,
+            passes: None,
         };
         Arc::new(Net {
             state: Mutex::new(State {
                 rng: StdRng::seed_from_u64(seed ^ 0x006e_6574),
                 faults: faults.to_vec(),
                 raging: false,
+                rates: Rates::default(),
                 day: 0,
                 ports: vec![None; nodes],
                 lines: vec![nowhere; nodes],
@@ -120,12 +145,24 @@ impl Net {
             parent,
             peer,
             cut: None,
+            passes: None,
         };
     }
 
     /// A line is cut, or whole again.
     pub fn cut(&self, child: usize, cut: Option<Cut>) {
-        self.state().lines[child].cut = cut;
+        let line = &mut self.state().lines[child];
+        (line.cut, line.passes) = (cut, None);
+    }
+
+    /// A line is cut when so many more messages have passed.
+    pub fn cut_after(&self, child: usize, messages: u32) {
+        self.state().lines[child].passes = Some(messages);
+    }
+
+    /// How often messages suffer.
+    pub fn set_rates(&self, rates: Rates) {
+        self.state().rates = rates;
     }
 
     /// Whether faults happen to messages from now on.
@@ -185,7 +222,12 @@ impl Net {
             answer_lost: false,
             doom: None,
         };
-        match state.lines[child].cut {
+        let line = &mut state.lines[child];
+        if line.passes == Some(0) {
+            line.cut = Some(Cut::Both);
+        }
+        line.passes = line.passes.map(|left| left.saturating_sub(1));
+        match line.cut {
             Some(Cut::Both) => fate.lost = true,
             Some(Cut::Answers) => fate.answer_lost = true,
             None => {}
@@ -197,15 +239,16 @@ impl Net {
         if !state.raging {
             return fate;
         }
-        if state.happens(Fault::Loss, 0.06) {
+        let rates = state.rates;
+        if state.happens(Fault::Loss, rates.loss) {
             if state.rng.random_bool(0.5) {
                 fate.lost = true;
             } else {
                 fate.answer_lost = true;
             }
         }
-        fate.twice = state.happens(Fault::Dup, 0.1);
-        if state.happens(Fault::Delay, 0.05) {
+        fate.twice = state.happens(Fault::Dup, rates.dup);
+        if state.happens(Fault::Delay, rates.delay) {
             let day = state.day + state.rng.random_range(0..=10);
             state.late.push(Late {
                 day,

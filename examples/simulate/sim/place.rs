@@ -63,7 +63,10 @@ pub struct Place {
 
 /// The virtual clock of everybody: each reading is a millisecond later than the one before, so that no two are alike.
 #[derive(Clone)]
-pub struct Sun(Arc<AtomicI64>);
+pub struct Sun {
+    now_ms: Arc<AtomicI64>,
+    tick_ms: Arc<AtomicI64>,
+}
 
 /// 22 March 2026, 03:00 UTC.
 const START_MS: i64 = 1_774_148_400_000;
@@ -72,23 +75,34 @@ const DAY_MS: i64 = 86_400_000;
 impl Sun {
     /// Before the first day.
     pub fn new() -> Sun {
-        Sun(Arc::new(AtomicI64::new(START_MS)))
+        Sun {
+            now_ms: Arc::new(AtomicI64::new(START_MS)),
+            tick_ms: Arc::new(AtomicI64::new(1)),
+        }
     }
 
     /// The morning of a day.
     pub fn rise(&self, day: u32) {
-        self.0
+        self.now_ms
             .store(START_MS + i64::from(day) * DAY_MS, Ordering::SeqCst);
+    }
+
+    /// Time stands still, or goes on.
+    pub fn stand_still(&self, still: bool) {
+        self.tick_ms.store(i64::from(!still), Ordering::SeqCst);
     }
 
     /// The true time.
     pub fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.now_ms.load(Ordering::SeqCst)
     }
 
     fn clock(&self, ahead_ms: Arc<AtomicI64>) -> Clock {
-        let sun = self.0.clone();
-        Clock::from_fn(move || sun.fetch_add(1, Ordering::SeqCst) + ahead_ms.load(Ordering::SeqCst))
+        let sun = self.clone();
+        Clock::from_fn(move || {
+            let tick_ms = sun.tick_ms.load(Ordering::SeqCst);
+            sun.now_ms.fetch_add(tick_ms, Ordering::SeqCst) + ahead_ms.load(Ordering::SeqCst)
+        })
     }
 }
 

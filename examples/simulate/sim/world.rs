@@ -11,7 +11,7 @@ use nqsync::link::{LinkError, Upstream};
 use nqsync::node::commands;
 use nqsync::store::links::{self, Role};
 use nqsync::store::nodes::{self, TokenRow};
-use nqsync::store::{LinkId, StoreError, quarantine};
+use nqsync::store::{LinkId, LinkRow, StoreError, quarantine};
 use nqsync::trust::authority::request_pin;
 use nqsync::trust::identity::NodeKey;
 use nqsync::trust::tls::Peer;
@@ -380,6 +380,57 @@ impl World {
         let places = &self.places;
         self.marks
             .retain(|child, _| *child != at && places[*child].parent != Some(at));
+    }
+
+    /// Keeps a copy of a node's disk as it is. Answers its number.
+    pub fn back_up(&mut self, at: usize) -> usize {
+        self.places[at].back_up();
+        self.places[at].backups.len() - 1
+    }
+
+    /// How many batches went up and down a link, as the child knows and as the parent knows.
+    pub async fn positions(&self, child: usize) -> [(u64, u64); 2] {
+        let parent = self.places[child].parent.expect("a child");
+        let mut positions = [(0, 0); 2];
+        for (end, at, peer) in [(0, child, parent), (1, parent, child)] {
+            let row = self.link(at, peer).await;
+            positions[end] = (row.up.batch, row.down.batch);
+        }
+        positions
+    }
+
+    /// How far a node measured another one's clock to be ahead.
+    pub async fn clock_ahead_ms(&self, at: usize, peer: usize) -> i64 {
+        self.link(at, peer).await.clock_ahead_ms.unwrap_or(0)
+    }
+
+    async fn link(&self, at: usize, peer: usize) -> LinkRow {
+        let peer = self.places[peer].id();
+        let read = self.places[at].node.store.read(move |c: &Connection| {
+            let link = links::find(c, peer)?.expect("a neighbour");
+            links::row(c, link)
+        });
+        read.await.expect("a read")
+    }
+
+    /// How much waits at a child for its parent.
+    pub async fn due(&self, child: usize) -> u64 {
+        let parent = self.places[child].parent.expect("a child");
+        let link = self.link(child, parent).await.link;
+        let read = self.places[child]
+            .node
+            .store
+            .read(move |c: &Connection| links::due_count(c, link));
+        read.await.expect("a read")
+    }
+
+    /// How many entries the audit of a node has.
+    pub async fn audited(&self, at: usize) -> i64 {
+        let read = self.places[at].node.store.read(|c: &Connection| {
+            c.query_row("SELECT count(*) FROM audit", [], |row| row.get(0))
+                .map_err(StoreError::from)
+        });
+        read.await.expect("a read")
     }
 
     /// I4: within a pair of disks no position falls, unless both sides have noted why.
