@@ -1,6 +1,7 @@
 //! `cargo run --release --example simulate -- --seed S --nodes N --days D --faults LIST [--seeds COUNT]`: years of faults in
 //! minutes, on the production code. See `docs/reliability.md`.
 
+#[allow(dead_code)] // The tests use the rest.
 mod sim;
 
 use std::collections::BTreeMap;
