@@ -28,6 +28,23 @@ struct Outgoing {
     write: Write,
 }
 
+/// Writes that are no longer open.
+#[derive(Default)]
+struct Ended {
+    /// What both sides have after those that were carried out.
+    agreed: Vec<Shadow>,
+    /// Keys of those that were not.
+    undone: Vec<String>,
+}
+
+/// Whether a write that ended in this error was certainly not carried out.
+fn cannot_have_arrived(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Authentication(_) | EngineError::NotAllowed(_)
+    )
+}
+
 impl<E: Engine> Cycle<'_, E> {
     /// Writes there what changed here. Answers whether all of it was sent.
     pub(super) async fn push(
@@ -43,25 +60,55 @@ impl<E: Engine> Cycle<'_, E> {
             let outgoing = self.prepare(stream, part, report).await?;
             self.note(stream, &outgoing).await?;
             let writes: Vec<Write> = outgoing.iter().map(|out| out.write.clone()).collect();
-            let mut results = self.engine.write(stream, &writes).await.into_iter();
-            let mut stopped = None;
-            for out in outgoing {
-                match results.next() {
-                    Some(Ok(written)) => self.written(stream, rules, out, written, report).await?,
-                    Some(Err(error)) if error.ends_the_run() => {
-                        self.not_written(stream, out, &error, report).await?;
-                        stopped = Some(error);
-                    }
-                    Some(Err(error)) => self.refused(stream, out, &error, report).await?,
-                    // Never sent.
-                    None => self.strike_out(stream, &out.todo.key).await?,
-                }
-            }
-            if let Some(error) = stopped {
-                return Err(error.into());
-            }
+            let results = self.engine.write(stream, &writes).await;
+            let mut ended = Ended::default();
+            let all = self
+                .answered(stream, rules, outgoing, results, &mut ended, report)
+                .await;
+            self.end(stream, ended).await?;
+            all?;
         }
         Ok(true)
+    }
+
+    /// What became of each write. `ended` is to be noted, also when an error ends the run.
+    async fn answered(
+        &mut self,
+        stream: &Stream,
+        rules: &[Rule],
+        outgoing: Vec<Outgoing>,
+        results: Vec<Result<Written, EngineError>>,
+        ended: &mut Ended,
+        report: &mut Report,
+    ) -> Result<(), RunError> {
+        let (mut results, mut stopped) = (results.into_iter(), None);
+        for out in outgoing {
+            match results.next() {
+                Some(Ok(written)) => {
+                    let shadow = self.written(stream, rules, out, written, report).await?;
+                    ended.agreed.extend(shadow);
+                }
+                Some(Err(error)) if error.ends_the_run() => {
+                    if cannot_have_arrived(&error) {
+                        ended.undone.push(out.todo.key);
+                    } else {
+                        report.in_doubt += 1;
+                    }
+                    stopped = Some(error);
+                }
+                Some(Err(error)) => {
+                    let code = match &error {
+                        EngineError::Moved(_) => "moved",
+                        _ => "refused_there",
+                    };
+                    report.problem(&out.todo.key, code, error.to_string(), self.now_ms());
+                    ended.undone.push(out.todo.key);
+                }
+                // Never sent.
+                None => ended.undone.push(out.todo.key),
+            }
+        }
+        stopped.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Bodies from the state that our records have now.
@@ -216,7 +263,7 @@ impl<E: Engine> Cycle<'_, E> {
         .await
     }
 
-    /// A write that was answered: read back, compared, remembered.
+    /// A write that was answered: read back and compared. Answers what both sides have now; `None`: it is not known yet.
     async fn written(
         &mut self,
         stream: &Stream,
@@ -224,7 +271,7 @@ impl<E: Engine> Cycle<'_, E> {
         out: Outgoing,
         written: Written,
         report: &mut Report,
-    ) -> Result<(), RunError> {
+    ) -> Result<Option<Shadow>, RunError> {
         let key = out.todo.key.clone();
         let created = out.todo.creates();
         let id = written.id.clone().or_else(|| out.todo.id());
@@ -237,7 +284,7 @@ impl<E: Engine> Cycle<'_, E> {
         let Some(id) = back.as_ref().map(|theirs| theirs.id.clone()).or(id) else {
             // Not told and not found: the row stays in the outbox, and the next listing tells.
             report.in_doubt += 1;
-            return Ok(());
+            return Ok(None);
         };
         if created {
             report.created += 1;
@@ -245,12 +292,7 @@ impl<E: Engine> Cycle<'_, E> {
             report.pushed += 1;
         }
         self.compare_back(stream, &out, back.as_ref(), report);
-        let shadow = shadow_after(rules, out, id, back, self.now_ms());
-        self.keep(stream, move |tx, of| {
-            adapters::save_shadow(tx.connection(), of, &shadow)?;
-            adapters::end_write(tx.connection(), of, &shadow.key)
-        })
-        .await
+        Ok(Some(shadow_after(rules, out, id, back, self.now_ms())))
     }
 
     /// A field that reads back otherwise was not taken, or was changed by the outside: people must know.
@@ -279,44 +321,15 @@ impl<E: Engine> Cycle<'_, E> {
         }
     }
 
-    /// An error that ends the run: whether the write arrived is not known, unless it cannot have.
-    async fn not_written(
-        &self,
-        stream: &Stream,
-        out: Outgoing,
-        error: &EngineError,
-        report: &mut Report,
-    ) -> Result<(), RunError> {
-        match error {
-            EngineError::Authentication(_) | EngineError::NotAllowed(_) => {
-                self.strike_out(stream, &out.todo.key).await
-            }
-            _ => {
-                report.in_doubt += 1;
-                Ok(())
-            }
-        }
-    }
-
-    async fn refused(
-        &self,
-        stream: &Stream,
-        out: Outgoing,
-        error: &EngineError,
-        report: &mut Report,
-    ) -> Result<(), RunError> {
-        let code = match error {
-            EngineError::Moved(_) => "moved",
-            _ => "refused_there",
-        };
-        report.problem(&out.todo.key, code, error.to_string(), self.now_ms());
-        self.strike_out(stream, &out.todo.key).await
-    }
-
-    async fn strike_out(&self, stream: &Stream, key: &str) -> Result<(), RunError> {
-        let key = key.to_owned();
+    /// Notes what became of writes, all in one transaction.
+    async fn end(&self, stream: &Stream, ended: Ended) -> Result<(), RunError> {
         self.keep(stream, move |tx, of| {
-            adapters::end_write(tx.connection(), of, &key)
+            for shadow in &ended.agreed {
+                adapters::save_shadow(tx.connection(), of, shadow)?;
+                adapters::end_write(tx.connection(), of, &shadow.key)?;
+            }
+            let mut undone = ended.undone.iter();
+            undone.try_for_each(|key| adapters::end_write(tx.connection(), of, key))
         })
         .await
     }
