@@ -247,3 +247,42 @@ async fn a_clock_in_another_zone_moves_no_deadline() {
 fn the_desks_profile_has_no_mistakes() {
     nqsync::adapter::profile::parse(PROFILE).expect("a good profile");
 }
+
+#[tokio::test]
+async fn a_field_that_two_adapters_decide_is_told_with_its_line_and_neither_runs_until_one_gives_way()
+ {
+    let desk = Desk::new(1).await;
+    desk.run_well().await;
+    let claims = "result = { theirs = \".note\" }";
+    let reads = "result = { theirs = \".note\", direction = \"in\" }";
+    let enabled = "enabled = true\nunit = \"BO\"";
+    let other = desk.profile_text().replacen(claims, reads, 1);
+    let test = "\n[[test]]\nname = \"an item\"\nstream = \"progress\"\ntheirs = '{\"id\": 1, \"code\": \"I/1\"}'\n\
+                expect = '{\"id\": \"1\", \"key\": \"I/1\", \"fields\": {}}'\n";
+    let other = other.replacen("unit = \"BO\"", enabled, 1) + test;
+    let beside = desk.place.node.settings.adapters_dir.join("reader.toml");
+    std::fs::write(&beside, &other).expect("a profile");
+    let outcome = begun(&desk).await.expect("a run that begins");
+    let Some(RunError::Profile(errors)) = &outcome.error else {
+        panic!("{outcome:?}");
+    };
+    let said = errors.to_string();
+    assert!(
+        said.contains("reader") && said.contains("stream.progress.fields.result"),
+        "{said}"
+    );
+    assert!(
+        errors.problems[0].line > 1 && errors.problems.len() == 1,
+        "{said}"
+    );
+    // Both ways on both sides is no claim: edits meet here, and a conflict is kept.
+    std::fs::write(&beside, other.replacen(reads, claims, 1)).expect("a profile");
+    desk.run_well().await;
+    // Nor is a profile that nobody has enabled.
+    std::fs::write(
+        &beside,
+        other.replacen("enabled = true", "enabled = false", 1),
+    )
+    .expect("a profile");
+    desk.run_well().await;
+}

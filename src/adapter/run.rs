@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Map, Value, json};
 
+use super::claims::{self, Claimant, Clash};
 use super::cycle::{self, Cycle, Mode, Report, RunError};
 use super::delivery;
 use super::engine::EngineError;
@@ -236,7 +237,7 @@ async fn streams(
         mode,
         lang,
     };
-    let mapper = match ready(node, loaded, mode).await {
+    let mapper = match ready(node, name, loaded, mode).await {
         Ok(mapper) => mapper,
         Err(error) => {
             outcome.error = Some(error);
@@ -293,10 +294,11 @@ pub fn programs(profile: &Profile) -> Programs {
 }
 
 /// Sees to it that the profile fits this node and means what its author thinks, and starts its mappings.
-async fn ready(node: &Node, loaded: &Loaded, mode: Mode) -> Result<Mapper, RunError> {
+async fn ready(node: &Node, name: &str, loaded: &Loaded, mode: Mode) -> Result<Mapper, RunError> {
     let shown = node.store.shown();
     let is_unit = |text: &str| shown.tree.resolve(text, shown.unit).is_ok();
     profile::units_known(loaded, &is_unit)?;
+    profile::claimed(loaded, &clashes(node, name, loaded))?;
     let programs = programs(&loaded.profile);
     let mapper = Mapper::start(&node.settings.program, programs, MapLimits::default()).await;
     let mapper = mapper.map_err(|error| unmapped(loaded, error))?;
@@ -304,6 +306,41 @@ async fn ready(node: &Node, loaded: &Loaded, mode: Mode) -> Result<Mapper, RunEr
         tested(loaded, &mapper, node).await?;
     }
     Ok(mapper)
+}
+
+/// Fields that an enabled adapter beside this one decides too. A profile that cannot be read decides nothing.
+fn clashes(node: &Node, name: &str, loaded: &Loaded) -> Vec<Clash> {
+    let shown = node.store.shown();
+    let units = |profile: &Profile| {
+        let unit = match &profile.unit {
+            Some(text) => shown.tree.resolve(text, shown.unit).ok()?.id,
+            None => shown.unit?,
+        };
+        Some((unit, shown.tree.subtree(unit).into_iter().collect()))
+    };
+    let Some(own) = units(&loaded.profile) else {
+        return Vec::new();
+    };
+    let mine = Claimant {
+        name,
+        profile: &loaded.profile,
+        units: own,
+    };
+    let mut found = Vec::new();
+    for other in names(node).iter().filter(|other| *other != name) {
+        let Ok(beside) = load(node, other) else {
+            continue;
+        };
+        if let (true, Some(units)) = (beside.profile.enabled, units(&beside.profile)) {
+            let theirs = Claimant {
+                name: other,
+                profile: &beside.profile,
+                units,
+            };
+            found.extend(claims::clashes(&mine, &theirs));
+        }
+    }
+    found
 }
 
 /// Why there is no mapper; an expression that is no jq is a mistake in the profile, with a line.

@@ -4,15 +4,14 @@
 //! signatures) moves down.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read, Write};
+use std::io::Write;
 
-use quick_xml::escape::escape;
+use quick_xml::escape::{escape, unescape};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, Writer};
 use serde_json::Value;
-use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
 
+use super::guard::Archive;
 use super::layout::{self, Column, Room};
 use super::table::{Limits, column_letters, read_workbook};
 
@@ -29,83 +28,25 @@ pub fn fill(
     let room = layout::room(&table, columns)
         .map_err(|wanted| format!("{name} has no row with the headings {wanted}"))?;
     let failed = |error: &dyn std::fmt::Display| format!("{name}: {error}");
-    let mut archive = ZipArchive::new(Cursor::new(template)).map_err(|e| failed(&e))?;
-    let part = part_of(&mut archive, table.sheet.as_deref().unwrap_or_default())
-        .map_err(|e| failed(&e))?;
-    let xml = read_part(&mut archive, &part).map_err(|e| failed(&e))?;
-    let filled = Filling::new(&room, rows)
-        .rewrite(&xml)
-        .map_err(|e| failed(&e))?;
-    let mut out = ZipWriter::new(Cursor::new(Vec::new()));
-    for at in 0..archive.len() {
-        let entry = archive.by_index_raw(at).map_err(|e| failed(&e))?;
-        if entry.name().map_err(|e| failed(&e))? == part {
-            out.start_file(part.as_str(), SimpleFileOptions::default())
-                .map_err(|e| failed(&e))?;
-            out.write_all(&filled).map_err(|e| failed(&e))?;
-        } else {
-            out.raw_copy_file(entry).map_err(|e| failed(&e))?;
-        }
-    }
-    Ok(out.finish().map_err(|e| failed(&e))?.into_inner())
+    let mut archive =
+        Archive::open(name, template, &Limits::default()).map_err(|error| error.to_string())?;
+    let sheet = table.sheet.as_deref().unwrap_or_default();
+    let part = archive.part_of(sheet).map_err(|error| error.to_string())?;
+    let part = part.ok_or_else(|| failed(&format!("has no part for the sheet \"{sheet}\"")))?;
+    let xml = archive.part(&part).map_err(|error| error.to_string())?;
+    let filled = Filling::new(&room, rows).rewrite(&xml);
+    let filled = filled.map_err(|error| failed(&error))?;
+    archive
+        .with_part(&part, &filled)
+        .map_err(|error| error.to_string())
 }
 
-type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
-
-fn read_part(archive: &mut Archive<'_>, part: &str) -> Result<String, String> {
-    let mut entry = archive.by_name(part).map_err(|e| format!("{part}: {e}"))?;
-    let mut text = String::new();
-    entry
-        .read_to_string(&mut text)
-        .map_err(|e| format!("{part}: {e}"))?;
-    Ok(text)
-}
-
-/// The archive's entry that holds a sheet.
-fn part_of(archive: &mut Archive<'_>, sheet: &str) -> Result<String, String> {
-    let workbook = read_part(archive, "xl/workbook.xml")?;
-    let is_wanted = |attributes: &BTreeMap<String, String>| {
-        attributes.get("name").is_some_and(|name| name == sheet)
-    };
-    let id = elements(&workbook, "sheet")?
-        .into_iter()
-        .find(is_wanted)
-        .and_then(|mut attributes| attributes.remove("id"))
-        .ok_or_else(|| format!("has no sheet \"{sheet}\""))?;
-    let relations = read_part(archive, "xl/_rels/workbook.xml.rels")?;
-    let target = elements(&relations, "Relationship")?
-        .into_iter()
-        .find(|attributes| attributes.get("Id") == Some(&id))
-        .and_then(|mut attributes| attributes.remove("Target"))
-        .ok_or_else(|| format!("names no part for the sheet \"{sheet}\""))?;
-    Ok(match target.strip_prefix('/') {
-        Some(whole) => whole.to_owned(),
-        None => format!("xl/{target}"),
-    })
-}
-
-/// The attributes of all elements with a name, without prefixes.
-fn elements(xml: &str, wanted: &str) -> Result<Vec<BTreeMap<String, String>>, String> {
-    let mut reader = Reader::from_str(xml);
-    let mut found = Vec::new();
-    loop {
-        match reader.read_event().map_err(|e| e.to_string())? {
-            Event::Eof => return Ok(found),
-            Event::Start(element) | Event::Empty(element)
-                if element.local_name().as_ref() == wanted =>
-            {
-                found.push(attributes(&element)?);
-            }
-            _ => {}
-        }
-    }
-}
-
+/// The attributes of an element by their local names.
 fn attributes(element: &BytesStart<'_>) -> Result<BTreeMap<String, String>, String> {
     let read = element.attributes().map(|attribute| {
         let attribute = attribute.map_err(|e| e.to_string())?;
         let name = attribute.key.local_name().as_ref().to_owned();
-        let value = quick_xml::escape::unescape(&attribute.value).map_err(|e| e.to_string())?;
+        let value = unescape(&attribute.value).map_err(|e| e.to_string())?;
         Ok((name, value.into_owned()))
     });
     read.collect()

@@ -5,11 +5,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    io::{Cursor, Read},
+    io::{Cursor, Read, Write},
 };
 
 use quick_xml::{Reader, XmlVersion, events::Event};
-use zip::ZipArchive;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 use super::table::{Limits, SheetError};
 
@@ -90,7 +91,7 @@ impl<'a> Archive<'a> {
     }
 
     /// The part of the archive that holds a sheet, from the workbook's list and its relations.
-    fn part_of(&mut self, sheet: &str) -> Result<Option<String>, SheetError> {
+    pub(super) fn part_of(&mut self, sheet: &str) -> Result<Option<String>, SheetError> {
         let mut relation = None;
         let workbook = self.part("xl/workbook.xml")?;
         for_each_element(self.name, &workbook, |element, attribute| {
@@ -114,7 +115,8 @@ impl<'a> Archive<'a> {
         }))
     }
 
-    fn part(&mut self, part: &str) -> Result<String, SheetError> {
+    /// A part's text; empty where there is none.
+    pub(super) fn part(&mut self, part: &str) -> Result<String, SheetError> {
         let Some(index) = self.zip.index_for_name(part) else {
             return Ok(String::new());
         };
@@ -127,6 +129,25 @@ impl<'a> Archive<'a> {
             .read_to_string(&mut xml)
             .map_err(|error| damaged(self.name, &error))?;
         Ok(xml)
+    }
+
+    /// The same workbook with one part replaced; all others stay byte for byte.
+    pub(super) fn with_part(mut self, part: &str, bytes: &[u8]) -> Result<Vec<u8>, SheetError> {
+        let name = self.name;
+        let failed = |error: &dyn std::fmt::Display| damaged(name, error);
+        let mut out = ZipWriter::new(Cursor::new(Vec::new()));
+        for at in 0..self.zip.len() {
+            let entry = self.zip.by_index_raw(at).map_err(|e| failed(&e))?;
+            if entry.name().map_err(|e| failed(&e))? != part {
+                out.raw_copy_file(entry).map_err(|e| failed(&e))?;
+                continue;
+            }
+            out.start_file(part, SimpleFileOptions::default())
+                .map_err(|e| failed(&e))?;
+            out.write_all(bytes).map_err(|e| failed(&e))?;
+        }
+        let written = out.finish().map_err(|e| failed(&e))?;
+        Ok(written.into_inner())
     }
 
     fn declared_size(&mut self) -> Result<u64, SheetError> {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::claims::Clash;
 use super::mapping::{LONGEST_SHOWN, Misread, shortened};
 
 pub use model::*;
@@ -119,6 +120,31 @@ pub fn units_known(loaded: &Loaded, is_unit: &dyn Fn(&str) -> bool) -> Result<()
     Err(ProfileErrors {
         file: loaded.file.clone(),
         problems: unknown.iter().map(problem).collect(),
+    })
+}
+
+/// Fields that another adapter decides too, with their lines in the profile.
+pub fn claimed(loaded: &Loaded, clashes: &[Clash]) -> Result<(), ProfileErrors> {
+    if clashes.is_empty() {
+        return Ok(());
+    }
+    let spots = spots(loaded);
+    let problem = |clash: &Clash| {
+        let streams = &loaded.profile.streams;
+        let number = streams.iter().position(|s| s.name == clash.stream);
+        let number = number.unwrap_or_default().to_string();
+        Problem {
+            line: spots.line(&["stream", &number, "fields", &clash.field]),
+            key: format!("stream.{}.fields.{}", clash.stream, clash.field),
+            message: format!(
+                "is decided by the adapter {} too, and one of them only reads it (direction = \"in\"); give one of them direction = \"out\", or take the field away",
+                clash.other
+            ),
+        }
+    };
+    Err(ProfileErrors {
+        file: loaded.file.clone(),
+        problems: clashes.iter().map(problem).collect(),
     })
 }
 
