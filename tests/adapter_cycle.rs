@@ -113,6 +113,7 @@ async fn a_trial_tells_what_would_change_and_writes_nothing() {
         ..Mode::default()
     };
     let outcome = desk.run_as(trial).await;
+    assert_eq!(outcome.streams[0].1.created, 2, "what would be created");
     assert!(
         outcome.streams[0]
             .1

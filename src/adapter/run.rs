@@ -384,6 +384,16 @@ async fn keep_problems(
         .await
 }
 
+/// Notes that an adapter cannot be run as it is, so that `status` tells it like any other run that failed.
+pub async fn note_not_begun(node: &Node, name: &str, error: &NotBegun) -> Result<(), StoreError> {
+    let run = begin(node, name).await?;
+    let at = node.clock.now_ms();
+    let summary = json!({ "adapter": name, "outcome": "failed", "error": error.to_string() });
+    node.store
+        .write(move |tx| adapters::end_run(tx.connection(), run, at, "failed", &summary))
+        .await
+}
+
 async fn begin(node: &Node, name: &str) -> Result<i64, StoreError> {
     let (adapter, at) = (name.to_owned(), node.clock.now_ms());
     node.store

@@ -72,6 +72,9 @@ async fn keep_one(node: Node, name: String, stop: CancellationToken) {
         Ok(_) => return,
         Err(error) => {
             tracing::error!(adapter = name, %error, "the adapter's profile cannot be used");
+            if let Err(error) = run::note_not_begun(&node, &name, &error).await {
+                tracing::error!(adapter = name, %error, "this could not be noted");
+            }
             return;
         }
     };

@@ -55,7 +55,11 @@ impl<E: Engine> Cycle<'_, E> {
             round.not_listed(full);
         }
         round.tell_differences();
-        if self.holds(stream, &mut round).await? || self.mode.trial {
+        if self.holds(stream, &mut round).await? {
+            return Ok(());
+        }
+        if self.mode.trial {
+            round.foretell();
             return Ok(());
         }
         let doubtful = round.memory().outbox.keys().cloned().collect();

@@ -311,6 +311,19 @@ impl<'r> Round<'r> {
         }
     }
 
+    /// Counts what would be done.
+    pub fn foretell(&mut self) {
+        for todo in self.todo.values() {
+            let (steps, known) = (&todo.steps, todo.theirs.is_some() || todo.shadow.is_some());
+            let report = &mut self.report;
+            report.pulled += usize::from(steps.changes_here());
+            report.conflicts += steps.conflict.len();
+            report.proposed += steps.propose.len();
+            report.created += usize::from(!known);
+            report.pushed += usize::from(known && !steps.push.is_empty());
+        }
+    }
+
     /// Lists what differs, for people.
     pub fn tell_differences(&mut self) {
         for todo in self.todo.values() {
