@@ -621,3 +621,34 @@ async fn a_file_whose_record_came_back_from_above_is_still_fetched_from_below() 
     assert_eq!(found.expect("the file"), bytes);
     holds(world).await;
 }
+
+#[tokio::test]
+async fn a_parent_on_an_old_disk_still_tells_a_child_that_a_task_is_no_longer_its_own() {
+    let mut world = world(4).await;
+    let (ministry, province, first, second) = (0, 1, 2, 3);
+    let backup = world.back_up(province);
+    let task = task(&mut world, ministry, first).await;
+    assert!(world.rest().await);
+    world.net.cut(first, Some(Cut::Both));
+    let fields = TaskFields {
+        lead: Some(vec![world.places[second].code.clone()]),
+        ..TaskFields::default()
+    };
+    let command = Command::TaskUpdate {
+        task: task.to_string(),
+        fields,
+        token: None,
+    };
+    world
+        .write(ministry, None, &[task], command)
+        .await
+        .expect("given to the other");
+    exchanged(&mut world, province).await;
+    // What it gets back from above never was the first commune's, as far as this disk knows.
+    world.restore(province, backup).await;
+    exchanged(&mut world, province).await;
+    world.net.cut(first, None);
+    exchanged(&mut world, first).await;
+    assert!(disk(&world, first).await[&task].left);
+    holds(world).await;
+}

@@ -199,6 +199,15 @@ pub(super) fn note_state(
     };
     let Some((ours, known_theirs, scope)) = known else {
         if !admitted {
+            // The peer showed what does not concern it any more, as from an old copy of its disk.
+            if theirs.is_some() && !is_new {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO link_record (link, rec, scope, lane, pending) VALUES (?1, ?2, 2, 0, 1)",
+                    )?
+                    .execute(params![link.0, rec.0])?;
+                return Ok(true);
+            }
             return Ok(false);
         }
         let pending = theirs != Some(digest);
