@@ -605,18 +605,20 @@ async fn a_file_whose_record_came_back_from_above_is_still_fetched_from_below() 
         path,
         note: None,
     };
-    world
-        .write(commune, None, &[], command)
-        .await
-        .expect("evidence");
+    let data = world.write(commune, None, &[], command).await;
+    let evidence = id(&data.expect("evidence"));
     assert!(world.rest().await);
     // The record comes back from above, where the file is; then the file is lost there.
     world.restore(province, backups[1]).await;
     exchanged(&mut world, province).await;
+    assert!(disk(&world, province).await.contains_key(&evidence));
+    let name: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&bytes).into();
+    let on_the_way = blobs::path(&world.places[province].dir(), &name);
+    assert!(!on_the_way.exists());
     exchanged(&mut world, commune).await;
+    assert!(on_the_way.exists(), "fetched from below");
     world.restore(ministry, backups[0]).await;
     assert!(world.rest().await);
-    let name: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&bytes).into();
     let found = std::fs::read(blobs::path(&world.places[ministry].dir(), &name));
     assert_eq!(found.expect("the file"), bytes);
     holds(world).await;
