@@ -8,6 +8,7 @@ use nqsync::adapter::simulate::{self, Exchange, sample_directive};
 use nqsync::api::{Command, Lang};
 use serde_json::Value;
 use support::folders::Office;
+use support::stopping::run_until;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 struct Bench {
@@ -124,4 +125,34 @@ async fn an_error_inside_a_good_answer_is_told_and_changes_nothing() {
     assert_eq!(bench.directives().await.len(), 1);
     let listed: Value = bench.office.ask(Command::DirectiveList).await;
     assert_eq!(listed["items"][0]["date"], "2026-03-20", "{listed:#}");
+}
+
+#[tokio::test]
+async fn a_run_cut_at_any_step_takes_each_directive_once() {
+    for after in [false, true] {
+        let mut step = 1;
+        loop {
+            let bench = bench(0).await;
+            bench
+                .exchange
+                .send(&sample_directive("12", "2026/03/20", "Triển khai quý II"));
+            bench
+                .exchange
+                .send(&sample_directive("13", "2026/03/21", "Sơ kết"));
+            let node = &bench.office.place.node;
+            let reached = run_until(node, "eoffice", step, after).await;
+            let said = format!("step {step}, after {after}");
+            bench.office.ran("done").await;
+            assert_eq!(
+                bench.directives().await,
+                ["12/KH-UBND", "13/KH-UBND"],
+                "{said}"
+            );
+            if !reached {
+                break;
+            }
+            step += 1;
+        }
+        assert!(step > 2, "a listing and its end, was {step}");
+    }
 }

@@ -8,6 +8,7 @@ use nqsync::adapter::simulate::Police;
 use nqsync::sheet::{Limits, Table, read_workbook};
 use serde_json::json;
 use support::folders::Office;
+use support::stopping::run_until;
 
 const IN: &str = "drop/nq57/in";
 const OUT: &str = "drop/nq57/out";
@@ -67,6 +68,44 @@ async fn a_file_that_a_crash_left_where_it_was_changes_nothing_when_it_is_read_a
     let ran = office.ran("done").await;
     assert_eq!(ran["progress"]["pulled"], 0, "{ran:#}");
     assert_eq!((office.shown(1).await, office.shown(2).await), before);
+}
+
+#[tokio::test]
+async fn a_run_cut_at_any_step_gives_no_mission_twice_and_loses_no_file() {
+    for after in [false, true] {
+        let mut step = 1;
+        loop {
+            let office = Office::new("nq57", 3, &[]).await;
+            let mut police = police(&office);
+            police.enter("Nhiệm vụ 2", "Đang thực hiện", 3, "Lắp 12 camera");
+            police.export().expect("an export");
+            let node = &office.place.node;
+            let reached = run_until(node, "nq57", step, after).await;
+            let said = format!("step {step}, after {after}");
+            office.ran("done").await;
+            assert_eq!(police.import().expect("its import form"), 3, "{said}");
+            let twice = police
+                .missions()
+                .values()
+                .filter(|mission| mission.imports != 1);
+            assert_eq!(twice.count(), 0, "{said}");
+            assert_eq!(office.shown(2).await["result"], "Lắp 12 camera", "{said}");
+            assert!(office.files(IN, ".xlsx").is_empty(), "{said}");
+            let kept = office.files(&format!("{IN}/processed"), ".xlsx");
+            assert_eq!(kept, ["bao-cao-1.xlsx"], "{said}");
+            let rest = office.ran("done").await;
+            assert_eq!(rest["missions"]["created"], 0, "{said}");
+            assert!(office.files(OUT, ".xlsx").is_empty(), "{said}");
+            if !reached {
+                break;
+            }
+            step += 1;
+        }
+        assert!(
+            step > 4,
+            "two listings, a workbook and a file put away, was {step}"
+        );
+    }
 }
 
 #[tokio::test]

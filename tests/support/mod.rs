@@ -11,6 +11,7 @@ pub mod outside;
 pub mod promises;
 pub mod raw;
 pub mod relay;
+pub mod stopping;
 pub mod tracker;
 pub mod world;
 
