@@ -7,6 +7,7 @@
 
 pub mod chaos;
 pub mod faults;
+pub mod inspect;
 pub mod ledger;
 pub mod net;
 pub mod oracles;
