@@ -145,3 +145,51 @@ async fn what_0_1_0_wrote_is_read_and_said_again_byte_for_byte() {
         }
     }
 }
+
+#[test]
+fn j8_an_upgrade_makes_a_verified_backup_first_and_keeps_it() {
+    use nqsync::store::backup;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let database = dir.path().join("store.db");
+    std::fs::copy(fixtures().join("store.db"), &database).expect("the sample store");
+    Store::open(&StoreOptions::new(dir.path()))
+        .expect("a store of 0.1.0 opens")
+        .close();
+    let kept = |place: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(place.join("backups")).expect("backups");
+        entries.flatten().map(|entry| entry.path()).collect()
+    };
+    let made = kept(dir.path());
+    assert_eq!(made.len(), 1, "{made:?}");
+    let checked = backup::check(&made[0]).expect("a backup");
+    assert!(checked.is_whole(), "{checked:?}");
+    assert_eq!(checked.manifest.store_format, 1, "as it was");
+    assert!(checked.manifest.records > 0);
+    // A store that is up to date is not copied at every start; one that is put back and upgraded again is.
+    Store::open(&StoreOptions::new(dir.path()))
+        .expect("opens")
+        .close();
+    assert_eq!(kept(dir.path()).len(), 1);
+    std::fs::copy(made[0].join("store.db"), &database).expect("put back");
+    Store::open(&StoreOptions::new(dir.path()))
+        .expect("opens")
+        .close();
+    assert_eq!(kept(dir.path()).len(), 2, "and the first one is kept");
+
+    // Where no backup can be made, nothing is upgraded.
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let database = other.path().join("store.db");
+    std::fs::copy(fixtures().join("store.db"), &database).expect("the sample store");
+    std::fs::write(other.path().join("backups"), "in the way").expect("room");
+    let before = std::fs::read(&database).expect("bytes");
+    let refused = Store::open(&StoreOptions::new(other.path()));
+    assert!(refused.is_err_and(|error| error.to_string().contains("backups")));
+    std::fs::remove_file(other.path().join("backups")).expect("out of the way");
+    assert_eq!(user_version(&before), 1);
+    assert_eq!(user_version(&std::fs::read(&database).expect("bytes")), 1);
+}
+
+/// The number that a database file carries for its program.
+fn user_version(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(bytes[60..64].try_into().expect("four bytes"))
+}

@@ -155,6 +155,8 @@ pub enum ImportKind {
 pub enum Adopt {
     /// It was restored, and no parent will come.
     Alone,
+    /// It was carried to this machine, and the old one is off.
+    Moved,
 }
 
 /// Dimension of a rollup's rows.

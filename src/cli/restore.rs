@@ -29,18 +29,22 @@ pub struct RestoreArgs {
 
 /// Say what became of this store, when it cannot know by itself
 ///
-/// After a restore a node waits for its parent: --alone opens it without. Of two machines with one identity the one that was not
+/// After a restore a node waits for its parent: --alone opens it without. A store found on another machine exchanges nothing and
+/// takes nothing new until --moved. Of two machines with one identity the one that was not
 /// chosen enrols again with --new: a new key and a new name, the same store. What it has not sent goes up; the unit
 /// stays with the other machine.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  nqsync adopt --alone                        no parent will come: people may write again\n  nqsync adopt --new --token - < token.txt     the other machine goes on; the service must be stopped"
+    after_help = "Examples:\n  nqsync adopt --alone                        no parent will come: people may write again\n  nqsync adopt --moved                        carried to this machine, the old one is off\n  nqsync adopt --new --token - < token.txt     the other machine goes on; the service must be stopped"
 )]
-#[command(group(ArgGroup::new("how").required(true).args(["alone", "new"])))]
+#[command(group(ArgGroup::new("how").required(true).args(["alone", "moved", "new"])))]
 pub struct AdoptArgs {
     /// After a restore: open for writing without having met the parent
     #[arg(long)]
     alone: bool,
+    /// The store was moved to this machine, and the old one is off
+    #[arg(long)]
+    moved: bool,
     /// After a copy: enrol this store under a new identity
     #[arg(long, requires = "token")]
     new: bool,
@@ -53,13 +57,14 @@ pub struct AdoptArgs {
 }
 
 pub(super) fn adopt(args: AdoptArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
+    let how = if args.moved {
+        Adopt::Moved
+    } else {
+        Adopt::Alone
+    };
     let Some(token) = args.token.filter(|_| args.new) else {
         let quiet = |_: &Value, _: &Screen| String::new();
-        return ask(
-            job(Command::Adopt { how: Adopt::Alone }, quiet),
-            caller,
-            out,
-        );
+        return ask(job(Command::Adopt { how }, quiet), caller, out);
     };
     let token = setup::token(token, caller)?;
     let upstream = args.upstream.as_deref();

@@ -183,6 +183,14 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "node",
+        "machine_id_file",
+        Kind::Path,
+        Value("\"/etc/machine-id\""),
+        "File that names this machine. A store whose machine changed exchanges nothing until `nqsync adopt --moved`.",
+        "A container whose /etc/machine-id changes at every start: a file on the data volume.",
+    ),
+    key(
+        "node",
         "time_zone",
         Kind::Zone,
         Value("\"Asia/Ho_Chi_Minh\""),

@@ -65,6 +65,7 @@ pub struct Node {
     pub level: Level,
     pub data_dir: PathBuf,
     pub socket: PathBuf,
+    pub machine_id_file: PathBuf,
     #[serde(with = "jiff::fmt::serde::tz::required")]
     #[schemars(with = "String")]
     pub time_zone: TimeZone,

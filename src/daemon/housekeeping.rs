@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::node::{Node, rollups};
+use crate::node::{Node, recovery, rollups};
 use crate::store::{StoreError, blobs};
 
 /// How often the date is looked at.
@@ -19,6 +19,7 @@ pub async fn begin(node: &Node) -> Result<(), StoreError> {
     tokio::task::spawn_blocking(move || blobs::sweep(&dir))
         .await
         .map_err(|e| StoreError::Panicked(e.to_string()))??;
+    recovery::look_where_we_are(node).await?;
     turn_day(node).await
 }
 

@@ -13,18 +13,21 @@ mod wishes;
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::node::{Node, Settings};
+use crate::node::{Node, Settings, recovery};
 use crate::store::{Store, StoreError};
 
 /// How long tasks may take to end after a signal before the service ends without them.
 const SHUTDOWN: Duration = Duration::from_secs(20);
+
+/// How often the service manager is told that we are alive.
+const WATCHDOG: Duration = Duration::from_secs(15);
 
 /// Why the service cannot start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +94,9 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     housekeeping::begin(&node).await?;
+    if !settled_here(&node, &loaded, &mut terminate, &mut interrupt).await? {
+        return Ok(());
+    }
     let config = watch::Sender::new(loaded.config.clone());
     let bound = listener::start(&node, &loaded.config, &stop, &tasks).await?;
     let uplink = uplink::start(&node, &loaded, config.subscribe(), &stop, &tasks).await?;
@@ -101,7 +107,7 @@ async fn serve(
     tracing::info!(unit = %loaded.config.node.unit, address, version = env!("CARGO_PKG_VERSION"), "nqsync is running");
     notify(&[sd_notify::NotifyState::Ready]);
     let mut stopped = store.stopped();
-    let mut watchdog = tokio::time::interval(Duration::from_secs(15));
+    let mut watchdog = tokio::time::interval(WATCHDOG);
     let outcome = loop {
         tokio::select! {
             _ = terminate.recv() => break Ok(()),
@@ -119,6 +125,43 @@ async fn serve(
         tracing::warn!("some tasks did not end in time; what they had acknowledged is on disk");
     }
     outcome
+}
+
+/// Waits while the store stands on a machine it does not know: only the control socket is open, so that people can look and
+/// say `adopt --moved`. `false`: told to stop meanwhile.
+async fn settled_here(
+    node: &Node,
+    loaded: &Loaded,
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+) -> Result<bool, DaemonError> {
+    let mut commits = node.store.commits();
+    if !node.store.read(recovery::moved).await? {
+        return Ok(true);
+    }
+    tracing::error!(
+        "this store was last on another machine: nothing is exchanged until `nqsync adopt --moved`"
+    );
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    control::start(node, &loaded.config, None, &stop, &tasks).await?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    let mut watchdog = tokio::time::interval(WATCHDOG);
+    let goes_on = loop {
+        tokio::select! {
+            _ = terminate.recv() => break false,
+            _ = interrupt.recv() => break false,
+            _ = watchdog.tick() => notify(&[sd_notify::NotifyState::Watchdog]),
+            changed = commits.changed() => {
+                if changed.is_err() || !node.store.read(recovery::moved).await? {
+                    break changed.is_ok();
+                }
+            }
+        }
+    };
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    Ok(goes_on)
 }
 
 /// A new configuration takes effect for schedules and waits; addresses and directories need a restart.

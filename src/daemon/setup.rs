@@ -33,6 +33,9 @@ pub fn store_options(config: &Config) -> StoreOptions {
         readers: config.store.readers,
         group_commit_max: config.store.group_commit_max,
         wal_checkpoint_pages: config.store.wal_checkpoint_pages,
+        opened_at: Timestamp::from_millisecond(Clock::system().now_ms())
+            .unwrap_or_default()
+            .to_string(),
         ..StoreOptions::new(&config.node.data_dir)
     }
 }
@@ -67,6 +70,7 @@ pub(super) fn limits(config: &Config) -> Settings {
             removed_percent: config.brake.removed_percent,
             overwritten_percent: config.brake.overwritten_percent,
         },
+        machine_id_file: config.node.machine_id_file.clone(),
         brake_window_ms: config.brake.window_s.0.as_millis() as i64,
         ..Settings::default()
     }

@@ -72,6 +72,8 @@ pub struct Settings {
     pub adapters_dir: PathBuf,
     /// The configuration file; none where a node has no file of its own.
     pub config_file: Option<PathBuf>,
+    /// File that names this machine.
+    pub machine_id_file: PathBuf,
     /// This program, to start its own helping processes from.
     pub program: PathBuf,
 }
@@ -94,6 +96,7 @@ impl Default for Settings {
             brake_window_ms: 3_600_000,
             adapters_dir: PathBuf::from("adapters.d"),
             config_file: None,
+            machine_id_file: PathBuf::from("/etc/machine-id"),
             program: PathBuf::from("nqsync"),
         }
     }

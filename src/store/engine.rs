@@ -15,7 +15,7 @@ use rusqlite_migration::{M, Migrations};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::tx::{Committed, Shown, Tx, WriterState};
-use super::{LinkId, StoreError, restore};
+use super::{LinkId, StoreError, backup, restore};
 
 /// Oldest SQLite without the WAL-reset defect.
 const MIN_SQLITE: i32 = 3_051_003;
@@ -41,6 +41,8 @@ pub struct StoreOptions {
     pub group_commit_max: usize,
     /// Pages in the WAL before SQLite moves them into the database.
     pub wal_checkpoint_pages: u32,
+    /// When it is opened, RFC 3339, for the backup before an upgrade.
+    pub opened_at: String,
 }
 
 impl StoreOptions {
@@ -52,6 +54,7 @@ impl StoreOptions {
             readers: 2,
             group_commit_max: 256,
             wal_checkpoint_pages: 16_000,
+            opened_at: String::new(),
         }
     }
 }
@@ -117,6 +120,7 @@ impl Store {
         create_dir(&options.dir.join("blobs"))?;
         let mut connection = Connection::open(&path)?;
         prepare(&connection, options.wal_checkpoint_pages)?;
+        back_up_before_upgrade(&connection, options)?;
         migrate(&mut connection)?;
         let readers = (0..options.readers.max(1))
             .map(|_| open_reader(&path))
@@ -430,6 +434,42 @@ const STEPS: &[M<'_>] = &[
 /// Greatest format of a database that this version reads.
 pub(super) fn known_format() -> i64 {
     STEPS.len() as i64
+}
+
+/// A store of an older format is backed up, and the copy read again, before it is brought to this one: there is no way
+/// back but that. The folder stays until somebody removes it.
+fn back_up_before_upgrade(
+    connection: &Connection,
+    options: &StoreOptions,
+) -> Result<(), StoreError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = known_format();
+    if found == 0 || found >= known {
+        return Ok(());
+    }
+    let source = backup::Source {
+        dir: options.dir.clone(),
+        config: None,
+        adapters: None,
+        made_at: options.opened_at.clone(),
+    };
+    let folder = options.dir.join("backups");
+    let name = format!("format-{found}-before-{known}");
+    let mut to = folder.join(&name);
+    let mut number = 1;
+    while to.exists() {
+        number += 1;
+        to = folder.join(format!("{name}-{number}"));
+    }
+    backup::private_folder(&folder)?;
+    match backup::make(&source, &to) {
+        Ok(_) => {
+            tracing::info!(folder = %to.display(), found, known, "backed up before the upgrade");
+            Ok(())
+        }
+        Err(backup::BackupError::Store(error)) => Err(error),
+        Err(other) => Err(StoreError::NotBackedUp(other.to_string())),
+    }
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -88,6 +88,11 @@ pub enum StoreError {
     /// A job panicked; its changes were rolled back.
     #[error("an internal error was caught and its changes rolled back: {0}")]
     Panicked(String),
+    /// Without a backup no upgrade is begun.
+    #[error(
+        "the store has an older format and could not be backed up, so it was not upgraded and nothing was changed: {0}"
+    )]
+    NotBackedUp(String),
     /// Migration of the schema failed.
     #[error("cannot bring the store to this version's format: {0}")]
     Migration(#[from] rusqlite_migration::Error),

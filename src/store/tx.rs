@@ -300,9 +300,14 @@ impl<'a> Tx<'a> {
 
     /// The incarnation of this opening; drawn at its first write, naming its predecessor.
     pub fn incarnation(&mut self, now_ms: i64) -> Result<Incarnation, StoreError> {
-        if let Some(incarnation) = self.state.incarnation {
-            return Ok(incarnation);
+        match self.state.incarnation {
+            Some(incarnation) => Ok(incarnation),
+            None => self.draw_incarnation(now_ms),
         }
+    }
+
+    /// Begins a new incarnation, whatever this opening has written before.
+    pub fn draw_incarnation(&mut self, now_ms: i64) -> Result<Incarnation, StoreError> {
         let fresh = Incarnation(*uuid::Uuid::new_v4().as_bytes());
         let predecessor = queries::last_incarnation(self.connection)?.map(|i| i.0.to_vec());
         self.connection

@@ -40,3 +40,7 @@ word-branch-clone = waits for a person
 word-branch-chosen = goes on
 word-branch-refused = refused
 note-adopted-new = This store has a new identity. Start the service: what it had not sent goes up now, and the unit { $unit } stays with the other machine, so nothing new is written here. "nqsync status" tells when nothing waits any more; then this machine can be set up anew or switched off.
+err-moved = This store was last used on another machine. Nothing was written and nothing is exchanged; reading works. If it was moved and the old machine is off: "nqsync adopt --moved". If it is a copy: leave it, or "nqsync adopt --new".
+err-not-moved = Nothing to do: this store is on the machine it knows.
+note-adopted-moved = This machine goes on with the store. The old one must stay off: two live ones are held by the level above.
+problem-moved = This store was last used on another machine; nothing is exchanged and nothing new is taken. Moved, and the old machine is off: "nqsync adopt --moved".

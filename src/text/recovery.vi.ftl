@@ -40,3 +40,7 @@ word-branch-clone = chờ người quyết định
 word-branch-chosen = được đi tiếp
 word-branch-refused = bị từ chối
 note-adopted-new = Kho này đã có danh tính mới. Hãy khởi động dịch vụ: phần chưa gửi sẽ được gửi lên, còn đơn vị { $unit } vẫn thuộc máy kia nên ở đây không ghi gì mới. Khi "nqsync status" báo không còn gì chờ gửi thì có thể cài lại hoặc tắt máy này.
+err-moved = Kho này lần trước chạy trên máy khác. Chưa ghi gì và không trao đổi gì; vẫn đọc được. Nếu đã chuyển sang máy này và máy cũ đã tắt: "nqsync adopt --moved". Nếu đây chỉ là bản sao: để yên, hoặc "nqsync adopt --new".
+err-not-moved = Không có gì phải làm: kho này ở đúng máy của nó.
+note-adopted-moved = Máy này tiếp tục dùng kho. Máy cũ phải để tắt: nếu cả hai cùng chạy, cấp trên sẽ tạm giữ cả hai.
+problem-moved = Kho này lần trước chạy trên máy khác; không trao đổi và không nhận gì mới. Nếu đã chuyển sang đây và máy cũ đã tắt: "nqsync adopt --moved".

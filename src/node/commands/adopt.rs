@@ -10,6 +10,7 @@ use crate::node::{Refusal, recovery};
 pub fn adopt(on: &mut Writing<'_, '_>, how: Adopt) -> Result<Said, Refusal> {
     match how {
         Adopt::Alone => alone(on),
+        Adopt::Moved => moved(on),
     }
 }
 
@@ -21,4 +22,13 @@ fn alone(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
     let person = on.request.person.clone();
     recovery::open(on.tx, &person, "store.opened_alone", on.now_ms)?;
     Ok(Said::done(json!({ "adopted": "alone" })).note("note-adopted-alone", []))
+}
+
+/// The old machine is off, so that this one may go on.
+fn moved(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
+    let person = on.request.person.clone();
+    if !recovery::settle_here(on.tx, &person, on.now_ms)? {
+        return Err(Refusal::usage("not-moved", []));
+    }
+    Ok(Said::done(json!({ "adopted": "moved" })).note("note-adopted-moved", []))
 }

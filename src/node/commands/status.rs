@@ -209,6 +209,9 @@ fn downstream(
 
 /// Whom a restored node has not met since.
 fn restored(on: &Reading<'_>, problems: &mut Problems) -> Result<(), Refusal> {
+    if recovery::moved(on.connection)? {
+        problems.add("problem-moved", String::new(), None);
+    }
     let Some((at, from)) = recovery::restored(on.connection)? else {
         return Ok(());
     };

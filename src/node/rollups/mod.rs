@@ -133,7 +133,7 @@ pub async fn refresh(node: &Node) -> Result<(), StoreError> {
 /// Counts marked groups anew, at most [`GROUPS_PER_JOB`] of them, and writes the rollups whose bytes changed.
 /// Answers how many groups were looked at: the caller goes on until that is 0.
 pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
-    if recovery::waits(tx.connection())? {
+    if recovery::may_write(tx.connection()).is_err() {
         // The marks stay; what was published stands with its as-of until the lost reports are back.
         return Ok(0);
     }
