@@ -38,7 +38,7 @@ fn run(args: &[&str]) -> Ran {
 fn every_verb_of_the_contract_has_help_with_an_example() {
     let groups = [
         (
-            "init run sync status backup restore adopt enrol import demo completions man",
+            "init run sync status verify backup restore adopt enrol import demo completions man",
             "",
         ),
         ("node", "list token show clones adopt revoke"),

@@ -370,3 +370,45 @@ fn a_restored_child_of_real_processes_opens_with_its_parent_or_alone() {
     let problems = status["problems"].to_string();
     assert!(!problems.contains("restored_waiting"), "{problems}");
 }
+
+#[test]
+fn d7_a_write_ahead_log_that_is_lost_costs_nothing_that_was_sent() {
+    let ministry = Machine::ministry("BO");
+    let _above = ministry.serve();
+    let child = Machine::child(&ministry, "66", "province");
+    let below = child.serve();
+    child.run(&["sync", "--wait"]).expect(0);
+    child.run(&["unit", "add", "24001", "Xã"]).expect(0);
+    child.run(&["sync", "--wait"]).expect(0);
+    // An orderly end moves everything into the database; what follows is in the log alone.
+    below.stop();
+    let below = child.serve();
+    child.run(&["unit", "add", "24002", "Xã"]).expect(0);
+    child.run(&["sync", "--wait"]).expect(0);
+    let lost = child.run(&["status", "--json"]).json()["incarnation"].clone();
+    below.kill();
+    assert!(child.at("store.db-wal").exists());
+    fs::remove_file(child.at("store.db-wal")).expect("a log");
+    assert_eq!(units(&child), 3, "the last unit is gone");
+
+    let below = child.serve();
+    let mut tries = 0;
+    while units(&child) != 4 {
+        // A session under way may have to be opened again first.
+        child.run(&["sync", "--wait"]);
+        tries += 1;
+        assert!(tries < 50, "it does not come back");
+    }
+    child.run(&["unit", "add", "24003", "Xã"]).expect(0);
+    child.run(&["sync", "--wait"]).expect(0);
+    let fresh = child.run(&["status", "--json"]).json()["incarnation"].clone();
+    assert_ne!(fresh, lost, "no dot is used twice");
+    assert_eq!(units(&ministry), 5);
+    let status = ministry.run(&["status", "--json"]).json();
+    let problems = status["problems"].to_string();
+    assert!(
+        problems.contains("restored_or_cloned"),
+        "somebody is told: {problems}"
+    );
+    below.stop();
+}

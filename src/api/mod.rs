@@ -180,6 +180,8 @@ pub enum Command {
     /// What a sync would do: records and bytes that would go, and what is withheld and why.
     SyncPreview,
 
+    /// Whether this node and its parent hold the same, or with `local` whether this store is undamaged.
+    Verify { local: bool, repair: bool },
     /// A verified copy of the store in a new folder, which the executing node writes.
     Backup { to: String },
     /// What became of this store, when it cannot know by itself.
@@ -483,7 +485,8 @@ impl Command {
         use Command::*;
         let keeps_house = matches!(
             self,
-            Backup { .. }
+            Verify { .. }
+                | Backup { .. }
                 | Adopt { .. }
                 | NodeToken { .. }
                 | NodeRevoke { .. }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     adapter, backup, conflict, demo, directive, evidence, export, hold, import, indicator, node,
-    proposal, quarantine, report, restore, rollup, setup, shell, sync, task, unit,
+    proposal, quarantine, report, restore, rollup, setup, shell, sync, task, unit, verify,
 };
 use crate::api::{self, Lang};
 
@@ -137,6 +137,7 @@ pub enum Verb {
         after_help = "Examples:\n  nqsync status\n  nqsync status --json | jq .upstream.state"
     )]
     Status,
+    Verify(verify::VerifyArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Adopt(restore::AdoptArgs),

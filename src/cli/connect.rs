@@ -119,7 +119,7 @@ impl Service {
         let body = serde_json::to_vec(request).map_err(|e| lost(lang, &e))?;
         let stream = self.stream;
         let limit = match request.command {
-            Command::Backup { .. } => WHOLE_STORE_LIMIT,
+            Command::Backup { .. } | Command::Verify { .. } => WHOLE_STORE_LIMIT,
             _ => ANSWER_LIMIT,
         };
         self.runtime.block_on(interruptible(lang, async {

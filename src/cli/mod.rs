@@ -32,6 +32,7 @@ mod status;
 mod sync;
 mod task;
 mod unit;
+mod verify;
 pub mod wiring;
 
 #[cfg(test)]
@@ -150,6 +151,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Sync(args) => sync::sync(&args, caller, out),
         Verb::Restore(args) => restore::run(&args, caller, out),
         Verb::Adopt(args) => restore::adopt(args, caller, out),
+        Verb::Verify(args) => ask(args.job(), caller, out),
         Verb::Backup(args) => backup::run(&args, caller, out),
         Verb::Status => ask(job(Command::Status, status::show), caller, out),
         Verb::Node(verb) => ask(verb.job(), caller, out),

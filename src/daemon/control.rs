@@ -17,10 +17,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::DaemonError;
 use super::uplink::Handle;
+use super::{DaemonError, verify};
 use crate::adapter;
-use crate::api::{Exit, Request};
+use crate::api::{Command, Exit, Request};
 use crate::config::Config;
 use crate::node::Node;
 
@@ -80,12 +80,20 @@ async fn health() -> Json<Value> {
 }
 
 async fn command(State(control): State<Control>, Json(request): Json<Request>) -> Json<Value> {
-    Json(
-        match adapter::verbs::execute(&control.node, request).await {
-            Ok(answer) => json!({ "ok": answer }),
-            Err(failure) => json!({ "failed": failure }),
-        },
-    )
+    let outcome = match (&request.command, &control.uplink) {
+        (
+            Command::Verify {
+                local: false,
+                repair,
+            },
+            Some(uplink),
+        ) => verify::with_parent(&control.node, uplink, &request, *repair).await,
+        _ => adapter::verbs::execute(&control.node, request).await,
+    };
+    Json(match outcome {
+        Ok(answer) => json!({ "ok": answer }),
+        Err(failure) => json!({ "failed": failure }),
+    })
 }
 
 /// Exchanges now and tells how it goes, line by line.

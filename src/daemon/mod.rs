@@ -9,6 +9,7 @@ pub mod listener;
 pub mod schedule;
 pub mod setup;
 pub mod uplink;
+mod verify;
 mod wishes;
 
 use std::time::Duration;

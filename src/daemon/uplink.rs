@@ -52,6 +52,8 @@ pub struct Handle {
     pub wishes: mpsc::Sender<Wish>,
     /// Progress.
     pub progress: watch::Receiver<Report>,
+    /// The way itself, for comparing.
+    pub upstream: Upstream,
 }
 
 /// Starts keeping the way up alive, when this node has enrolled.
@@ -100,6 +102,7 @@ pub async fn start(
     let handle = Handle {
         wishes,
         progress: upstream.progress(),
+        upstream: upstream.clone(),
     };
     let uplink = Uplink {
         node: node.clone(),
@@ -358,7 +361,10 @@ impl Uplink {
         } else {
             tracing::error!(error = %text, "the parent does not take us; a person must act");
         }
-        self.wishes.fail(&text).await;
+        // A session that is only to be opened again is opened at once: who has not been served yet goes on waiting.
+        if !matches!(error, LinkError::Reopen(_)) {
+            self.wishes.fail(&text).await;
+        }
         let (link, now, refused) = (
             self.upstream.link(),
             self.node.clock.now_ms(),

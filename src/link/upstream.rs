@@ -3,6 +3,7 @@
 //! Every wait is bounded by the client's timeouts. No transaction is open during a request. A session holds no state
 //! that matters: whatever is cut is done again from the store.
 
+mod compare;
 mod files;
 
 use std::collections::HashSet;
@@ -25,6 +26,8 @@ use crate::node::{Node, receive, recovery, session};
 use crate::store::links::{self, Direction, Position};
 use crate::store::{LinkId, StoreError, blobs, queries};
 use crate::trust::tls::pin_mismatch;
+
+pub use compare::Difference;
 
 /// What went wrong on the way to the parent, by what can be done about it.
 #[derive(Debug, thiserror::Error)]

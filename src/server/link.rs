@@ -3,6 +3,7 @@
 //! Who asks is decided by the key of the TLS connection, never by the body. Every body has a limit and a deadline; a
 //! batch is unpacked outside the writer thread, applied in one transaction, and acknowledged when that is on disk.
 
+mod compare;
 mod files;
 
 use std::collections::HashMap;
@@ -119,6 +120,7 @@ impl Hub {
             .route("/push", post(push))
             .route("/pull", post(pull))
             .route("/agree", post(agree))
+            .route("/compare", post(compare::compare))
             .route(
                 "/blob/{sha256}",
                 get(files::send_blob)

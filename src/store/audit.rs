@@ -25,15 +25,11 @@ pub fn append(tx: &Tx<'_>, act: &Act<'_>) -> Result<(), StoreError> {
     let connection = tx.connection();
     let previous = head(connection)?;
     let detail = act.detail.to_string();
-    let mut hasher = Sha256::new();
-    for part in [&previous[..], &act.at.to_be_bytes()] {
-        hasher.update(part);
-    }
-    for part in [act.actor, act.act, act.subject, &detail] {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    let hash: [u8; 32] = hasher.finalize().into();
+    let hash = link(
+        &previous,
+        act.at,
+        [act.actor, act.act, act.subject, &detail],
+    );
     connection
         .prepare_cached(
             "INSERT INTO audit (at, actor, act, subject, detail, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -60,4 +56,37 @@ pub fn head(connection: &Connection) -> Result<[u8; 32], StoreError> {
         .query_row([], |row| row.get(0))
         .optional()?
         .unwrap_or([0; 32]))
+}
+
+/// The hash of an entry over the one before it and its own fields.
+fn link(previous: &[u8; 32], at: i64, fields: [&str; 4]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in [&previous[..], &at.to_be_bytes()] {
+        hasher.update(part);
+    }
+    for part in fields {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// The first entry that does not follow the one before it, or is not what was written.
+pub fn first_broken(connection: &Connection) -> Result<Option<i64>, StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT number, at, actor, act, subject, detail, previous, hash FROM audit ORDER BY number",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut before = [0; 32];
+    while let Some(row) = rows.next()? {
+        let text = |at| row.get::<_, String>(at);
+        let (actor, act, subject, detail) = (text(2)?, text(3)?, text(4)?, text(5)?);
+        let (previous, hash): ([u8; 32], [u8; 32]) = (row.get(6)?, row.get(7)?);
+        let fields = [actor.as_str(), &act, &subject, &detail];
+        if previous != before || hash != link(&previous, row.get(1)?, fields) {
+            return Ok(Some(row.get(0)?));
+        }
+        before = hash;
+    }
+    Ok(None)
 }

@@ -428,7 +428,8 @@ pub(super) fn bring(from: &Path, target: &Path) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-fn is_blob(path: &Path, id: &BlobId) -> Result<bool, StoreError> {
+/// Whether a file holds the bytes that its name says.
+pub fn is_blob(path: &Path, id: &BlobId) -> Result<bool, StoreError> {
     Ok(hash(path)?.1 == *id)
 }
 

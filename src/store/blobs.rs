@@ -309,6 +309,20 @@ pub fn owe_again(connection: &Connection, link: LinkId) -> Result<(), StoreError
     Ok(())
 }
 
+/// A file is not here after all: it is wanted again from every neighbour that brought it, and from the parent, which got our
+/// own ones from us.
+pub fn lost(connection: &Connection, id: &BlobId) -> Result<(), StoreError> {
+    connection.execute("UPDATE blob SET present = 0 WHERE sha256 = ?1", [id])?;
+    connection.execute("UPDATE blob_want SET arrived = 0 WHERE sha256 = ?1", [id])?;
+    connection.execute(
+        "INSERT OR IGNORE INTO blob_want (link, sha256, rec, size)
+         SELECT l.link, b.sha256, 0, b.size FROM link l JOIN blob b ON b.sha256 = ?1
+         WHERE l.role = 'upstream'",
+        [id],
+    )?;
+    Ok(())
+}
+
 /// Every file that is here, with its length.
 pub fn all_present(connection: &Connection) -> Result<Vec<(BlobId, u64)>, StoreError> {
     let mut statement = connection

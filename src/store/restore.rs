@@ -245,15 +245,7 @@ fn mark(
         [],
     )?;
     for id in missing {
-        tx.execute("UPDATE blob SET present = 0 WHERE sha256 = ?1", [id])?;
-        tx.execute("UPDATE blob_want SET arrived = 0 WHERE sha256 = ?1", [id])?;
-        // What was our own was brought to the parent, and may be fetched back from there.
-        tx.execute(
-            "INSERT OR IGNORE INTO blob_want (link, sha256, rec, size)
-             SELECT l.link, b.sha256, 0, b.size FROM link l JOIN blob b ON b.sha256 = ?1
-             WHERE l.role = 'upstream'",
-            [id],
-        )?;
+        blobs::lost(&tx, id)?;
     }
     tx.commit()?;
     connection.close().map_err(|(_, error)| error)?;

@@ -218,6 +218,32 @@ pub struct Agreement {
     pub pending: bool,
 }
 
+/// Asks what the other side of a link holds: `POST compare`. Without `bucket`: a digest per bucket; with it: the records of
+/// that bucket; with `offer`: offers these records again.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Compare {
+    /// The records whose id ends with this byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<u8>,
+    /// Records to be offered again, at most [`MAX_OFFERED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offer: Vec<Uuid>,
+}
+
+/// Records that one `compare` may ask to be offered again.
+pub const MAX_OFFERED: usize = 2_000;
+
+/// What a side of a link holds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Holdings {
+    /// Per bucket that is not empty: which, how many records, and the XOR of their digests as hex.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<(u8, u64, String)>,
+    /// The records of one bucket: id, kind, digest as hex.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<(Uuid, String, String)>,
+}
+
 /// `POST enrol`, without a certificate: the token buys one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EnrolRequest {

@@ -27,6 +27,7 @@ pub mod succession;
 pub mod tasks;
 pub mod units;
 pub(crate) mod verbs;
+pub mod verify;
 pub mod views;
 
 use std::collections::BTreeMap;
@@ -303,6 +304,10 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
     let request_id = request.request_id.clone();
     let result = if let Command::Backup { to } = &request.command {
         backup::make(node, &request, to.clone()).await
+    } else if let Command::Verify { local, repair } = request.command {
+        verify::here(node, local, repair)
+            .await
+            .map(|said| speak(lang, said))
     } else if request.command.writes() {
         carry_out(node, request).await
     } else {
@@ -521,6 +526,12 @@ pub(crate) fn surroundings<'a>(
 pub(crate) fn unknown_verb(request: &Request) -> Refusal {
     let verb = format!("{:?}", std::mem::discriminant::<Command>(&request.command));
     Refusal::with(Exit::Failed, "unknown-verb", [("verb", verb)])
+}
+
+/// What a verb carried out elsewhere came to, in the request's language.
+pub fn told(lang: Lang, said: Result<Said, Refusal>) -> Outcome {
+    said.map(|said| speak(lang, said))
+        .map_err(|refusal| refuse(lang, refusal))
 }
 
 fn speak(lang: Lang, said: Said) -> Answer {
