@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -68,6 +69,42 @@ impl Drop for Service {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A service that has not said yet that it is ready.
+pub struct Starting {
+    service: Service,
+    socket: UnixDatagram,
+    log: PathBuf,
+}
+
+impl Starting {
+    /// Waits until it says that it is ready.
+    pub fn ready(mut self) -> Service {
+        // A service that ends before it is ready says nothing: the wait must end as well.
+        while !self.says_ready_within(Duration::from_millis(200)) {
+            if let Some(status) = self.service.child.try_wait().expect("its state") {
+                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                panic!("the service ended with {status}:\n{log}");
+            }
+        }
+        self.service
+    }
+
+    /// Pulls the plug when this time is over; whether it was not ready yet.
+    pub fn kill_after(self, time: Duration) -> bool {
+        let ready = self.says_ready_within(time);
+        self.service.kill();
+        !ready
+    }
+
+    fn says_ready_within(&self, time: Duration) -> bool {
+        let limit = Some(time.max(Duration::from_micros(1)));
+        self.socket.set_read_timeout(limit).expect("a timeout");
+        let mut word = [0; 512];
+        let length = self.socket.recv(&mut word).unwrap_or(0);
+        word[..length].windows(7).any(|part| part == b"READY=1")
     }
 }
 
@@ -147,14 +184,20 @@ impl Machine {
 
     /// The same with overrides of the configuration.
     pub fn serve_with(&self, set: &[&str]) -> Service {
+        self.begin(set).ready()
+    }
+
+    /// Starts the service and does not wait.
+    pub fn begin(&self, set: &[&str]) -> Starting {
         let notify = self.at("ready");
         // Left by an earlier start, if any.
         let _ = std::fs::remove_file(&notify);
         let socket = UnixDatagram::bind(&notify).expect("a socket in the directory");
+        let path = self.at("log");
         let log = std::fs::File::options()
             .create(true)
             .append(true)
-            .open(self.at("log"))
+            .open(&path)
             .expect("a log");
         let mut command = self.command(&["run"]);
         for pair in set {
@@ -166,21 +209,10 @@ impl Machine {
             .stderr(log)
             .spawn()
             .expect("it starts");
-        let mut service = Service { child };
-        let mut word = [0; 512];
-        // A service that ends before it is ready says nothing: the wait must end as well.
-        socket
-            .set_read_timeout(Some(std::time::Duration::from_millis(200)))
-            .expect("a timeout");
-        loop {
-            if let Ok(length) = socket.recv(&mut word) {
-                if word[..length].windows(7).any(|part| part == b"READY=1") {
-                    return service;
-                }
-            } else if let Some(status) = service.child.try_wait().expect("its state") {
-                let log = std::fs::read_to_string(self.at("log")).unwrap_or_default();
-                panic!("the service ended with {status}:\n{log}");
-            }
+        Starting {
+            service: Service { child },
+            socket,
+            log: path,
         }
     }
 

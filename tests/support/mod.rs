@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // Each test file uses its own part.
 
+pub mod control;
 pub mod files;
 pub mod folders;
 pub mod machine;
@@ -12,6 +13,7 @@ pub mod promises;
 pub mod raw;
 pub mod relay;
 pub mod stopping;
+pub mod tap;
 pub mod tracker;
 pub mod world;
 

@@ -96,7 +96,9 @@ pub fn holds(limits: &Limits, tally: &Tally) -> bool {
         return false;
     }
     let above = |n: u64, percent: u64| {
-        n > 0 && u128::from(n) * 100 > u128::from(percent) * u128::from(tally.of)
+        // A record written several times counts several times, so that even a share above the whole is possible: all
+        // of it may go when that is what the limit says.
+        n > 0 && percent < 100 && u128::from(n) * 100 > u128::from(percent) * u128::from(tally.of)
     };
     above(tally.removed, limits.removed_percent)
         // Whatever is taken away is overwritten too: half removed and half overwritten is not half as bad.
@@ -184,4 +186,24 @@ pub fn undo(
         }
     }
     (values, since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_the_whole_holds_nothing_however_often_one_record_was_written() {
+        let tally = Tally {
+            removed: 0,
+            overwritten: 40,
+            of: 16,
+        };
+        let all = Limits {
+            overwritten_percent: 100,
+            ..Limits::default()
+        };
+        assert!(!holds(&all, &tally));
+        assert!(holds(&Limits::default(), &tally));
+    }
 }
