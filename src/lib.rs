@@ -7,8 +7,6 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod demo;
-#[cfg(feature = "faults")]
-pub mod faults;
 pub mod link;
 pub mod node;
 mod process;
@@ -18,3 +16,6 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod trust;
+
+#[cfg(feature = "faults")]
+pub use nqsync_core::faults;

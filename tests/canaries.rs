@@ -66,3 +66,45 @@ fn canary_a_mass_deletion_without_asking_is_noticed() {
         promises::a_mass_deletion_waits_for_a_person,
     );
 }
+
+#[test]
+fn canary_a_commit_that_does_not_wait_for_the_disk_is_noticed() {
+    sees(Canary::NoSync, promises::every_commit_waits_for_the_disk);
+}
+
+#[test]
+fn canary_a_mean_of_percents_is_noticed() {
+    sees(
+        Canary::AveragePercents,
+        promises::percents_are_never_averaged,
+    );
+}
+
+#[test]
+fn canary_a_number_used_twice_is_noticed() {
+    sees(Canary::ReuseDot, promises::no_number_is_used_twice);
+}
+
+#[test]
+fn canary_a_record_sent_to_somebody_not_concerned_is_noticed() {
+    sees(
+        Canary::SendEverything,
+        promises::a_commune_holds_only_what_concerns_it,
+    );
+}
+
+#[test]
+fn canary_a_deletion_by_absence_is_noticed() {
+    sees(
+        Canary::DeleteByAbsence,
+        promises::nothing_is_deleted_by_absence,
+    );
+}
+
+#[test]
+fn canary_a_clock_that_decides_is_noticed() {
+    sees(
+        Canary::ClockDecides,
+        promises::no_clock_decides_what_survives,
+    );
+}

@@ -10,6 +10,8 @@
 //!    every message between two nodes.
 
 pub mod calendar;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod model;
 pub mod protocol;
 pub mod rollup;

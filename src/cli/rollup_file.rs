@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::rollup::{below, grid};
 use super::screen::{Screen, at, items, number};
+use crate::sheet::replica::inert;
 use crate::t;
 
 /// Fixed names for programs: one line for each row, then the total under the key `total`. Coverage and as-of stand in
@@ -51,7 +52,7 @@ pub fn csv(data: &Value, screen: &Screen) -> Result<Vec<u8>, csv::Error> {
 fn line(data: &Value, row: &Value, screen: &Screen, key: Option<&str>) -> Vec<String> {
     let text = |value: &Value| {
         if value.is_string() {
-            guarded(screen.plain(value))
+            inert(&screen.plain(value)).into_owned()
         } else {
             String::new()
         }
@@ -83,15 +84,6 @@ fn line(data: &Value, row: &Value, screen: &Screen, key: Option<&str>) -> Vec<St
     );
     line.extend(["as_of.oldest", "as_of.newest"].map(|path| text(at(data, path))));
     line
-}
-
-/// A cell that a spreadsheet would take for a formula gets an apostrophe before it.
-fn guarded(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@']) {
-        format!("'{text}")
-    } else {
-        text
-    }
 }
 
 /// The rollup as a workbook: title, table with a total line, and below it coverage and as-of.

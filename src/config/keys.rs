@@ -262,7 +262,7 @@ pub const KEYS: &[Key] = &[
             max: 3600.0,
         },
         Value("30"),
-        "Longest silence inside a request's body. A slow sender that keeps sending is not cut off.",
+        "Longest silence inside a request's body, and longest time in which a child takes nothing of an answer. A slow one that goes on is not cut off.",
         "Lines that stall for longer and then go on.",
     ),
     key(

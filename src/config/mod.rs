@@ -70,8 +70,18 @@ pub fn load(
         }
         Err(error) => return Err(unreadable(path, 1, &format!("cannot be read: {error}"))),
     };
+    read(path, &text, env, overrides)
+}
+
+/// The same for the text of a file. `path` is where it stands: relative folders in it start there.
+pub fn read(
+    path: &Path,
+    text: &str,
+    env: impl Iterator<Item = (String, String)>,
+    overrides: &[(String, String)],
+) -> Result<Loaded, ConfigErrors> {
     let mut layers = Layers::default();
-    layers.add_file(path, &text);
+    layers.add_file(path, text);
     layers.add_env(env);
     layers.add_overrides(overrides);
     // After a syntax error nobody knows what the rest of the file says: what seems missing may be there.

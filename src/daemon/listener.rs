@@ -133,6 +133,7 @@ fn accept_limits(listen: &Listen) -> AcceptLimits {
         per_node: listen.max_connections_per_child,
         handshake: listen.handshake_timeout_s.into(),
         first_request: listen.header_timeout_s.into(),
+        reading: listen.body_idle_timeout_s.into(),
         ..AcceptLimits::default()
     }
 }

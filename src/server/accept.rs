@@ -33,6 +33,7 @@ use tower::ServiceExt;
 use tracing::{debug, error, info, warn};
 
 use super::connections::Connections;
+use super::sending;
 use crate::trust::tls::{Peer, ServerTls};
 
 /// Pause after the system refused to accept (out of file descriptors): the cause takes time to go away.
@@ -63,6 +64,8 @@ pub struct AcceptLimits {
     pub streams: u32,
     /// Header of one request, in bytes.
     pub header_bytes: u32,
+    /// Longest time in which a peer takes nothing of an answer to it.
+    pub reading: Duration,
     /// How long requests in progress may go on after a shutdown or the end of a connection's time.
     pub drain: Duration,
 }
@@ -81,6 +84,7 @@ impl Default for AcceptLimits {
             ping_reply: Duration::from_secs(20),
             streams: 32,
             header_bytes: 16 * 1024,
+            reading: Duration::from_secs(60),
             drain: Duration::from_secs(10),
         }
     }
@@ -260,17 +264,20 @@ impl Acceptor {
     ) {
         let (usage, seen) = watch::channel(Usage::default());
         let (usage, panics) = (Arc::new(usage), self.counts.clone());
-        let requests_end = stop.clone();
+        let (requests_end, patience, tasks) =
+            (stop.clone(), self.limits.reading, self.tasks.clone());
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(ConnectInfo(remote));
             let in_progress = InProgress::begin(&usage);
             let (router, stop, counts) = (router.clone(), requests_end.clone(), panics.clone());
+            let tasks = tasks.clone();
             async move {
                 let answer = answer(router, request.map(Body::new), &counts);
                 let response = stop.run_until_cancelled(answer).await.ok_or(Closed)?;
                 // The body keeps the request "in progress" until it was sent or given up.
                 let body = |body: Body| {
+                    let body = sending::watched(body, patience, &stop, &tasks);
                     Body::new(body.map_err(move |cause| {
                         let _until_sent = &in_progress;
                         cause

@@ -5,12 +5,13 @@
 
 mod compare;
 mod files;
+mod newest;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -29,11 +30,12 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::newest::Newest;
 use crate::node::branches::Verdict;
 use crate::node::offer::{self, Batch};
 use crate::node::{Node, branches, enrolment, receive, session};
 use crate::store::links::{self, Contact, Direction, Position, Role};
-use crate::store::{LinkId, StoreError, audit};
+use crate::store::{LinkId, StoreError, audit, blobs};
 use crate::trust::authority::Authority;
 use crate::trust::tls::Peer;
 
@@ -76,7 +78,9 @@ struct HubInner {
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
     /// When each child was last heard, not yet in the store: a long poll a minute must not cost a sync of the disk.
     heard: Mutex<HashMap<LinkId, i64>>,
-    uploads: files::Uploads,
+    uploads: Newest<(LinkId, blobs::BlobId)>,
+    /// A child's batches follow each other, so of each child one is in work: a flood of them takes nobody's turn.
+    pushes: Newest<LinkId>,
     /// The session that each child opened last.
     sessions: Mutex<HashMap<LinkId, String>>,
     /// What a child was asked to say back, so that its next greeting is known to be no late one.
@@ -106,7 +110,8 @@ impl Hub {
                 waiting: Semaphore::new(WAITING),
                 under_way,
                 heard,
-                uploads: files::Uploads::default(),
+                uploads: Newest::default(),
+                pushes: Newest::default(),
                 sessions: Mutex::default(),
                 asked: Mutex::default(),
             }),
@@ -294,13 +299,17 @@ async fn known_only(
 }
 
 async fn whole(hub: &Hub, body: Body, limit: usize) -> Result<Bytes, Reply> {
+    let too_large = || {
+        let message = format!("a body here may have {limit} bytes");
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    };
+    // What announces itself as too large is not read first.
+    if HttpBody::size_hint(&body).lower() > limit as u64 {
+        return Err(too_large());
+    }
     match timeout(hub.inner.limits.body, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(refuse(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            format!("a body here may have {limit} bytes"),
-        )),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(refuse(StatusCode::BAD_REQUEST, "cut", error.to_string())),
         Err(_) => Err(refuse(
             StatusCode::REQUEST_TIMEOUT,
@@ -413,15 +422,22 @@ async fn push(
     let (number, before) = batch_headers(&headers)?;
     let head = headers.get(HEAD_HEADER).and_then(|v| v.to_str().ok());
     let head: Option<Incarnation> = head.and_then(|text| text.parse().ok());
-    let Some(_slot) = turn(&hub).await else {
-        let busy = Refused {
+    let busy = |message: &str| {
+        let refused = Refused {
             retry_after_s: Some(1 + number % BUSY_RETRY_S),
-            ..Refused::new("busy", "many nodes are sending at once; try again shortly")
+            ..Refused::new("busy", message)
         };
-        return Err(Reply(StatusCode::SERVICE_UNAVAILABLE, busy));
+        Reply(StatusCode::SERVICE_UNAVAILABLE, refused)
     };
+    let (stop, _ours) = hub.inner.pushes.begin(child.link).await;
     let limits = hub.inner.limits;
-    let body = whole(&hub, body, limits.batch_bytes).await?;
+    let arrived = stop.run_until_cancelled(async {
+        let crowded = || busy("many nodes are sending at once; try again shortly");
+        let slot = turn(&hub).await.ok_or_else(crowded)?;
+        Ok::<_, Reply>((slot, whole(&hub, body, limits.batch_bytes).await?))
+    });
+    let replaced = || busy("a later batch of this node took its place");
+    let (_slot, body) = arrived.await.ok_or_else(replaced)??;
     let node = hub.inner.node.clone();
     let record_bytes = node.settings.max_record_bytes;
     let unpacked = tokio::task::spawn_blocking(move || {

@@ -3,3 +3,4 @@
 pub mod accept;
 pub mod connections;
 pub mod link;
+mod sending;

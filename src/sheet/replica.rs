@@ -1,6 +1,7 @@
 //! A workbook that comes back: every row carries what it was made from, so that exactly the cells that somebody edited
 //! are taken, whatever happened to the records meanwhile. Pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
@@ -72,6 +73,31 @@ pub fn hash(text: &str) -> String {
         .collect()
 }
 
+/// The sign before a cell of a CSV file that a spreadsheet program would otherwise compute (OWASP ASVS 1.2.10).
+const INERT: char = '\'';
+
+/// Whether a spreadsheet program computes what begins like this, or would once the sign is taken off.
+fn is_active(text: &str) -> bool {
+    text.trim_start_matches(INERT)
+        .starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
+}
+
+/// A cell of a CSV file as a spreadsheet program shows it and does not run it.
+pub fn inert(text: &str) -> Cow<'_, str> {
+    if is_active(text) {
+        format!("{INERT}{text}").into()
+    } else {
+        text.into()
+    }
+}
+
+/// The text of a cell that comes back, without the sign that [`inert`] put before it.
+fn plain(text: &str) -> &str {
+    text.strip_prefix(INERT)
+        .filter(|rest| is_active(rest))
+        .unwrap_or(text)
+}
+
 /// What was edited in a table that this program wrote; `None`: it is another table.
 pub fn returned(table: &Table) -> Option<Returned> {
     let is_mark = |text: &str| text == MARK;
@@ -114,8 +140,9 @@ pub fn returned(table: &Table) -> Option<Returned> {
                 .cell(*column)
                 .map(|cell| cell.text.as_str())
                 .unwrap_or_default();
-            if hash(text) != *before {
-                cells.insert(field.clone(), text.to_owned());
+            // A spreadsheet program may have taken the sign off, or a person typed it: both spellings are as it was.
+            if hash(text) != *before && hash(plain(text)) != *before {
+                cells.insert(field.clone(), plain(text).to_owned());
             }
         }
         if cells.is_empty() {
@@ -185,6 +212,53 @@ mod tests {
         );
         assert_eq!(found.lost_columns, ["result"]);
         assert_eq!(found.untraced.len(), 1);
+    }
+
+    #[test]
+    fn g11_what_a_spreadsheet_would_run_goes_out_inert_and_comes_back_as_it_was() {
+        let texts = [
+            "=HYPERLINK(\"http://x\")",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            "\t=1",
+            "'=1",
+            "''-1",
+            "＝1",
+            "'quoted'",
+            "a=b",
+        ];
+        for text in texts {
+            let sent = inert(text);
+            let first = sent.chars().next().expect("not empty");
+            assert!(
+                !matches!(first, '=' | '+' | '-' | '@' | '\t' | '＝'),
+                "{sent}"
+            );
+            assert_eq!(plain(&sent), text);
+            let base = base(&[("percent", "40"), ("result", text)]);
+            for cell in [sent.as_ref(), text] {
+                let mut writer = csv::Writer::from_writer(Vec::new());
+                let rows = [
+                    ["percent", "result", MARK],
+                    ["%", "R", "x"],
+                    ["50", cell, &base.mark()],
+                ];
+                for row in rows {
+                    writer.write_record(row).expect("in memory");
+                }
+                let bytes = writer.into_inner().expect("in memory");
+                let found = read(std::str::from_utf8(&bytes).expect("text"));
+                let edited = &found.edited[0].cells;
+                assert_eq!(edited.keys().collect::<Vec<_>>(), ["percent"], "{cell:?}");
+            }
+        }
+        // An edited cell loses the sign that a spreadsheet program needs, not the one that is a part of the text.
+        let base = base(&[("result", "a")]);
+        for (cell, taken) in [("'=2", "=2"), ("'quoted'", "'quoted'"), ("=2", "=2")] {
+            let found = read(&format!("result,{MARK}\nR,x\n{cell},{}\n", base.mark()));
+            assert_eq!(found.edited[0].cells["result"], taken);
+        }
     }
 
     #[test]

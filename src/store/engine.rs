@@ -405,6 +405,10 @@ pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
 fn prepare(connection: &Connection, checkpoint_pages: u32) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    #[cfg(feature = "faults")]
+    if crate::faults::thrown(crate::faults::Canary::NoSync) {
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+    }
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", checkpoint_pages)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB * 4)?;

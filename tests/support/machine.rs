@@ -55,6 +55,11 @@ impl Service {
         self.child.wait().expect("it ends");
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// An orderly end.
     pub fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);

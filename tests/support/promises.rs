@@ -246,3 +246,157 @@ pub async fn delete_all(commune: &Place, records: &[Uuid]) {
             .expect("deleted");
     }
 }
+
+/// A commit is answered when the disk has it: nothing less than `synchronous=FULL` holds over a power cut.
+pub async fn every_commit_waits_for_the_disk() -> Kept {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let options = StoreOptions {
+        create: true,
+        ..StoreOptions::new(dir.path())
+    };
+    let store = Store::open(&options).expect("a store");
+    let asked = store.write(|tx| {
+        let read = |name: &str| {
+            let text = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+            tx.connection()
+                .query_row(&format!("PRAGMA {name}"), [], text)
+        };
+        Ok::<_, StoreError>((read("synchronous")?, read("journal_mode")?))
+    });
+    let (synchronous, journal) = asked.await.expect("a read");
+    store.close();
+    keep(synchronous == rusqlite::types::Value::Integer(2), || {
+        format!("the store commits with synchronous={synchronous:?}")
+    })?;
+    keep(
+        journal == rusqlite::types::Value::Text("wal".into()),
+        || format!("the store keeps its journal as {journal:?}"),
+    )
+}
+
+/// The percent of several units is that of their sums.
+pub async fn percents_are_never_averaged() -> Kept {
+    use nqsync_core::model::values::{Aggregation, Figures, IndicatorDefinition, OverTime};
+    use nqsync_core::rollup::{FigureFacts, PeriodSpan, aggregate};
+    let definition: IndicatorDefinition = serde_json::from_value(json!({
+        "code": "x", "name": "x", "aggregation": Aggregation::RatioOfSums, "over_time": OverTime::Discrete,
+    }))
+    .expect("a definition");
+    let unit = |number: u128| nqsync_core::model::UnitId(Uuid::from_u128(number));
+    let figure = |number, part: &str, whole: &str| FigureFacts {
+        unit: unit(number),
+        period: PeriodSpan {
+            name: "2026-03".into(),
+            start: jiff::civil::date(2026, 3, 1),
+            end: jiff::civil::date(2026, 3, 31),
+        },
+        figures: Figures {
+            value: None,
+            numerator: Some(part.into()),
+            denominator: Some(whole.into()),
+        },
+    };
+    let figures = [figure(1, "1", "2"), figure(2, "90", "100")];
+    let total = aggregate(&definition, &figures, &[unit(1), unit(2)]).expect("small numbers");
+    keep(total.value.as_deref() == Some("89.2157"), || {
+        format!("1 of 2 and 90 of 100 are {:?} percent", total.value)
+    })
+}
+
+/// A task as one author wrote it.
+fn task(title: &str) -> (nqsync_core::sync::Record, nqsync_core::model::UnitId) {
+    let issuer = nqsync_core::model::UnitId(Uuid::from_u128(7));
+    let facts = Facts::Task {
+        issuer,
+        parent: None,
+    };
+    let record = super::raw::authored(1, facts, issuer, values([("title", json!(title))]));
+    (record, issuer)
+}
+
+/// What an opening of a store writes into a record carries a number that it never used there before.
+pub async fn no_number_is_used_twice() -> Kept {
+    let (mut record, unit) = task("a");
+    let before = record.extent();
+    let author = nqsync_core::sync::Author {
+        incarnation: nqsync_core::sync::Incarnation(1_u128.to_be_bytes()),
+        unit,
+        name: "by hand",
+    };
+    let written = record.write(
+        author,
+        super::START_MS,
+        values([("title", json!("b"))]),
+        None,
+    );
+    written.map_err(|error| error.to_string())?;
+    let writes = record.edits().iter().flat_map(|edit| edit.writes());
+    let again = writes.filter(|write| before.contains(write.dot)).count();
+    keep(again == 0, || "a number was used twice".into())?;
+    keep(record.shown("title") == Some(json!("b")), || {
+        "the later write is not shown".into()
+    })
+}
+
+/// A copy that lacks something takes nothing away.
+pub async fn nothing_is_deleted_by_absence() -> Kept {
+    let (old, unit) = task("a");
+    let mut new = old.clone();
+    let author = nqsync_core::sync::Author {
+        incarnation: nqsync_core::sync::Incarnation([5; 16]),
+        unit,
+        name: "by hand",
+    };
+    new.write(
+        author,
+        super::START_MS,
+        values([("note", json!("kept"))]),
+        None,
+    )
+    .expect("writable");
+    new.join(&old).expect("the same record");
+    keep(new.shown("note") == Some(json!("kept")), || {
+        "a value is gone because a copy did not have it".into()
+    })
+}
+
+/// Of two writes that did not know of each other both stay, whatever the clocks said.
+pub async fn no_clock_decides_what_survives() -> Kept {
+    let (base, unit) = task("a");
+    let written = |number: u8, now_ms| {
+        let mut copy = base.clone();
+        let author = nqsync_core::sync::Author {
+            incarnation: nqsync_core::sync::Incarnation([number; 16]),
+            unit,
+            name: "by hand",
+        };
+        let title = values([("title", json!(number))]);
+        copy.write(author, now_ms, title, None).expect("writable");
+        copy
+    };
+    let mut early = written(3, super::START_MS);
+    let late = written(4, super::START_MS + 86_400_000);
+    early.join(&late).expect("the same record");
+    let kept = early.register("title").siblings.len();
+    keep(kept == 2, || {
+        format!("{kept} of two concurrent writes are left")
+    })
+}
+
+/// A commune holds what it writes or needs, and nothing of its neighbours.
+pub async fn a_commune_holds_only_what_concerns_it() -> Kept {
+    let world = World::new().await;
+    let task = world.task().await;
+    world.commune.sync().await;
+    let report = world.report(task, 10).await;
+    world.settle().await;
+    for id in [task, report] {
+        keep(world.commune.holds(id).await, || {
+            "it does not hold its own".into()
+        })?;
+        keep(!world.other.holds(id).await, || {
+            "a commune holds a record of another one".into()
+        })?;
+    }
+    Ok(())
+}

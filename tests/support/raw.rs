@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use nqsync::clock::Clock;
 use nqsync::daemon::setup;
-use nqsync::store::{StoreError, links, queries};
+use nqsync::store::{Store, StoreError, StoreOptions, links, queries};
 use nqsync::trust::identity::NodeKey;
 use nqsync::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning};
 use nqsync_core::model::{Facts, NodeId, UnitId};
@@ -14,11 +15,14 @@ use nqsync_core::protocol::{
 };
 use nqsync_core::sync::{Author, Incarnation, Record};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use rustls::ClientConfig;
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::Place;
+use super::machine::Machine;
 
 /// One end of a link, driven by hand.
 pub struct Raw {
@@ -26,6 +30,7 @@ pub struct Raw {
     pub url: String,
     pub hello: Hello,
     pub up: Mark,
+    pub tls: Arc<ClientConfig>,
 }
 
 /// An HTTP client with this identity, pinned to the parent.
@@ -33,11 +38,19 @@ pub async fn client(
     child: &Place,
     identity: Option<(Vec<CertificateDer<'static>>, &NodeKey)>,
 ) -> Client {
+    tls(child, identity)
+        .await
+        .http_client(&ClientTimeouts::default())
+        .expect("a client")
+}
+
+async fn tls(
+    child: &Place,
+    identity: Option<(Vec<CertificateDer<'static>>, &NodeKey)>,
+) -> ClientTls {
     let pin = ParentPin(child.meta("upstream_pin").await.parse().expect("a pin"));
     let clock = setup::trust_clock(&child.node.clock);
-    let tls = ClientTls::new(identity, pin, clock, Arc::new(log_date_warning)).expect("tls");
-    tls.http_client(&ClientTimeouts::default())
-        .expect("a client")
+    ClientTls::new(identity, pin, clock, Arc::new(log_date_warning)).expect("tls")
 }
 
 impl Raw {
@@ -46,7 +59,8 @@ impl Raw {
         let (chain, key) = setup::upstream_identity(child.dir.path())
             .expect("readable keys")
             .expect("enrolled");
-        let client = client(child, Some((chain, &key))).await;
+        let tls = tls(child, Some((chain, &key))).await;
+        let client = tls.http_client(&ClientTimeouts::default());
         let link = child.upstream.as_ref().expect("a child").link();
         let (row, chain) = child
             .node
@@ -56,7 +70,8 @@ impl Raw {
             .expect("a read");
         let mark = nqsync::node::offer::mark;
         Raw {
-            client,
+            client: client.expect("a client"),
+            tls: tls.config(),
             url: child.url.clone().expect("a child"),
             hello: Hello {
                 protocol: PROTOCOL,
@@ -70,6 +85,62 @@ impl Raw {
             },
             up: mark(&row.up),
         }
+    }
+
+    /// The same for a machine whose service does not run.
+    pub async fn at(machine: &Machine) -> Raw {
+        let (chain, key) = setup::upstream_identity(machine.path())
+            .expect("readable keys")
+            .expect("enrolled");
+        let store = Store::open(&StoreOptions::new(machine.path())).expect("its store");
+        let shown = store.shown();
+        let link = shown.links.first().expect("a parent").link;
+        let read = store.read(move |c| {
+            let pin = queries::meta(c, "upstream_pin")?;
+            let url = queries::meta(c, "upstream_url")?;
+            Ok::<_, StoreError>((pin, url, links::row(c, link)?, queries::chain(c, 64)?))
+        });
+        let (pin, url, row, past) = read.await.expect("a read");
+        store.close();
+        let pin = ParentPin(pin.expect("a pin").parse().expect("a pin"));
+        let clock = Clock::system();
+        let trusted = setup::trust_clock(&clock);
+        let tls = ClientTls::new(
+            Some((chain, &key)),
+            pin,
+            trusted,
+            Arc::new(log_date_warning),
+        );
+        let tls = tls.expect("tls");
+        let client = tls.http_client(&ClientTimeouts::default());
+        let mark = nqsync::node::offer::mark;
+        Raw {
+            client: client.expect("a client"),
+            tls: tls.config(),
+            url: url.expect("an address"),
+            hello: Hello {
+                protocol: PROTOCOL,
+                version: "test".into(),
+                node: shown.node.expect("a node"),
+                clock_ms: clock.now_ms(),
+                chain: past,
+                up: mark(&row.up),
+                down: mark(&row.down),
+                echo: None,
+            },
+            up: mark(&row.up),
+        }
+    }
+
+    /// A connection of its own with the same identity, for whoever speaks HTTP/2 by hand.
+    pub async fn connect(&self) -> tokio_rustls::client::TlsStream<TcpStream> {
+        let mut config = (*self.tls).clone();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let address = self.url.trim_start_matches("https://").to_owned();
+        let stream = TcpStream::connect(&address).await.expect("connected");
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let name = "127.0.0.1".try_into().expect("a name");
+        connector.connect(name, stream).await.expect("a handshake")
     }
 
     pub fn node(&self) -> NodeId {
@@ -108,7 +179,7 @@ impl Raw {
     }
 
     /// Pushes a body as a batch of this number.
-    pub async fn push_at(&mut self, number: u64, body: Vec<u8>) -> (StatusCode, Value) {
+    pub async fn push_at(&self, number: u64, body: Vec<u8>) -> (StatusCode, Value) {
         let request = self
             .request(Method::POST, "push")
             .header(BATCH_HEADER, number)

@@ -109,3 +109,8 @@ pub fn progress(percent: u32) -> Value {
 pub fn units(text: &str, units: &[UnitId]) -> Value {
     json!({ "text": text, "units": units })
 }
+
+/// A unit that does not exist.
+pub fn nobody() -> UnitId {
+    UnitId(Uuid::from_u128(0xdead))
+}

@@ -4,6 +4,8 @@
 //! a batch down and acknowledges the one before (it may wait for news), `blob` moves files. A batch is NDJSON in one
 //! zstd frame; its lines are [`Line`]s.
 
+mod plain;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -424,6 +426,9 @@ pub fn parse_line(text: &str) -> Result<Line, BadLine> {
     let facts = line
         .f
         .ok_or_else(|| bad("unreadable", "a record without facts".to_owned()))?;
+    for text in line.e.iter().chain([&facts]) {
+        plain::check(text.get()).map_err(|error| bad("unreadable", error.to_string()))?;
+    }
     let edits: Result<Vec<Edit>, _> = line.e.iter().map(|raw| Edit::parse(raw.get())).collect();
     let edits = edits.map_err(|error| bad("unreadable", error.to_string()))?;
     match Record::new(key, facts.get(), edits) {

@@ -279,6 +279,15 @@ fn combine(aggregation: Aggregation, terms: &[Terms]) -> Option<IndicatorTotal> 
             let denominator = sum(|t| Some(t.denominator))?;
             total.numerator = Some(numerator.to_string());
             total.denominator = Some(denominator.to_string());
+            #[cfg(feature = "faults")]
+            let (numerator, denominator) =
+                match crate::faults::thrown(crate::faults::Canary::AveragePercents) {
+                    true => (
+                        sum(|t| Some(t.numerator.checked_div(t.denominator, PLACES)?.1))?,
+                        Decimal::from(terms.len() as i64),
+                    ),
+                    false => (numerator, denominator),
+                };
             quotient(denominator, |d| percent(numerator, d))?
         }
         Aggregation::WeightedMean => {

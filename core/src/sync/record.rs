@@ -125,6 +125,11 @@ impl Record {
                 self.edits.push(edit.clone());
             }
         }
+        #[cfg(feature = "faults")]
+        if crate::faults::thrown(crate::faults::Canary::DeleteByAbsence) {
+            self.edits
+                .retain(|mine| other.edits.iter().any(|edit| mine.order() == edit.order()));
+        }
         if respelled {
             // The same facts in two spellings: every node settles on the same one.
             self.facts_raw = other.facts_raw.clone();
@@ -152,6 +157,11 @@ impl Record {
         let present = self.token();
         let token = token.unwrap_or(&present);
         let greatest = self.greatest_counter(by.incarnation);
+        #[cfg(feature = "faults")]
+        let greatest = match crate::faults::thrown(crate::faults::Canary::ReuseDot) {
+            true => 0,
+            false => greatest,
+        };
         let first = greatest
             .checked_add(1)
             .ok_or(EditError::Counter(u64::from(greatest) + 1))?;
@@ -305,6 +315,11 @@ impl Record {
     fn settle(&mut self) -> Vec<Edit> {
         self.edits.sort_by_key(Edit::order);
         self.edits.dedup_by_key(|edit| edit.order());
+        #[cfg(feature = "faults")]
+        if crate::faults::thrown(crate::faults::Canary::ClockDecides) {
+            let latest = self.edits.iter().map(|edit| edit.stamp).max();
+            self.edits.retain(|edit| Some(edit.stamp) == latest);
+        }
         if self.edits.len() < 2 {
             return Vec::new();
         }

@@ -67,6 +67,10 @@ impl LinkScope {
 
     /// Whether a record with these ends passes the link.
     pub fn admits(&self, ends: &Ends) -> bool {
+        #[cfg(feature = "faults")]
+        if crate::faults::thrown(crate::faults::Canary::SendEverything) {
+            return true;
+        }
         match ends {
             Ends::Everywhere => true,
             Ends::Units(units) => {

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub use self::document::Party;
 use self::document::Report;
+pub use self::document::{Party, read};
 use super::engine::{
     Engine, EngineError, Lists, Page, Position, Remembered, Span, Upload, Write, Written,
 };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::api::Lang;
-use crate::sheet::replica::MARK;
+use crate::sheet::replica::{MARK, inert};
 use crate::text::text;
 
 /// Headings of the columns, in the catalogue.
@@ -173,8 +173,12 @@ impl Grid {
         let fixed = self.fixed.iter().map(String::as_str);
         writer.write_record(fixed.chain(headings).chain([self.mark.as_str()]))?;
         for row in &self.rows {
-            let cells = row.fixed.iter().chain(&row.cells).chain([&row.mark]);
-            writer.write_record(cells)?;
+            let cells = row.fixed.iter().chain(&row.cells).map(|cell| inert(cell));
+            writer.write_record(
+                cells
+                    .chain([row.mark.as_str().into()])
+                    .map(|cell| cell.into_owned()),
+            )?;
         }
         writer
             .into_inner()

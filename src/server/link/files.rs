@@ -2,9 +2,6 @@
 //!
 //! What is asked of one child's files never depends on another child's: offsets and partial files are per link.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -12,50 +9,10 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use nqsync_core::protocol::{LENGTH_HEADER, OFFSET_HEADER};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::{Child, Hub, Reply, refuse};
 use crate::node::session;
-use crate::store::{LinkId, StoreError, blobs};
-
-/// The file a child is sending: its last request has the word. One before it may still hang on a line that is dead.
-#[derive(Default)]
-pub(super) struct Uploads(Mutex<HashMap<(LinkId, blobs::BlobId), Upload>>);
-
-struct Upload {
-    stop: CancellationToken,
-    turn: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl Uploads {
-    /// Ends the request before, if it still runs, and waits until its last byte is written.
-    async fn begin(
-        &self,
-        link: LinkId,
-        id: blobs::BlobId,
-    ) -> (CancellationToken, tokio::sync::OwnedMutexGuard<()>) {
-        let stop = CancellationToken::new();
-        let turn = {
-            let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // Only this table holds the locks of uploads that are over.
-            held.retain(|_, upload| Arc::strong_count(&upload.turn) > 1);
-            let turn = match held.get(&(link, id)) {
-                Some(before) => {
-                    before.stop.cancel();
-                    before.turn.clone()
-                }
-                None => Arc::default(),
-            };
-            let upload = Upload {
-                stop: stop.clone(),
-                turn: turn.clone(),
-            };
-            held.insert((link, id), upload);
-            turn
-        };
-        (stop, turn.lock_owned().await)
-    }
-}
+use crate::store::{StoreError, blobs};
 
 /// A file that a child has to bring, or a refusal that tells nothing about files of others.
 async fn wanted(
@@ -86,7 +43,7 @@ pub(super) async fn blob_offset(
     Path(sha256): Path<String>,
 ) -> Result<Response, Reply> {
     let (id, size, arrived) = wanted(&hub, child, &sha256).await?;
-    let (_stop, _turn) = hub.inner.uploads.begin(child.link, id).await;
+    let (_stop, _turn) = hub.inner.uploads.begin((child.link, id)).await;
     let offset = on_disk(&hub, child, id, size, arrived).await?;
     let headers = [
         (OFFSET_HEADER, offset.to_string()),
@@ -131,7 +88,7 @@ pub(super) async fn take_blob(
         let message = format!("a file may have {limit} bytes; the record announces {size}");
         return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
     }
-    let (stop, _turn) = hub.inner.uploads.begin(child.link, id).await;
+    let (stop, _turn) = hub.inner.uploads.begin((child.link, id)).await;
     let dir = hub.inner.node.store.dir().to_path_buf();
     let offset: Option<u64> = headers
         .get(OFFSET_HEADER)

@@ -20,6 +20,18 @@ pub enum Canary {
     TrustEverybody,
     /// Let every mass change through.
     NoBrake,
+    /// Commit without waiting for the disk (`synchronous=NORMAL`).
+    NoSync,
+    /// Take the mean of percents instead of the percent of the sums.
+    AveragePercents,
+    /// Number the writes of an opening from one again.
+    ReuseDot,
+    /// Send every record over every link.
+    SendEverything,
+    /// Take what a peer does not have for deleted.
+    DeleteByAbsence,
+    /// Let the later clock win over a concurrent write.
+    ClockDecides,
 }
 
 static THROWN: AtomicU8 = AtomicU8::new(0);

@@ -1,0 +1,3 @@
+//! What the fuzz targets run; the main workspace's tests run the same on the committed corpus.
+
+pub mod bodies;
