@@ -72,8 +72,10 @@ fn put_aside(path: &Path) -> Result<(), StoreError> {
 }
 
 fn look(store: &Store) -> Result<Found, StoreError> {
-    let mut found = Found::default();
-    found.damage = store.read_blocking(backup::findings)?;
+    let mut found = Found {
+        damage: store.read_blocking(backup::findings)?,
+        ..Found::default()
+    };
     if let Some(number) = store.read_blocking(audit::first_broken)? {
         found.damage.push(format!(
             "entry {number} of the audit does not follow the one before"
