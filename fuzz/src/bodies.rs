@@ -14,8 +14,11 @@ use nqsync_core::sync::{Edit, Record};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// What a target does with its input.
+pub type Body = fn(&[u8]);
+
 /// The targets by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Body)] = &[
     ("batch", batch),
     ("record", record),
     ("session", session),
