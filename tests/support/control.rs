@@ -25,15 +25,19 @@ pub fn request(id: &str, command: Command) -> Request {
 
 /// Hands a request to the service of a machine.
 pub fn ask(machine: &Machine, request: &Request) -> Asked {
-    let mut stream = UnixStream::connect(machine.at("control.sock")).expect("a service");
+    try_ask(machine, request).expect("a service that takes a request")
+}
+
+/// The same where the service may be gone.
+pub fn try_ask(machine: &Machine, request: &Request) -> Option<Asked> {
+    let mut stream = UnixStream::connect(machine.at("control.sock")).ok()?;
     let limit = Some(Duration::from_secs(60));
     stream.set_read_timeout(limit).expect("a limit");
     let body = serde_json::to_string(request).expect("JSON");
     let head = "POST /v1/command HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                 content-type: application/json\r\ncontent-length:";
-    let sent = write!(stream, "{head} {}\r\n\r\n{body}", body.len());
-    sent.expect("the service takes a request");
-    Asked(stream)
+    write!(stream, "{head} {}\r\n\r\n{body}", body.len()).ok()?;
+    Some(Asked(stream))
 }
 
 impl Asked {

@@ -13,6 +13,7 @@ pub mod promises;
 pub mod raw;
 pub mod relay;
 pub mod stopping;
+pub mod strace;
 pub mod tap;
 pub mod tracker;
 pub mod world;
