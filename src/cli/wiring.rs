@@ -165,14 +165,25 @@ pub fn init(place: &Place, init: &Init) -> Outcome {
     })
 }
 
-/// A configuration holds no secret, but whom it names is nobody's business but the node's group.
+/// A configuration holds no secret, but whom it names is nobody's business but the node's group. Killed on the way it is
+/// whole or absent: half of one would stand in the way of the next try.
 fn write_config(file: &Path, text: &str) -> std::io::Result<()> {
+    let draft = file.with_added_extension("new");
+    // Left by a crash; it must not lend its mode.
+    match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut made = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o640)
-        .open(file)?;
-    made.write_all(text.as_bytes())
+        .open(&draft)?;
+    made.write_all(text.as_bytes())?;
+    made.sync_all()?;
+    std::fs::rename(&draft, file)?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
 }
 
 /// What a person does after `init`; nothing where the node is enrolled already.
