@@ -88,7 +88,7 @@ mod tests {
             (r#"{"a":1,"\u0061":2}"#, "the key \"a\" is there twice"),
             (r#"{"a":NaN}"#, "expected value"),
             (r#"{"a":1e999}"#, "out of range"),
-            (r#"["\ud800"]"#, "surrogate"),
+            (r#"["\ud800"]"#, "hex escape"),
             ("[\"\u{0}\"]", "control character"),
         ] {
             let refused = check(text).expect_err(words).to_string();
