@@ -38,6 +38,21 @@ pub struct Request {
     pub command: Command,
 }
 
+/// What stands before an adapter's name where a person's would stand.
+const ADAPTER: &str = "adapter:";
+
+/// The author of what an adapter writes.
+pub fn adapter_author(name: &str) -> String {
+    format!("{ADAPTER}{name}")
+}
+
+impl Request {
+    /// Whether an adapter asks, and nobody reads what is said besides the result.
+    pub fn is_by_adapter(&self) -> bool {
+        self.person.starts_with(ADAPTER)
+    }
+}
+
 /// What a verb answers when it was carried out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {

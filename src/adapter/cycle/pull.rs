@@ -11,7 +11,7 @@ use super::{Cycle, RunError};
 use crate::adapter::engine::Engine;
 use crate::adapter::ours::{self, About, Change, Fields, Scope};
 use crate::adapter::profile::{Stream, StreamKind};
-use crate::api::Lang;
+use crate::api::{Lang, adapter_author};
 use crate::node::commands::{Writing, refuse};
 use crate::node::{Node, Refusal};
 use crate::store::adapters::{self, Shadow};
@@ -183,7 +183,7 @@ impl Pull {
             tx,
             &audit::Act {
                 at: self.node.clock.now_ms(),
-                actor: &format!("adapter:{}", self.adapter),
+                actor: &adapter_author(&self.adapter),
                 act: "adapter.pulled",
                 subject: &shadow.record.map(|id| id.to_string()).unwrap_or_default(),
                 detail: json!({ "stream": self.stream, "fields": names }),
@@ -229,7 +229,7 @@ impl Pull {
             token: token.filter(|token| !token.is_empty()),
             submit: self.submit,
             acting_for: unit.or_else(|| self.unit.clone()),
-            author: format!("adapter:{}", self.adapter),
+            author: adapter_author(&self.adapter),
         }
     }
 

@@ -26,7 +26,7 @@ use super::profile::{Stream, StreamKind};
 use super::tabular;
 use super::workbook::grid::Grid;
 use super::workbook::{self, Asked, Taking};
-use crate::api::{Command, Exit, Failure, ImportKind, Request};
+use crate::api::{Command, Exit, Failure, ImportKind, Request, adapter_author};
 use crate::sheet::{self, Limits, replica};
 use crate::store::adapters;
 use crate::text::text;
@@ -112,7 +112,7 @@ impl Delivery<'_> {
         Request {
             request_id: String::new(),
             lang: self.open.lang,
-            person: format!("adapter:{}", self.open.name),
+            person: adapter_author(self.open.name),
             acting_for: None,
             command: Command::Status,
         }
