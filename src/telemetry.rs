@@ -52,7 +52,9 @@ where
 {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(env_filter(log, filter)?)
-        .with_writer(writer);
+        .with_writer(writer)
+        // A line that cannot be written, as on a disk that has failed, must not end whoever wanted to say it.
+        .log_internal_errors(false);
     Ok(match log.format {
         LogFormat::Text => Box::new(builder.with_ansi(colours).finish()),
         LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),

@@ -186,7 +186,7 @@ fn a_verb_killed_at_any_call_that_writes_is_done_or_not_and_can_be_done_again() 
 }
 
 #[test]
-fn a_file_or_a_table_killed_on_its_way_in_is_there_whole_or_not_at_all() {
+fn a7_a_file_or_a_table_killed_on_its_way_in_is_there_whole_or_not_at_all() {
     if !strace::usable() {
         return;
     }
@@ -266,6 +266,33 @@ fn a6_a_change_of_the_format_killed_at_any_call_leaves_the_old_one_or_the_new_on
         again: true,
     };
     upgraded.killed_from(&base);
+}
+
+#[test]
+fn a5_a_log_killed_on_its_way_into_the_database_costs_no_row() {
+    if !strace::usable() {
+        return;
+    }
+    let base = Machine::ministry("BO");
+    let service = base.serve();
+    for number in 0..30 {
+        let kept = ask(&base, &task(number)).heard().expect("an answer");
+        assert_eq!(kept.expect("kept").exit, Exit::Done);
+    }
+    service.kill();
+    let log = fs::metadata(base.at("store.db-wal")).expect("a log");
+    assert!(log.len() > 100_000, "everything is in the log alone");
+    // The verb recovers the log, moves it into the database, and removes it at its end.
+    let closed = Verb {
+        name: "recover and close",
+        line: &|_| words(&["unit", "list"]),
+        whole: &|machine| {
+            assert_eq!(titles(machine).len(), 30, "acknowledged rows");
+            true
+        },
+        again: true,
+    };
+    closed.killed_from(&base);
 }
 
 #[test]

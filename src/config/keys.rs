@@ -518,6 +518,17 @@ pub const KEYS: &[Key] = &[
         "A disk shared with other programs that fill it quickly.",
     ),
     key(
+        "store",
+        "scrub_interval_s",
+        Kind::Seconds {
+            min: 0.1,
+            max: 365.0 * DAY_S,
+        },
+        Value("604800"),
+        "How often the whole store is looked through: the database, the audit, the bytes of every file.",
+        "Disks that are not trusted: more often. It costs reading everything once.",
+    ),
+    key(
         "reporting",
         "period",
         Kind::Choice(PERIOD_KINDS),

@@ -129,6 +129,7 @@ pub struct Store {
     pub group_commit_max: usize,
     pub wal_checkpoint_pages: u32,
     pub min_free_bytes: Size,
+    pub scrub_interval_s: Seconds,
 }
 
 /// `[brake]`.

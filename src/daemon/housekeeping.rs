@@ -15,6 +15,10 @@ const SHARE: u32 = 4;
 
 /// Before anything else runs: sweep, and tell the store what day it is.
 pub async fn begin(node: &Node) -> Result<(), StoreError> {
+    if node.store.damage().is_some() {
+        // It is only looked at.
+        return Ok(());
+    }
     let dir = node.store.dir().to_path_buf();
     tokio::task::spawn_blocking(move || blobs::sweep(&dir))
         .await

@@ -16,7 +16,7 @@ use crate::node::Node;
 use crate::server::accept::{AcceptLimits, Acceptor};
 use crate::server::connections::Connections;
 use crate::server::link::{Hub, HubLimits};
-use crate::store::{Store, StoreError};
+use crate::store::{Role, Store, StoreError, blobs};
 use crate::trust::authority::{Authority, NODE_LIFETIME};
 use crate::trust::identity::NodeKey;
 use crate::trust::pin::Pin;
@@ -90,6 +90,11 @@ pub async fn start(
         acceptor.connections(),
         stop.clone(),
     ));
+    tasks.spawn(ask_for_files(
+        node.store.clone(),
+        acceptor.connections(),
+        stop.clone(),
+    ));
     tasks.spawn(note_heard(hub.clone(), stop.clone()));
     let (router, stop) = (hub.router(), stop.clone());
     tasks.spawn(async move { acceptor.serve(listener, router, stop).await });
@@ -150,6 +155,25 @@ async fn note_heard(hub: Hub, stop: CancellationToken) {
         }
         if let Err(error) = hub.note_heard().await {
             tracing::error!(%error, "cannot note when the children were heard");
+        }
+    }
+}
+
+/// A child hears when its session opens which files it has to bring again; so the sessions of those that have to are
+/// opened again.
+async fn ask_for_files(store: Store, connections: Connections, stop: CancellationToken) {
+    let mut lost = store.files_lost();
+    loop {
+        tokio::select! {
+            _ = stop.cancelled() => return,
+            changed = lost.changed() => if changed.is_err() { return },
+        }
+        for state in store.shown().links.iter() {
+            let link = state.link;
+            let asked = store.read(move |c| blobs::asked_again(c, link)).await;
+            if state.role == Role::Downstream && asked.is_ok_and(|files| !files.is_empty()) {
+                connections.close(state.peer);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod housekeeping;
 mod interfaces;
 pub mod listener;
 pub mod schedule;
+mod scrub;
 pub mod setup;
 pub mod uplink;
 mod verify;
@@ -21,13 +22,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::node::{Node, Settings, recovery};
-use crate::store::{Store, StoreError};
+use crate::node::{Node, Settings, health, recovery};
+use crate::store::{Left, Store, StoreError};
 
 /// How long tasks may take to end after a signal before the service ends without them.
 const SHUTDOWN: Duration = Duration::from_secs(20);
 
-/// How often the service manager is told that we are alive.
+/// How often it is looked whether the store's files still stand where they were opened.
+const STANDS: Duration = Duration::from_secs(5);
+
+/// How often the service manager is told that we are alive, unless it says how long it waits.
 const WATCHDOG: Duration = Duration::from_secs(15);
 
 /// Why the service cannot start or had to stop.
@@ -93,32 +97,91 @@ async fn serve(
     let mut hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    housekeeping::begin(&node).await?;
-    if !settled_here(&node, &loaded, &mut terminate, &mut interrupt).await? {
-        return Ok(());
+    raise_open_files();
+    if node.store.left() == Left::Touched || node.store.damage().is_some() {
+        // Before anybody hears anything from it.
+        tracing::warn!("the database was touched while no service ran; looking through it");
+        scrub::database(&node).await?;
     }
+    loop {
+        if node.store.damage().is_none() {
+            housekeeping::begin(&node).await?;
+            let said = &loaded.config.node;
+            health::compare_with_parents_view(&node, &said.unit, said.level.as_str()).await?;
+        }
+        if !settled_here(&node, &loaded, &mut terminate, &mut interrupt).await? {
+            return Ok(());
+        }
+        let signals = (&mut hangup, &mut terminate, &mut interrupt);
+        match work(&node, &loaded, &reload, signals).await? {
+            Ended::Told => return Ok(()),
+            Ended::Damaged => {}
+        }
+    }
+}
+
+/// Why the service stopped working.
+enum Ended {
+    /// By a signal.
+    Told,
+    /// The store was found damaged.
+    Damaged,
+}
+
+/// A parent has a connection and more for each of its thousands of children; systems allow few open files unless asked.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let current = Some(maximum.map_or(OPEN_FILES, |most| most.min(OPEN_FILES)));
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current, maximum }) {
+        tracing::warn!(%error, "cannot allow more open files");
+    }
+}
+
+/// Open files that are asked for; what the unit file allows.
+const OPEN_FILES: u64 = 16_384;
+
+async fn work(
+    node: &Node,
+    loaded: &Loaded,
+    reload: &Reload,
+    (hangup, terminate, interrupt): (&mut Signal, &mut Signal, &mut Signal),
+) -> Result<Ended, DaemonError> {
+    let store = node.store.clone();
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let config = watch::Sender::new(loaded.config.clone());
-    let bound = listener::start(&node, &loaded.config, &stop, &tasks).await?;
-    let uplink = uplink::start(&node, &loaded, config.subscribe(), &stop, &tasks).await?;
-    control::start(&node, &loaded.config, uplink, &stop, &tasks).await?;
+    let bound = listener::start(node, &loaded.config, &stop, &tasks).await?;
+    let uplink = uplink::start(node, loaded, config.subscribe(), &stop, &tasks).await?;
+    control::start(node, &loaded.config, uplink, &stop, &tasks).await?;
     tasks.spawn(housekeeping::keep(node.clone(), stop.clone()));
     tasks.spawn(adapters::keep(node.clone(), stop.clone()));
+    let interval = loaded.config.store.scrub_interval_s.into();
+    tasks.spawn(scrub::keep(node.clone(), interval, stop.clone()));
     let address = bound.map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(unit = %loaded.config.node.unit, address, version = env!("CARGO_PKG_VERSION"), "nqsync is running");
     notify(&[sd_notify::NotifyState::Ready]);
-    let mut stopped = store.stopped();
-    let mut watchdog = tokio::time::interval(WATCHDOG);
+    let (mut stopped, mut damage) = (store.stopped(), store.damage_news());
+    let mut watchdog = tokio::time::interval(watchdog_pause());
+    let mut stands = tokio::time::interval(STANDS);
     let outcome = loop {
         tokio::select! {
-            _ = terminate.recv() => break Ok(()),
-            _ = interrupt.recv() => break Ok(()),
+            _ = terminate.recv() => break Ok(Ended::Told),
+            _ = interrupt.recv() => break Ok(Ended::Told),
             _ = stopped.wait_for(|stopped| *stopped) => break Err(StoreError::Stopped.into()),
+            _ = damage.wait_for(Option::is_some) => break Ok(Ended::Damaged),
             _ = watchdog.tick() => notify(&[sd_notify::NotifyState::Watchdog]),
-            _ = hangup.recv() => take_over(&reload, &config),
+            _ = stands.tick() => {
+                if let Err(error) = store.check() {
+                    tracing::error!(%error, "the service ends");
+                    break Err(error.into());
+                }
+            }
+            _ = hangup.recv() => take_over(reload, &config),
         }
     };
-    notify(&[sd_notify::NotifyState::Stopping]);
+    if !matches!(outcome, Ok(Ended::Damaged)) {
+        notify(&[sd_notify::NotifyState::Stopping]);
+    }
     tracing::info!("stopping");
     stop.cancel();
     tasks.close();
@@ -128,32 +191,41 @@ async fn serve(
     outcome
 }
 
-/// Waits while the store stands on a machine it does not know: only the control socket is open, so that people can look and
-/// say `adopt --moved`. `false`: told to stop meanwhile.
+/// Waits while the store is damaged, or stands on a machine it does not know: only the control socket is open, so that
+/// people can look, and say `adopt --moved`. `false`: told to stop meanwhile.
 async fn settled_here(
     node: &Node,
     loaded: &Loaded,
     terminate: &mut Signal,
     interrupt: &mut Signal,
 ) -> Result<bool, DaemonError> {
-    let mut commits = node.store.commits();
-    if !node.store.read(recovery::moved).await? {
+    let (mut commits, mut damage) = (node.store.commits(), node.store.damage_news());
+    if node.store.damage().is_some() {
+        tracing::error!("this store is damaged: nothing is exchanged until it is restored");
+    } else if node.store.read(recovery::moved).await? {
+        tracing::error!(
+            "this store was last on another machine: nothing is exchanged until `nqsync adopt --moved`"
+        );
+    } else {
         return Ok(true);
     }
-    tracing::error!(
-        "this store was last on another machine: nothing is exchanged until `nqsync adopt --moved`"
-    );
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     control::start(node, &loaded.config, None, &stop, &tasks).await?;
     notify(&[sd_notify::NotifyState::Ready]);
-    let mut watchdog = tokio::time::interval(WATCHDOG);
+    let mut watchdog = tokio::time::interval(watchdog_pause());
     let goes_on = loop {
         tokio::select! {
             _ = terminate.recv() => break false,
             _ = interrupt.recv() => break false,
             _ = watchdog.tick() => notify(&[sd_notify::NotifyState::Watchdog]),
             changed = commits.changed() => {
-                if changed.is_err() || !node.store.read(recovery::moved).await? {
+                let damaged = node.store.damage().is_some();
+                if changed.is_err() || (!damaged && !node.store.read(recovery::moved).await?) {
+                    break changed.is_ok();
+                }
+            }
+            changed = damage.changed() => {
+                if changed.is_err() || node.store.damage().is_none() {
                     break changed.is_ok();
                 }
             }
@@ -176,6 +248,12 @@ fn take_over(reload: &Reload, config: &watch::Sender<crate::config::Config>) {
         None => tracing::error!("the new configuration is invalid; the old one stays in force"),
     }
     notify(&[sd_notify::NotifyState::Ready]);
+}
+
+/// Three words within the time that the service manager waits for one.
+fn watchdog_pause() -> Duration {
+    let patience = sd_notify::watchdog_enabled();
+    patience.map_or(WATCHDOG, |patience| WATCHDOG.min(patience / 3))
 }
 
 fn notify(states: &[sd_notify::NotifyState<'_>]) {

@@ -19,7 +19,7 @@ use super::{DaemonError, schedule, setup};
 use crate::config::{Config, Loaded};
 use crate::link::backoff::Backoff;
 use crate::link::{LinkError, Report, Upstream};
-use crate::node::{Node, recovery};
+use crate::node::{Node, files, recovery};
 use crate::store::links::{self, Role};
 use crate::store::queries;
 use crate::trust::pin::Pin;
@@ -272,14 +272,42 @@ impl Uplink {
         }
     }
 
+    /// Files apart from records: where there is no room for files, here or there, records go on.
     async fn file_moves(&self) -> Result<(), LinkError> {
         let mut news = self.node.store.link_news(self.upstream.link());
+        let config = self.config.borrow().clone();
+        let mut backoff = Backoff::new(
+            config.sync.backoff_min_s.into(),
+            config.sync.backoff_max_s.into(),
+        );
         loop {
             news.mark_unchanged();
-            self.upstream.files().await?;
-            if news.changed().await.is_err() {
-                return Ok(());
+            match self.upstream.files().await {
+                Ok(()) => {
+                    backoff.reset();
+                    self.note_files(None).await;
+                    if news.changed().await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if files_wait(&error) => {
+                    self.note_files(Some(error.to_string())).await;
+                    sleep(backoff.next(error.retry_after())).await;
+                }
+                Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Notes since when files wait, and why; `None`: they pass.
+    async fn note_files(&self, why: Option<String>) {
+        if let Some(why) = &why {
+            tracing::error!(error = %why, "files wait; records go on");
+        }
+        let now = self.node.clock.now_ms();
+        let noted = files::note_waiting(&self.node, why, now).await;
+        if let Err(error) = noted {
+            tracing::error!(%error, "cannot note that files wait");
         }
     }
 
@@ -309,7 +337,10 @@ impl Uplink {
         self.upstream.push().await?;
         self.upstream.drain().await?;
         self.upstream.push().await?;
-        self.upstream.files().await?;
+        match self.upstream.files().await {
+            Err(error) if files_wait(&error) => self.note_files(Some(error.to_string())).await,
+            done => done?,
+        }
         let agrees = self.upstream.compare().await?;
         self.note_success(agrees).await;
         Ok(agrees)
@@ -378,6 +409,15 @@ impl Uplink {
         if let Err(error) = noted {
             tracing::error!(%error, "cannot note the failed contact");
         }
+    }
+}
+
+/// Whether only files are stopped by this: no room for them here or at the parent.
+fn files_wait(error: &LinkError) -> bool {
+    match error {
+        LinkError::Busy { .. } => true,
+        LinkError::Store(error) => !error.is_fatal(),
+        _ => false,
     }
 }
 

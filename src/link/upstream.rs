@@ -246,7 +246,18 @@ impl Upstream {
         let greeting = session::Greeting::of_parent(&welcome);
         let store = node.store.clone();
         let met = store
-            .write(move |tx| session::meet(&node, tx, link, greeting))
+            .write(move |tx| {
+                for id in welcome
+                    .wanted
+                    .iter()
+                    .filter_map(|hex| blobs::parse_hex(hex))
+                {
+                    if blobs::owe_once_more(tx.connection(), link, &id)? {
+                        tx.wake(link);
+                    }
+                }
+                session::meet(&node, tx, link, greeting)
+            })
             .await?;
         Ok(met.torn)
     }

@@ -6,8 +6,9 @@ use nqsync_core::model::{Facts, UnitId};
 use nqsync_core::sync::Record;
 use nqsync_core::sync::scope;
 
+use super::Node;
 use crate::store::blobs::{self, BlobId};
-use crate::store::{LinkId, Rec, Role, StoreError, Tx};
+use crate::store::{LinkId, Rec, Role, StoreError, Tx, audit, queries};
 
 /// The file a record names: its SHA-256, its length, and the units that need its bytes.
 fn file_of(record: &Record) -> Option<(BlobId, u64, Vec<UnitId>)> {
@@ -50,4 +51,39 @@ pub fn follow(
         }
     }
     Ok(())
+}
+
+/// Facts of the store: since when files to and from the parent wait, in milliseconds since 1970, and why.
+const WAITING: [&str; 2] = ["files_wait_since", "files_wait_why"];
+
+/// Notes that files wait, or that they pass again. Only a change is written down.
+pub async fn note_waiting(node: &Node, why: Option<String>, now_ms: i64) -> Result<(), StoreError> {
+    if node.store.read(waiting).await?.is_some() == why.is_some() {
+        return Ok(());
+    }
+    node.store
+        .write(move |tx| {
+            let (act, since, why) = match why {
+                Some(why) => ("files.wait", now_ms.to_string(), why),
+                None => ("files.pass", String::new(), String::new()),
+            };
+            tx.set_meta(WAITING[0], &since)?;
+            tx.set_meta(WAITING[1], &why)?;
+            let act = audit::Act {
+                at: now_ms,
+                actor: "nqsync",
+                act,
+                subject: "",
+                detail: serde_json::json!({}),
+            };
+            audit::append(tx, &act)
+        })
+        .await
+}
+
+/// Since when files wait, and why.
+pub fn waiting(connection: &rusqlite::Connection) -> Result<Option<(i64, String)>, StoreError> {
+    let since = queries::meta(connection, WAITING[0])?.and_then(|text| text.parse().ok());
+    let why = queries::meta(connection, WAITING[1])?;
+    Ok(since.zip(why))
 }

@@ -8,6 +8,7 @@ pub mod branches;
 pub mod commands;
 pub mod enrolment;
 pub mod files;
+pub mod health;
 pub mod offer;
 pub mod receive;
 pub mod recovery;

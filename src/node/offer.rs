@@ -93,6 +93,13 @@ pub fn prepare(
         head: queries::last_incarnation(connection)?,
     };
     for (lane, item) in &due {
+        if let Due::Record(stored) = item
+            && let Err(error) = records::as_written(stored)
+        {
+            tracing::error!(%error, "not sent; the whole store is looked through");
+            node.store.suspect();
+            return Err(error);
+        }
         let (line, sent) = render(item, tree, target);
         if !batch.sent.is_empty() && text.len() + line.len() > limit {
             break;

@@ -48,6 +48,8 @@ impl From<StoreError> for Refusal {
             StoreError::Locked { .. } => (Exit::Locked, "store-locked"),
             StoreError::NotInitialised(_) => (Exit::NotInitialised, "not-initialised"),
             StoreError::HalfRestored(_) => (Exit::NotInitialised, "half-restored"),
+            StoreError::Unsound(_) => (Exit::PersonNeeded, "store-damaged"),
+            StoreError::ReadOnlyDisk(_) => (Exit::Failed, "disk-read-only"),
             StoreError::Full(_) => (Exit::Failed, "disk-full"),
             _ => (Exit::Failed, "store"),
         };

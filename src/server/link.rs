@@ -392,6 +392,7 @@ async fn open(
                 torn: met.torn,
                 limits,
                 session: name,
+                wanted: blobs::asked_again(tx.connection(), child.link)?,
             }))
         })
         .await?;

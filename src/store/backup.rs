@@ -142,10 +142,14 @@ pub struct Source {
     pub made_at: String,
 }
 
-pub(super) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StoreError {
+/// A failure of the file system, by what a person can do about it.
+pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StoreError {
     let what = what.into();
     move |source| match source.kind() {
-        std::io::ErrorKind::StorageFull => StoreError::Full(what),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            StoreError::Full(what)
+        }
+        std::io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnlyDisk(what),
         _ => StoreError::Io { what, source },
     }
 }

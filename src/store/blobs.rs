@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
 use super::StoreError;
+pub(crate) use super::backup::io;
 use super::links::LinkId;
 
 /// SHA-256 of a file's bytes.
@@ -44,14 +45,6 @@ pub enum BlobError {
     /// The bytes received are not those announced.
     #[error("the bytes received do not have the announced SHA-256; they were thrown away")]
     Mismatch,
-}
-
-fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StoreError {
-    let what = what.into();
-    move |source| match source.kind() {
-        std::io::ErrorKind::StorageFull => StoreError::Full(what),
-        _ => StoreError::Io { what, source },
-    }
 }
 
 /// Lowercase hexadecimal digits of a blob's name.
@@ -239,6 +232,27 @@ pub fn sweep(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The whole files on disk, whether or not a row names them.
+pub fn on_disk(dir: &Path) -> Result<Vec<(BlobId, PathBuf)>, StoreError> {
+    let root = dir.join("blobs");
+    let mut found = Vec::new();
+    for folder in fs::read_dir(&root).map_err(io(format!("read {}", root.display())))? {
+        let folder = folder
+            .map_err(io(format!("read {}", root.display())))?
+            .path();
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().and_then(|name| name.to_str());
+            if let Some(id) = name.and_then(parse_hex) {
+                found.push((id, path));
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Notes a file that a record names: wanted, or present. The length of a present file is known; what a later record
 /// says of it changes nothing.
 pub fn note(
@@ -406,6 +420,33 @@ pub fn arrived(
         .prepare_cached("UPDATE blob SET present = 1, at = ?2, size = ?3 WHERE sha256 = ?1")?
         .execute(params![id, at, size as i64])?;
     Ok(())
+}
+
+/// Files that the neighbour is asked for again, at most.
+const ASKED_AGAIN: usize = 500;
+
+/// The files that a neighbour brought or has to bring and that are not here.
+pub fn asked_again(connection: &Connection, link: LinkId) -> Result<Vec<String>, StoreError> {
+    let missing = missing(connection, link)?;
+    Ok(missing
+        .iter()
+        .take(ASKED_AGAIN)
+        .map(|(id, _)| hex(id))
+        .collect())
+}
+
+/// A neighbour asks again for a file that it had confirmed.
+pub fn owe_once_more(
+    connection: &Connection,
+    link: LinkId,
+    id: &BlobId,
+) -> Result<bool, StoreError> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE blob_due SET told = 0 WHERE link = ?1 AND sha256 = ?2 AND told = 1",
+        )?
+        .execute(params![link.0, id])?;
+    Ok(changed > 0)
 }
 
 /// The links that are owed a file.

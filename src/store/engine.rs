@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -14,11 +15,18 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::health::{self, Damage, Files, Left};
 use super::tx::{Committed, Shown, Tx, WriterState};
 use super::{LinkId, StoreError, backup, restore};
 
 /// Oldest SQLite without the WAL-reset defect.
 const MIN_SQLITE: i32 = 3_051_003;
+
+/// Whether an SQLite, by the number of its version, is without the WAL-reset defect.
+fn is_sound(version: i32) -> bool {
+    version >= MIN_SQLITE
+}
+
 /// Tries for the lock of a directory, and the pause between two: together a quarter of a second.
 const LOCK_TRIES: u32 = 10;
 /// See [`LOCK_TRIES`].
@@ -77,6 +85,14 @@ struct Inner {
     signals: Signals,
     shown: Mutex<Shown>,
     lock: Mutex<Option<File>>,
+    files: Files,
+    left: Mutex<Left>,
+    damage: watch::Sender<Option<Arc<Damage>>>,
+    /// Somebody has a reason to look through the whole store.
+    suspected: tokio::sync::Notify,
+    files_lost: watch::Sender<u64>,
+    /// The file system has become read-only under the running store.
+    read_only: AtomicBool,
 }
 
 /// What changed, for those who wait.
@@ -99,7 +115,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Store {
     /// Opens the store, brings its format up to date and starts the writer.
     pub fn open(options: &StoreOptions) -> Result<Store, StoreError> {
-        if rusqlite::version_number() < MIN_SQLITE {
+        if !is_sound(rusqlite::version_number()) {
             return Err(StoreError::OldSqlite {
                 found: rusqlite::version().to_owned(),
             });
@@ -118,6 +134,11 @@ impl Store {
         }
         let lock_file = take_lock(&options.dir)?;
         create_dir(&options.dir.join("blobs"))?;
+        let left = if path.exists() {
+            health::left(&options.dir)
+        } else {
+            Left::Sealed
+        };
         let mut connection = Connection::open(&path)?;
         prepare(&connection, options.wal_checkpoint_pages)?;
         back_up_before_upgrade(&connection, options)?;
@@ -140,6 +161,12 @@ impl Store {
             },
             shown: Mutex::default(),
             lock: Mutex::new(Some(lock_file)),
+            files: Files::of(&options.dir)?,
+            left: Mutex::new(left),
+            damage: watch::Sender::new(health::mark(&options.dir).map(Arc::new)),
+            suspected: tokio::sync::Notify::new(),
+            files_lost: watch::Sender::new(0),
+            read_only: AtomicBool::new(false),
         });
         *lock(&inner.shown) = state.shown();
         let max = options.group_commit_max.max(1);
@@ -168,6 +195,17 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
+        self.is_whole()?;
+        self.write_anyway(job).await
+    }
+
+    /// [`Store::write`] also into a store that was found damaged: for saying so in its audit.
+    pub(crate) async fn write_anyway<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let sender = lock(&self.inner.jobs).clone().ok_or(StoreError::Stopped)?;
         sender
@@ -187,6 +225,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
+        self.is_whole()?;
         let (answer, answered) = oneshot::channel();
         let sender = lock(&self.inner.jobs).clone().ok_or(StoreError::Stopped)?;
         sender
@@ -262,6 +301,84 @@ impl Store {
         self.inner.signals.stopped.subscribe()
     }
 
+    fn is_whole(&self) -> Result<(), StoreError> {
+        match self.damage() {
+            Some(damage) => Err(StoreError::Unsound(damage.found.join("; "))),
+            None => Ok(()),
+        }
+    }
+
+    /// What was found wrong with this store, if anything: then it takes nothing new.
+    pub fn damage(&self) -> Option<Arc<Damage>> {
+        self.inner.damage.borrow().clone()
+    }
+
+    /// Changes when damage is found, or found to be gone.
+    pub fn damage_news(&self) -> watch::Receiver<Option<Arc<Damage>>> {
+        self.inner.damage.subscribe()
+    }
+
+    /// From now on this store takes nothing new, also after a restart.
+    pub fn set_damage(&self, damage: Damage) {
+        if let Err(error) = health::set_mark(self.dir(), &damage) {
+            // It holds for this process all the same, and the next one finds the damage again.
+            tracing::error!(%error, "cannot mark the store as damaged");
+        }
+        self.inner.damage.send_replace(Some(Arc::new(damage)));
+    }
+
+    /// The whole store was looked through and nothing was found wrong.
+    pub fn vouch(&self) -> Result<(), StoreError> {
+        *lock(&self.inner.left) = Left::Sealed;
+        if self.damage().is_some() {
+            health::clear_mark(self.dir())?;
+            self.inner.damage.send_replace(None);
+        }
+        Ok(())
+    }
+
+    /// How the store was left before this opening, unless it was looked through since.
+    pub fn left(&self) -> Left {
+        *lock(&self.inner.left)
+    }
+
+    /// Asks for the whole store to be looked through soon.
+    pub fn suspect(&self) {
+        self.inner.suspected.notify_one();
+    }
+
+    /// Returns when somebody has asked for that.
+    pub async fn suspected(&self) {
+        self.inner.suspected.notified().await;
+    }
+
+    /// Tells those who keep connections open that neighbours have to bring files again.
+    pub fn tell_files_lost(&self) {
+        self.inner.files_lost.send_modify(|n| *n += 1);
+    }
+
+    /// Ticks when that is so.
+    pub fn files_lost(&self) -> watch::Receiver<u64> {
+        self.inner.files_lost.subscribe()
+    }
+
+    /// Whether the file system has become read-only: reads go on, writes are refused.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.read_only.load(Ordering::Relaxed)
+    }
+
+    /// Looks whether the store can go on: its files still stand where they were opened, and a disk that took nothing for a
+    /// while has not come back. After that it must be opened anew.
+    pub fn check(&self) -> Result<(), StoreError> {
+        if !self.inner.files.database_stands() {
+            return Err(StoreError::Gone(self.dir().display().to_string()));
+        }
+        if self.is_read_only() && !health::is_read_only(self.dir()) {
+            return Err(StoreError::Stopped);
+        }
+        Ok(())
+    }
+
     /// Finishes the jobs already queued, closes the database and ends the writer thread.
     pub fn close(&self) {
         // The writer goes last: only a connection that may write moves the write-ahead log into the database.
@@ -271,7 +388,12 @@ impl Store {
             // A writer that panicked has already told its callers that it stopped.
             let _ = writer.join();
         }
-        lock(&self.inner.lock).take();
+        if let Some(_held) = lock(&self.inner.lock).take()
+            && !*self.inner.signals.stopped.borrow()
+            && self.inner.files.database_stands()
+        {
+            health::seal(self.dir(), self.left());
+        }
     }
 }
 
@@ -290,6 +412,9 @@ where
             let result = match commit {
                 Ok(()) => result,
                 Err(StoreError::Full(what)) => Err(StoreError::Full(what.clone()).into()),
+                Err(StoreError::ReadOnlyDisk(what)) => {
+                    Err(StoreError::ReadOnlyDisk(what.clone()).into())
+                }
                 Err(_) => Err(StoreError::Stopped.into()),
             };
             // Whoever asked may have gone away; the change is on disk all the same.
@@ -305,8 +430,17 @@ fn write_loop(
     max: usize,
     inner: &std::sync::Weak<Inner>,
 ) {
+    let mut known = version(&connection);
     while let Some(first) = queue.blocking_recv() {
+        let Some(strong) = inner.upgrade() else {
+            return;
+        };
         let mut finishes = Vec::new();
+        let found = version(&connection);
+        if std::mem::replace(&mut known, found) != found {
+            tracing::error!("another program has written into the database; looking through it");
+            strong.suspected.notify_one();
+        }
         let outcome = commit_group(
             &connection,
             &mut queue,
@@ -315,6 +449,16 @@ fn write_loop(
             max,
             &mut finishes,
         );
+        let outcome = outcome
+            .and_then(|committed| {
+                if strong.files.stand() {
+                    Ok(committed)
+                } else {
+                    Err(StoreError::Gone(strong.dir.display().to_string()))
+                }
+            })
+            .map_err(|error| strong.of_the_disk(error));
+        drop(strong);
         let fatal = outcome.as_ref().is_err_and(|error| error.is_fatal());
         if let Err(error) = &outcome {
             tracing::error!(%error, fatal, "a commit failed");
@@ -378,6 +522,28 @@ fn commit_group(
             let _ = connection.execute_batch("ROLLBACK");
             Err(error.into())
         }
+    }
+}
+
+/// Changes when another program has written into the database.
+fn version(connection: &Connection) -> Option<i64> {
+    connection
+        .prepare_cached("PRAGMA data_version")
+        .and_then(|mut asked| asked.query_row([], |row| row.get(0)))
+        .ok()
+}
+
+impl Inner {
+    /// A write that failed because the file system takes nothing at all has left nothing half done: SQLite has rolled it
+    /// back, and reads go on. Any other failure of the disk stays what it is.
+    fn of_the_disk(&self, error: StoreError) -> StoreError {
+        let failed = matches!(&error, StoreError::Full(_)) || error.is_fatal();
+        let gone = matches!(&error, StoreError::Gone(_) | StoreError::Stopped);
+        if failed && !gone && health::is_read_only(&self.dir) {
+            self.read_only.store(true, Ordering::Relaxed);
+            return StoreError::ReadOnlyDisk(self.dir.display().to_string());
+        }
+        error
     }
 }
 
@@ -535,6 +701,58 @@ pub(super) fn take_lock(dir: &Path) -> Result<File, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn d14_an_sqlite_with_the_defect_is_refused_and_the_linked_one_has_it_not() {
+        for old in [3_007_000, 3_044_006, 3_050_004, 3_051_000, 3_051_002] {
+            assert!(!is_sound(old), "{old}");
+        }
+        for new in [3_051_003, 3_052_000, 4_000_000] {
+            assert!(is_sound(new), "{new}");
+        }
+        // Asked of the library itself, not of the headers it was built with.
+        assert!(is_sound(rusqlite::version_number()));
+        let bundled = rusqlite::version();
+        let parts: Vec<i32> = bundled.split('.').filter_map(|p| p.parse().ok()).collect();
+        let number = parts[0] * 1_000_000 + parts[1] * 1_000 + parts[2];
+        assert_eq!(number, rusqlite::version_number(), "{bundled}");
+        let refused = StoreError::OldSqlite {
+            found: "3.51.2".to_owned(),
+        };
+        assert!(refused.to_string().contains("3.51.3"));
+    }
+
+    #[test]
+    fn only_an_orderly_end_that_nobody_touched_is_taken_for_one() {
+        let dir = tempfile::tempdir().expect("room");
+        let open = || {
+            Store::open(&StoreOptions {
+                create: true,
+                ..StoreOptions::new(dir.path())
+            })
+            .expect("a store")
+        };
+        let store = open();
+        assert_eq!(store.left(), Left::Sealed);
+        store.close();
+        let store = open();
+        assert_eq!(store.left(), Left::Sealed);
+        drop(store);
+        let store = open();
+        assert_eq!(store.left(), Left::Unsealed);
+        store.vouch().expect("looked through");
+        store.close();
+        let other = Connection::open(dir.path().join("store.db")).expect("a store");
+        other
+            .execute("INSERT INTO meta (key, value) VALUES ('x', 'y')", [])
+            .expect("written");
+        drop(other);
+        for _ in 0..2 {
+            let store = open();
+            assert_eq!(store.left(), Left::Touched, "until it is looked through");
+            store.close();
+        }
+    }
 
     #[test]
     fn an_orderly_end_leaves_everything_in_the_database_file() {

@@ -12,6 +12,7 @@ pub mod branches;
 pub mod compare;
 mod engine;
 pub mod groups;
+mod health;
 pub mod holds;
 pub mod links;
 pub mod lookups;
@@ -23,6 +24,7 @@ pub mod restore;
 mod tx;
 
 pub use engine::{LockedBy, Store, StoreOptions};
+pub use health::{Damage, Left};
 pub use links::{LinkId, LinkRow, Role};
 pub use records::{Rec, Stored};
 pub use tx::{Assignment, LinkState, Lost, Shown, Tx, day_of};
@@ -69,6 +71,19 @@ pub enum StoreError {
     /// No room: refused, nothing changed, reads go on.
     #[error("the disk is full; nothing was changed; free some space under {0} and try again")]
     Full(String),
+    /// The file system has become read-only: refused, nothing changed, reads go on.
+    #[error(
+        "the file system of {0} is read-only; nothing was changed; look at the disk, then mount it for writing again"
+    )]
+    ReadOnlyDisk(String),
+    /// The database is not what was written into it: nothing is taken in or sent.
+    #[error("the store is damaged: {0}")]
+    Unsound(String),
+    /// The files of the store are no longer where they were opened.
+    #[error(
+        "the files of the store in {0} were deleted or replaced under the running program; nothing more is acknowledged"
+    )]
+    Gone(String),
     /// SQLite failed.
     #[error("the store failed: {0}")]
     Sqlite(#[source] rusqlite::Error),
@@ -105,6 +120,9 @@ impl From<rusqlite::Error> for StoreError {
             Some(rusqlite::ErrorCode::DiskFull) => {
                 StoreError::Full("the data directory".to_owned())
             }
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                StoreError::Unsound(error.to_string())
+            }
             _ => StoreError::Sqlite(error),
         }
     }
@@ -116,13 +134,9 @@ impl StoreError {
         match self {
             StoreError::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
-                Some(
-                    rusqlite::ErrorCode::SystemIoFailure
-                        | rusqlite::ErrorCode::DatabaseCorrupt
-                        | rusqlite::ErrorCode::NotADatabase
-                )
+                Some(rusqlite::ErrorCode::SystemIoFailure)
             ),
-            StoreError::Stopped => true,
+            StoreError::Stopped | StoreError::Gone(_) | StoreError::Unsound(_) => true,
             _ => false,
         }
     }

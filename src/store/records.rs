@@ -101,6 +101,17 @@ pub(super) fn understand(raw: RawRow) -> Result<Stored, StoreError> {
     })
 }
 
+/// Whether a record is what was written: its digest is of what stands there now. Asked before a record is sent, so that
+/// what a disk or a hand has changed stays where it is.
+pub fn as_written(stored: &Stored) -> Result<(), StoreError> {
+    if stored.record.digest() == stored.digest {
+        return Ok(());
+    }
+    let key = stored.record.key();
+    let what = format!("{} {} is not what was written", key.kind, key.id);
+    Err(StoreError::Unsound(what))
+}
+
 /// Loads one record by its id.
 pub fn load(connection: &Connection, id: Uuid) -> Result<Option<Stored>, StoreError> {
     let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE id = ?1"]);

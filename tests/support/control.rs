@@ -30,7 +30,16 @@ pub fn ask(machine: &Machine, request: &Request) -> Asked {
 
 /// The same where the service may be gone.
 pub fn try_ask(machine: &Machine, request: &Request) -> Option<Asked> {
-    let mut stream = UnixStream::connect(machine.at("control.sock")).ok()?;
+    ask_over(dial(machine)?, request)
+}
+
+/// A connection on which nothing was asked yet.
+pub fn dial(machine: &Machine) -> Option<UnixStream> {
+    UnixStream::connect(machine.at("control.sock")).ok()
+}
+
+/// Hands a request over on a connection.
+pub fn ask_over(mut stream: UnixStream, request: &Request) -> Option<Asked> {
     let limit = Some(Duration::from_secs(60));
     stream.set_read_timeout(limit).expect("a limit");
     let body = serde_json::to_string(request).expect("JSON");

@@ -102,6 +102,14 @@ impl Starting {
         self.service
     }
 
+    /// The same, and the socket on which it goes on saying that it is alive.
+    pub fn ready_and_heard(mut self) -> (Service, UnixDatagram) {
+        while !self.says_ready_within(Duration::from_millis(200)) {
+            assert!(self.service.ended().is_none(), "it ended");
+        }
+        (self.service, self.socket)
+    }
+
     /// Pulls the plug when this time is over; whether it was not ready yet.
     pub fn kill_after(self, time: Duration) -> bool {
         let ready = self.says_ready_within(time);

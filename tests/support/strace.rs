@@ -24,14 +24,17 @@ pub fn usable() -> bool {
         .args(["-qq", "-o", "/dev/null", "true"])
         .status()
         .is_ok_and(|status| status.success());
+    works || missing("strace is missing here, or may not trace")
+}
+
+/// What a fault needs is not here: that fails in CI, and elsewhere the test is left out with the reason.
+pub fn missing(what: &str) -> bool {
     let must = ["CI", "NQSYNC_CI"]
         .iter()
         .any(|name| std::env::var_os(name).is_some());
-    assert!(works || !must, "strace is missing here, or may not trace");
-    if !works {
-        println!("not run: strace is missing here, or may not trace");
-    }
-    works
+    assert!(!must, "{what}");
+    println!("not run: {what}");
+    false
 }
 
 /// Runs a verb under strace, which looks at `calls` and does to them what `inject` says.
@@ -61,6 +64,11 @@ pub fn run(machine: &Machine, line: &[&str], calls: &str, inject: Option<&str>) 
 }
 
 impl Traced {
+    /// The calls as strace wrote them down.
+    pub fn calls(&self) -> &[String] {
+        &self.calls
+    }
+
     /// Every call by its name and its number: strace counts each name by itself, and in each thread by itself, so that
     /// this is the busiest thread of each name.
     pub fn moments(&self) -> Vec<(String, usize)> {
@@ -90,11 +98,23 @@ pub struct Attached(Child);
 
 /// Does to the service's calls what `inject` says.
 pub fn attach(service: &Service, calls: &str, inject: &str) -> Attached {
-    let mut child = Command::new("strace")
-        .args(["-f", "-o", "/dev/null", "-e"])
-        .arg(format!("trace={calls}"))
-        .arg("-e")
-        .arg(format!("inject={calls}:{inject}"))
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o", "/dev/null", "-e"]);
+    command.arg(format!("trace={calls}")).arg("-e");
+    command.arg(format!("inject={calls}:{inject}"));
+    attached(command, service)
+}
+
+/// Writes the service's calls down in a file.
+pub fn listen(service: &Service, calls: &str, to: &std::path::Path) -> Attached {
+    let mut command = Command::new("strace");
+    command.arg("-f").arg("-o").arg(to);
+    command.arg("-e").arg(format!("trace={calls}"));
+    attached(command, service)
+}
+
+fn attached(mut command: Command, service: &Service) -> Attached {
+    let mut child = command
         .arg("-p")
         .arg(service.pid().to_string())
         .stderr(Stdio::piped())

@@ -161,6 +161,9 @@ pub struct Welcome {
     /// Name of this session; every later request of it carries it, so that a session that another one has replaced ends.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub session: String,
+    /// Files, by SHA-256 as hexadecimal digits, that the child has to bring: also such as it had brought before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<String>,
 }
 
 /// Limits a receiver states.

@@ -173,10 +173,8 @@ impl Upstream {
         let (dir, link) = (self.inner.node.store.dir().to_path_buf(), self.inner.link);
         let written = tokio::task::spawn_blocking(move || {
             let mut file = blobs::open_partial(&dir, &id, link)?;
-            std::io::Write::write_all(&mut file, &piece).map_err(|source| StoreError::Io {
-                what: "write an arriving file".to_owned(),
-                source,
-            })?;
+            std::io::Write::write_all(&mut file, &piece)
+                .map_err(blobs::io("write an arriving file"))?;
             Ok::<_, StoreError>(piece.len() as u64)
         });
         Ok(written

@@ -1,6 +1,7 @@
 //! Health of this node on one screen, and what a sync would do. Nothing is called well that was not seen to be well.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use nqsync_core::model::{Kind, Lane, UnitId};
 use nqsync_core::protocol::PROTOCOL;
@@ -11,7 +12,7 @@ use super::nodes::{self, contact_state, peer_code};
 use super::shared::time;
 use super::{Reading, Said, backup, conflicts, proposals};
 use crate::api::{Exit, Lang};
-use crate::node::{Refusal, recovery};
+use crate::node::{Refusal, files, health, recovery};
 use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
 use crate::store::{
@@ -77,6 +78,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         problems.add("problem-held", records_held.to_string(), held_since);
     }
     restored(on, &mut problems)?;
+    own_health(on, &mut problems)?;
     let (present, missing, owed, bytes) = blobs::counts(on.connection)?;
     if missing > 0 {
         problems.add("problem-files-missing", missing.to_string(), None);
@@ -207,6 +209,24 @@ fn downstream(
     Ok(all)
 }
 
+/// What the store knows to be wrong with itself.
+fn own_health(on: &Reading<'_>, problems: &mut Problems) -> Result<(), Refusal> {
+    if let Some(damage) = on.node.store.damage() {
+        problems.add("problem-damaged", damage.found.join("; "), Some(damage.at));
+    }
+    if on.node.store.is_read_only() {
+        problems.add("problem-disk-read-only", String::new(), None);
+    }
+    if let Some((since, why)) = files::waiting(on.connection)? {
+        problems.add("problem-files-wait", why, Some(since));
+    }
+    let differs = queries::meta(on.connection, health::DIFFERS)?.unwrap_or_default();
+    if !differs.is_empty() {
+        problems.add("problem-config-differs", differs, None);
+    }
+    Ok(())
+}
+
 /// Whom a restored node has not met since.
 fn restored(on: &Reading<'_>, problems: &mut Problems) -> Result<(), Refusal> {
     if recovery::moved(on.connection)? {
@@ -317,16 +337,28 @@ fn adapters(on: &Reading<'_>, problems: &mut Problems) -> Result<Vec<Value>, Ref
 }
 
 fn disk(on: &Reading<'_>, problems: &mut Problems) -> Value {
-    let Ok(found) = rustix::fs::statvfs(on.node.store.dir()) else {
+    let room = |dir: &Path| {
+        let found = rustix::fs::statvfs(dir).ok()?;
+        let (free, total) = (
+            found.f_bavail * found.f_frsize,
+            found.f_blocks * found.f_frsize,
+        );
+        Some((free, total))
+    };
+    let dir = on.node.store.dir();
+    let Some((free, total)) = room(dir) else {
         return Value::Null;
     };
-    let (free, total) = (
-        found.f_bavail * found.f_frsize,
-        found.f_blocks * found.f_frsize,
-    );
+    // Attachments may lie on a disk of their own.
+    let all = [Some((free, total)), room(&dir.join("blobs"))];
+    let least = all.into_iter().flatten().min().unwrap_or((free, total));
     // The store refuses writes when the disk is full; this warns before.
-    if free < on.node.settings.min_free_bytes || free < total / 50 {
-        problems.add("problem-disk-nearly-full", (free >> 20).to_string(), None);
+    if least.0 < on.node.settings.min_free_bytes || least.0 < least.1 / 50 {
+        problems.add(
+            "problem-disk-nearly-full",
+            (least.0 >> 20).to_string(),
+            None,
+        );
     }
     json!({ "free_bytes": free, "total_bytes": total })
 }

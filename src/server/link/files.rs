@@ -145,10 +145,7 @@ pub(super) async fn take_blob(
 
 async fn append(mut file: std::fs::File, data: Bytes) -> Result<std::fs::File, Reply> {
     let written = tokio::task::spawn_blocking(move || {
-        std::io::Write::write_all(&mut file, &data).map_err(|source| StoreError::Io {
-            what: "write an arriving file".to_owned(),
-            source,
-        })?;
+        std::io::Write::write_all(&mut file, &data).map_err(blobs::io("write an arriving file"))?;
         Ok::<_, StoreError>(file)
     });
     written
