@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
 
+use super::pace;
 use super::transport::{Request, Transport};
 use crate::node::offer::{self, Batch, Target};
 use crate::node::session::Compared;
@@ -153,6 +154,10 @@ struct Inner {
     report: watch::Sender<Report>,
     /// Batch size the parent stated.
     batch_bytes: std::sync::atomic::AtomicUsize,
+    /// Batch size that the line has carried: after a batch that did not pass the next is smaller.
+    carried_bytes: std::sync::atomic::AtomicUsize,
+    /// Bytes of a file that the line carries away quickly.
+    piece_bytes: std::sync::atomic::AtomicUsize,
     // One batch under way per direction: positions are counted.
     pushing: Mutex<()>,
     pulling: Mutex<Option<Ack>>,
@@ -178,6 +183,8 @@ impl Upstream {
                 link,
                 report: watch::Sender::new(Report::default()),
                 batch_bytes,
+                carried_bytes: usize::MAX.into(),
+                piece_bytes: pace::LEAST.into(),
                 pushing: Mutex::new(()),
                 pulling: Mutex::new(None),
                 files: Mutex::new(()),
@@ -279,7 +286,11 @@ impl Upstream {
             position = batch.position();
             let (sent, following) =
                 tokio::join!(self.send(&batch), self.prepare(batch.until, &position));
+            if let Err(LinkError::Unreachable { .. }) = &sent {
+                self.line_carried(batch.plain_bytes / 4);
+            }
             let ack = sent?;
+            self.line_carried(batch.plain_bytes.saturating_mul(4));
             self.note(|r| {
                 r.sent += (batch.records() - ack.set_aside.len().min(batch.records())) as u64;
                 r.set_aside_there += ack.set_aside.len() as u64;
@@ -299,6 +310,18 @@ impl Upstream {
         Ok(())
     }
 
+    /// The next batch is at most so large. One record goes whatever the size; where large packets vanish on the way, it
+    /// passes when it fits a small one.
+    fn line_carried(&self, bytes: usize) {
+        const LEAST: usize = 1024;
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        let now = self.inner.carried_bytes.load(relaxed);
+        // Nothing is known of a line that has carried everything.
+        if bytes < now || now != usize::MAX {
+            self.inner.carried_bytes.store(bytes.max(LEAST), relaxed);
+        }
+    }
+
     async fn prepare(
         &self,
         after: (i64, i64),
@@ -315,10 +338,9 @@ impl Upstream {
         let (Some(peer), Some(own)) = (peer, shown.node) else {
             return Ok(None);
         };
-        let batch_bytes = self
-            .inner
-            .batch_bytes
-            .load(std::sync::atomic::Ordering::Relaxed);
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        let carried = self.inner.carried_bytes.load(relaxed);
+        let batch_bytes = self.inner.batch_bytes.load(relaxed).min(carried);
         let target = Target {
             link,
             peer,

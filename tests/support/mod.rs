@@ -483,6 +483,14 @@ impl Place {
         self.try_sync().await
     }
 
+    /// Records up and down; files stay.
+    pub async fn sync_records(&self) {
+        let upstream = self.upstream.as_ref().expect("a child");
+        upstream.open().await.expect("a session");
+        upstream.push().await.expect("pushed");
+        while upstream.pull(0).await.expect("a pull") {}
+    }
+
     /// One try, whatever comes of it.
     pub async fn try_sync(&self) -> Result<Synced, LinkError> {
         let upstream = self.upstream.as_ref().expect("a child");

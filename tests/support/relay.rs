@@ -75,6 +75,44 @@ impl Relay {
         }
     }
 
+    /// A thin line: so many bytes per second, and everything takes `delay` in each direction. Little of what waits for
+    /// its turn is held on the way, as in a modem.
+    pub async fn slow(url: &str, rate: u64, delay: Duration) -> Relay {
+        let target = url.strip_prefix("https://").expect("https").to_owned();
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket
+            .set_recv_buffer_size(8 * 1024)
+            .expect("a small buffer");
+        let any = "127.0.0.1:0".parse().expect("an address");
+        socket.bind(any).expect("a port");
+        let listener = socket.listen(64).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let (counts, end) = (Arc::new(Counts::default()), CancellationToken::new());
+        let (shared, stop) = (counts.clone(), end.clone());
+        tokio::spawn(async move {
+            while let Some(Ok((near, _))) = stop.run_until_cancelled(listener.accept()).await {
+                let Ok(far) = TcpStream::connect(&target).await else {
+                    continue;
+                };
+                let (near_in, near_out) = near.into_split();
+                let (far_in, far_out) = far.into_split();
+                let (stop, counts) = (stop.clone(), shared.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = late(near_in, far_out, rate, delay, Some(counts)) => {}
+                        () = late(far_in, near_out, rate, delay, None) => {}
+                    }
+                });
+            }
+        });
+        Relay {
+            address,
+            counts,
+            _end: end.drop_guard(),
+        }
+    }
+
     /// Where the relay listens.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
@@ -108,6 +146,48 @@ async fn connection(
             counts.cuts.fetch_add(u64::from(cut), Ordering::SeqCst);
         }
         _ = pump(far_in, near_out, rate, None, None) => {}
+    }
+}
+
+/// Forwards at a rate; what was taken arrives later by `delay`.
+async fn late(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    rate: u64,
+    delay: Duration,
+    counts: Option<Arc<Counts>>,
+) {
+    let (under_way, mut arriving) = tokio::sync::mpsc::channel::<(Instant, Vec<u8>)>(1024);
+    let taking = async {
+        let mut buffer = vec![0; 1_400];
+        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            // The rate of the line, not a wait for anything.
+            sleep_until(Instant::now() + Duration::from_micros(count as u64 * 1_000_000 / rate))
+                .await;
+            let piece = buffer[..count].to_vec();
+            if under_way
+                .send((Instant::now() + delay, piece))
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    };
+    let giving = async {
+        while let Some((at, piece)) = arriving.recv().await {
+            sleep_until(at).await;
+            if to.write_all(&piece).await.is_err() {
+                return;
+            }
+            if let Some(counts) = &counts {
+                counts.up.fetch_add(piece.len() as u64, Ordering::SeqCst);
+            }
+        }
+    };
+    tokio::select! {
+        () = taking => {}
+        () = giving => {}
     }
 }
 

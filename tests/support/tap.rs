@@ -15,6 +15,8 @@ pub enum Down {
     Hold,
     /// They are lost, and with them the connection.
     Lose,
+    /// The same, and the connection is reset and not closed.
+    Reset,
 }
 
 /// A tapped line; nobody is let in any more once it is dropped.
@@ -32,6 +34,7 @@ struct State {
     target: Option<SocketAddr>,
     passed: Passed,
     down: Down,
+    cut_at: Option<u64>,
     ended: bool,
 }
 
@@ -53,6 +56,7 @@ impl Tap {
             target: None,
             passed: Passed::default(),
             down: Down::Pass,
+            cut_at: None,
             ended: false,
         };
         let shared = Arc::new(Shared {
@@ -85,6 +89,11 @@ impl Tap {
     /// What becomes of bytes that come down from now on.
     pub fn down(&self, down: Down) {
         self.shared.change(|state| state.down = down);
+    }
+
+    /// The connection is cut when so many bytes have gone up since the beginning, neither more nor less.
+    pub fn cut_at(&self, bytes: Option<u64>) {
+        self.shared.change(|state| state.cut_at = bytes);
     }
 
     /// What has passed so far.
@@ -159,18 +168,28 @@ impl Shared {
         let own = self.clone();
         let up = thread::spawn(move || {
             pump(near_too, far_too, |count, send| {
-                send();
-                own.change(|state| state.passed.up += count);
-                true
+                let state = own.lock();
+                let left = state.cut_at.map(|at| at.saturating_sub(state.passed.up));
+                drop(state);
+                let passes = left.map_or(count, |left| left.min(count));
+                send(passes as usize);
+                own.change(|state| state.passed.up += passes);
+                passes == count
             });
         });
+        let near_again = near.try_clone();
         pump(far, near, |count, send| {
             self.change(|state| state.passed.read += count);
             let down = self.until(|state| (state.down != Down::Hold).then_some(state.down));
+            if let (Some(Down::Reset), Ok(near)) = (down, &near_again) {
+                // Closed with this, a connection is reset.
+                let now = Some(Duration::ZERO);
+                rustix::net::sockopt::set_socket_linger(near, now).expect("a socket");
+            }
             if down != Some(Down::Pass) {
                 return false;
             }
-            send();
+            send(count as usize);
             self.change(|state| state.passed.down += count);
             true
         });
@@ -183,13 +202,13 @@ impl Shared {
 fn pump(
     mut from: TcpStream,
     mut to: TcpStream,
-    mut pass: impl FnMut(u64, &mut dyn FnMut()) -> bool,
+    mut pass: impl FnMut(u64, &mut dyn FnMut(usize)) -> bool,
 ) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         let mut sent = true;
-        if !pass(count as u64, &mut || {
-            sent = to.write_all(&buffer[..count]).is_ok()
+        if !pass(count as u64, &mut |bytes| {
+            sent = to.write_all(&buffer[..bytes]).is_ok()
         }) || !sent
         {
             break;

@@ -1,9 +1,10 @@
 //! Files on their way, at the child's end: piece by piece, going on where a cut line left them.
 
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use nqsync_core::protocol::{MAX_FILE_PIECE, OFFSET_HEADER};
+use nqsync_core::protocol::{LENGTH_HEADER, MAX_FILE_PIECE, OFFSET_HEADER};
 use reqwest::{Method, Response, StatusCode};
 
 use super::{LinkError, Upstream};
@@ -69,7 +70,7 @@ impl Upstream {
         }
         let settings = &self.inner.node.settings;
         let bytes_per_s = settings.bandwidth_bytes_per_s;
-        let piece_bytes = pace::piece(settings.file_piece_bytes, bytes_per_s);
+        let most = pace::piece(settings.file_piece_bytes, bytes_per_s);
         let mut offset = offset_of(&response).unwrap_or(0);
         loop {
             let begun = Instant::now();
@@ -80,6 +81,7 @@ impl Upstream {
             if offset >= size {
                 break;
             }
+            let piece_bytes = self.piece_bytes(most);
             let piece_path = path.clone();
             let piece = tokio::task::spawn_blocking(move || {
                 blobs::read_piece(&piece_path, offset, piece_bytes)
@@ -107,6 +109,7 @@ impl Upstream {
                 _ => return Err(self.refusal(response).await),
             };
             self.note(|r| r.bytes_up += length);
+            self.carried(piece_bytes, length, begun.elapsed(), most);
             tokio::time::sleep(pace::pause(length, bytes_per_s, begun.elapsed())).await;
         }
         let link = self.inner.link;
@@ -132,7 +135,9 @@ impl Upstream {
             let mut offset = blobs::partial_len(&dir, &id, link);
             while offset < size {
                 let begun = Instant::now();
-                let Some(piece) = self.fetch_piece(&endpoint, offset).await? else {
+                let most = node.settings.file_piece_bytes;
+                let asked = self.piece_bytes(most);
+                let Some(piece) = self.fetch_piece(&endpoint, offset, asked).await? else {
                     return Ok(());
                 };
                 let length = self.keep_piece(id, piece).await?;
@@ -141,6 +146,7 @@ impl Upstream {
                     r.phase = "blobs";
                     r.file = Some((offset, size));
                 });
+                self.carried(asked, length, begun.elapsed(), most);
                 let bytes_per_s = node.settings.bandwidth_bytes_per_s;
                 tokio::time::sleep(pace::pause(length, bytes_per_s, begun.elapsed())).await;
             }
@@ -150,14 +156,34 @@ impl Upstream {
             verify(&dir, id, link).await?;
         }
         // Asking beyond the end says that the file is here; a parent that knows it already says "unknown".
-        self.fetch_piece(&endpoint, size).await?;
+        self.fetch_piece(&endpoint, size, 0).await?;
         session::note_file(&node, link, id, size).await?;
         self.note(|r| r.files_down += 1);
         Ok(())
     }
 
-    async fn fetch_piece(&self, endpoint: &str, offset: u64) -> Result<Option<Vec<u8>>, LinkError> {
-        let request = Request::new(Method::GET, endpoint.to_owned()).header(OFFSET_HEADER, offset);
+    /// Bytes of the next piece.
+    fn piece_bytes(&self, most: usize) -> usize {
+        self.inner.piece_bytes.load(Ordering::Relaxed).min(most)
+    }
+
+    /// A piece has passed; only a whole one says what the line carries.
+    fn carried(&self, asked: usize, length: u64, took: Duration, most: usize) {
+        if length as usize >= asked || took > pace::SLOW {
+            let next = pace::next(asked, took, most);
+            self.inner.piece_bytes.store(next, Ordering::Relaxed);
+        }
+    }
+
+    async fn fetch_piece(
+        &self,
+        endpoint: &str,
+        offset: u64,
+        asked: usize,
+    ) -> Result<Option<Vec<u8>>, LinkError> {
+        let request = Request::new(Method::GET, endpoint.to_owned())
+            .header(OFFSET_HEADER, offset)
+            .header(LENGTH_HEADER, asked);
         let response = self.raw(request).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);

@@ -212,7 +212,14 @@ pub(super) async fn send_blob(
         return Ok(([(LENGTH_HEADER, size.to_string())], Vec::<u8>::new()).into_response());
     }
     let path = blobs::path(store.dir(), &id);
-    let length = hub.inner.node.settings.file_piece_bytes;
+    // A child on a thin line asks for less.
+    let asked = headers
+        .get(LENGTH_HEADER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok())
+        .filter(|asked| *asked > 0)
+        .unwrap_or(usize::MAX);
+    let length = hub.inner.node.settings.file_piece_bytes.min(asked);
     let piece = tokio::task::spawn_blocking(move || blobs::read_piece(&path, from, length));
     let piece = piece
         .await

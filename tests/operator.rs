@@ -1,0 +1,207 @@
+//! What operators get wrong: another parent, a configuration of another node, a key that others can read.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
+use support::machine::Machine;
+
+/// The longest that anything may take to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "never seen: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn read(machine: &Machine, sql: &str) -> String {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let store = Connection::open_with_flags(machine.at("store.db"), flags).expect("a store");
+    store.busy_timeout(PATIENCE).expect("patience");
+    store.query_row(sql, [], |row| row.get(0)).expect("a value")
+}
+
+fn meta(machine: &Machine, key: &str) -> String {
+    read(
+        machine,
+        &format!("SELECT value FROM meta WHERE key = '{key}'"),
+    )
+}
+
+fn problem(machine: &Machine, code: &str) -> Option<String> {
+    let status = machine.run(&["status", "--json"]).json();
+    let problems = status["problems"].as_array().expect("a list").clone();
+    let found = problems.iter().find(|problem| problem["code"] == code);
+    found.map(|problem| problem["message"].as_str().expect("a text").to_owned())
+}
+
+#[test]
+fn j1_a_wrong_parent_hears_nothing_and_both_fingerprints_are_shown() {
+    let (right, wrong) = (Machine::ministry("BO"), Machine::ministry("BX"));
+    let (above, beside) = (right.serve(), wrong.serve());
+    let pins = [meta(&right, "ca_pin"), meta(&wrong, "ca_pin")];
+    let elsewhere = meta(&wrong, "listen_url");
+    let before = read(&wrong, "SELECT count(*) || '' FROM audit");
+
+    // The address of another node, with a token of the right one; and the other way round.
+    let unit = ["unit", "add", "24001", "Xã", "--level", "commune"];
+    right.run(&unit).expect(0);
+    let commune = Machine::new();
+    let init = ["init", "--unit", "24001", "--level", "commune"];
+    commune.run(&init).expect(0);
+    let token = right.run(&["node", "token", "24001", "--json"]).expect(0);
+    let token = token.json()["token"].as_str().expect("a token").to_owned();
+    let enrol = ["enrol", "--token", &token, "--upstream", &elsewhere];
+    let refused = commune.run(&enrol);
+    assert_ne!(refused.code, 0);
+    for pin in &pins {
+        assert!(refused.err.contains(pin), "{pin}: {refused:?}");
+    }
+    assert!(refused.err.contains("nothing was sent"), "{refused:?}");
+    commune.run(&["enrol", "--token", &token]).expect(0);
+
+    // Enrolled, with work that waits, and then led to the wrong place.
+    let task = [
+        "task", "add", "--title", "Việc", "--lead", "24001", "--json",
+    ];
+    let task = right.run(&task).expect(0).json()["id"].clone();
+    let below = commune.serve();
+    commune.run(&["sync", "--wait"]).expect(0);
+    below.stop();
+    let report = [
+        "report",
+        "set",
+        task.as_str().expect("an id"),
+        "--result",
+        "xong",
+    ];
+    commune.run(&report).expect(0);
+    let below = commune.serve_with(&[&format!("upstream.url={elsewhere}")]);
+    let told = until("the alarm", || problem(&commune, "upstream_refused"));
+    for pin in &pins {
+        assert!(told.contains(pin), "{pin}: {told}");
+    }
+    let status = commune.run(&["status", "--json"]).expect(4).json();
+    assert_eq!(status["upstream"]["pending_up"], 1, "it waits");
+    assert_eq!(
+        read(&wrong, "SELECT count(*) || '' FROM audit"),
+        before,
+        "nothing was done there"
+    );
+    assert_eq!(read(&wrong, "SELECT count(*) || '' FROM link"), "0");
+    below.stop();
+    let below = commune.serve();
+    commune.run(&["sync", "--wait"]).expect(0);
+    assert!(problem(&commune, "upstream_refused").is_none());
+    below.stop();
+    above.stop();
+    beside.stop();
+}
+
+#[test]
+fn e12_a_configuration_of_another_unit_or_level_is_told_and_the_parents_view_holds() {
+    let ministry = Machine::ministry("BO");
+    let above = ministry.serve();
+    let commune = Machine::child(&ministry, "24001", "commune");
+    let other = ["unit", "add", "24002", "Xã khác", "--level", "commune"];
+    ministry.run(&other).expect(0);
+    let tasks: Vec<String> = ["24001", "24002"]
+        .iter()
+        .map(|unit| {
+            let line = ["task", "add", "--title", "Việc", "--lead", unit, "--json"];
+            let id = ministry.run(&line).expect(0).json()["id"].clone();
+            id.as_str().expect("an id").to_owned()
+        })
+        .collect();
+    let file = commune.at("config.toml");
+    let right = fs::read_to_string(&file).expect("a configuration");
+    let wrong = right
+        .replace("unit = \"24001\"", "unit = \"24002\"")
+        .replace("level = \"commune\"", "level = \"province\"");
+    assert_ne!(right, wrong);
+    fs::write(&file, wrong).expect("room");
+    let below = commune.serve();
+    commune.run(&["sync", "--wait"]).expect(0);
+    let told = problem(&commune, "config_differs").expect("an alarm");
+    for said in ["24002", "24001", "province", "commune"] {
+        assert!(told.contains(said), "{told}");
+    }
+    let entries = "SELECT count(*) || '' FROM audit WHERE act = 'config.differs'";
+    assert_eq!(read(&commune, entries), "1");
+    let status = commune.run(&["status", "--json"]).expect(4).json();
+    assert_eq!(status["unit"]["code"], "24001", "the parent's view");
+    assert_eq!(status["level"], "commune");
+    // What is of the other unit neither comes nor goes.
+    let held = commune.run(&["task", "list", "--json"]).expect(0).json();
+    assert_eq!(held["items"].as_array().map(Vec::len), Some(1));
+    let foreign = ["report", "set", &tasks[1], "--result", "không phải của ta"];
+    assert_ne!(commune.run(&foreign).code, 0);
+    commune
+        .run(&["report", "set", &tasks[0], "--result", "xong"])
+        .expect(0);
+    commune.run(&["sync", "--wait"]).expect(0);
+    let shown = |unit: &str, task: &str| {
+        let line = ["report", "show", task, "--unit", unit, "--json"];
+        let ran = ministry.run(&line);
+        (ran.code == 0).then(|| ran.json()["result"].clone())
+    };
+    assert_eq!(shown("24001", &tasks[0]), Some(json!("xong")));
+    let other = shown("24002", &tasks[1]).filter(|result| !result.is_null());
+    assert_eq!(other, None, "nothing was written for the other unit");
+    let aside = ministry
+        .run(&["quarantine", "list", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(aside["items"].as_array().map(Vec::len), Some(0));
+    below.stop();
+    fs::write(&file, right).expect("room");
+    let below = commune.serve();
+    assert!(problem(&commune, "config_differs").is_none(), "mended");
+    below.stop();
+    above.stop();
+}
+
+#[test]
+fn j7_a_key_that_others_can_read_is_not_used() {
+    let ministry = Machine::ministry("BO");
+    let above = ministry.serve();
+    let commune = Machine::child(&ministry, "24001", "commune");
+    above.stop();
+    let mode = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+    };
+    for (machine, name) in [
+        (&commune, "keys/node.key"),
+        (&ministry, "keys/node.key"),
+        (&ministry, "keys/ca.key"),
+    ] {
+        let key = machine.at(name);
+        let found = fs::metadata(&key).expect("a key").permissions().mode();
+        assert_eq!(found & 0o777, 0o600, "{name} as it is made");
+        for open in [0o644, 0o640, 0o604] {
+            mode(&key, open);
+            let refused = machine.refuses_to_serve();
+            assert_ne!(refused.code, 0, "{name} with mode {open:o}");
+            assert!(refused.err.contains(name), "it names the file: {refused:?}");
+            assert!(refused.err.contains("chmod 600"), "{refused:?}");
+        }
+        mode(&key, 0o600);
+        machine.serve().stop();
+    }
+    // A copy of a key is no more open than the key.
+    let shelf = ministry.at("shelf");
+    let line = ["backup", shelf.to_str().expect("text")];
+    ministry.run(&line).expect(0);
+    let found = fs::metadata(&shelf).expect("a folder").permissions().mode();
+    assert_eq!(found & 0o077, 0, "the folder of a backup");
+}
