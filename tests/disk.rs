@@ -668,7 +668,8 @@ fn a7_a_file_that_no_record_names_goes_and_one_of_a_write_under_way_stays() {
         .expect(0);
     let named = file_of(&machine);
     service.stop();
-    let long_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
+    let added = fs::metadata(&named).and_then(|found| found.modified());
+    let long_ago = added.expect("a time") - Duration::from_secs(2 * 3600);
     let stray = |digit: char, at: Option<SystemTime>| {
         let name: String = std::iter::repeat_n(digit, 64).collect();
         let folder = machine.at("blobs").join(&name[..2]);

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::json;
 
@@ -182,13 +182,14 @@ pub async fn sweep_strays(node: &Node) -> Result<usize, StoreError> {
         return Ok(0);
     }
     let store = node.store.clone();
+    // The times of files are of the same clock.
+    let now = Duration::from_millis(now_ms.max(0) as u64);
     let swept = tokio::task::spawn_blocking(move || {
         let mut removed = 0;
         for (id, path) in blobs::on_disk(store.dir())? {
-            let age = fs::metadata(&path)
-                .and_then(|found| found.modified())
-                .ok()
-                .and_then(|at| SystemTime::now().duration_since(at).ok());
+            let modified = fs::metadata(&path).and_then(|found| found.modified()).ok();
+            let since_1970 = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            let age = since_1970.map(|at| now.saturating_sub(at));
             if age.is_none_or(|age| age < STRAY_AFTER)
                 || store.read_blocking(|c| blobs::state(c, &id))?.is_some()
             {
