@@ -382,6 +382,7 @@ async fn g8_what_was_recorded_has_no_effect_a_second_time() {
         incarnation: Incarnation([3; 16]),
         unit: other.unit(),
         name: "by hand",
+        seal: None,
     };
     let newer = values([("progress", progress(20))]);
     second

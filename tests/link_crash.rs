@@ -3,7 +3,8 @@
 mod support;
 
 use nqsync::store::queries;
-use nqsync_core::sync::Incarnation;
+use nqsync_core::protocol::render_record;
+use nqsync_core::sync::{Author, Incarnation, SealKey};
 use serde_json::json;
 use std::collections::HashSet;
 use support::promises::{self, idle};
@@ -231,37 +232,92 @@ async fn an_old_copy_of_a_parents_disk_is_filled_again_from_both_sides() -> Test
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_parent_that_lost_its_own_task_does_not_take_it_from_a_child_and_the_link_goes_on()
--> Tested {
+async fn e2_a_parent_on_an_old_disk_takes_its_own_lost_writes_back_from_a_child() -> Tested {
     let mut world = World::new().await;
+    let changed = world.task().await;
+    world.settle().await;
     world.province.shut().await;
     let copy = world.province.copy();
     world.province.start().await;
     world.commune.find(&world.province).await;
+    let unit = world.province.unit();
+    let retitled = [("title", json!("Tên mới"))];
+    let write = world.province.set(changed, unit, retitled, None);
+    write.await.expect("written");
     let lost = world.task().await;
     world.commune.sync().await;
+    let report = world.report(lost, 5).await;
+    world.commune.sync().await;
+    let mut digests = Vec::new();
+    for id in [changed, lost, report] {
+        digests.push((id, world.province.digest(id).await.expect("held")));
+    }
+
     world.province.shut().await;
     world.province.put_back(&copy);
     world.province.start().await;
+    assert!(!world.province.holds(lost).await);
     world.commune.find(&world.province).await;
-    // Without a seal nobody can tell it from a forgery: it is set aside, with its content, for a person.
     let moved = world.commune.sync().await;
     assert_eq!(
         (moved.report.set_aside_there, moved.agrees),
-        (1, Some(true))
+        (0, Some(true))
     );
-    let aside = world.province.set_aside().await;
-    assert_eq!(
-        (aside[0].record, aside[0].code.as_str()),
-        (lost, "not_theirs")
-    );
-    assert!(aside[0].body.is_some());
-    let task = world.task().await;
+    for (id, digest) in digests {
+        assert_eq!(world.province.digest(id).await, Some(digest));
+    }
+    assert!(world.province.set_aside().await.is_empty());
+
+    // What it writes now follows on what it had written.
+    let again = [("title", json!("Tên sau cùng"))];
+    let write = world.province.set(changed, unit, again, None);
+    write.await.expect("written");
     world.commune.sync().await;
-    let report = world.report(task, 5).await;
-    assert_eq!(world.commune.sync().await.agrees, Some(true));
-    assert!(world.province.holds(report).await);
+    let shown = world.commune.stored(changed).await.record;
+    assert_eq!(shown.shown("title"), Some(json!("Tên sau cùng")));
+    assert!(shown.conflicts().is_empty());
     idle(&world.commune, &world.province).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e2_what_a_parent_did_not_seal_is_not_believed_from_below() -> Tested {
+    let world = World::new().await;
+    let task = world.task().await;
+    world.settle().await;
+    let (unit, true_one) = (
+        world.province.unit(),
+        world.province.stored(task).await.record,
+    );
+    let digest = world.province.digest(task).await;
+    let mut raw = Raw::of(&world.commune).await;
+    raw.open().await;
+    let by_hand = |seal| {
+        let mut forged = true_one.clone();
+        let author = Author {
+            incarnation: Incarnation([9; 16]),
+            unit,
+            name: "by hand",
+            seal,
+        };
+        let title = values([("title", json!("Đã sửa"))]);
+        forged
+            .write(author, support::START_MS, title, None)
+            .expect("writable");
+        forged
+    };
+    let sealed_by_another = by_hand(Some(SealKey::new([3; 32])));
+    // The seal of a true edit under another text, and an own text beside a true edit.
+    let text = render_record(&true_one).replace(r#""n":1"#, r#""n":7"#);
+    assert_ne!(text, render_record(&true_one), "the text has a number");
+    for forged in [
+        render_record(&by_hand(None)),
+        render_record(&sealed_by_another),
+        text,
+    ] {
+        assert_eq!(raw.push_one(forged).await.as_deref(), Some("not_theirs"));
+    }
+    assert_eq!(world.province.digest(task).await, digest);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

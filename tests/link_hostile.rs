@@ -104,6 +104,7 @@ async fn g1_g2_whatever_a_commune_writes_of_others_is_set_aside_and_changes_noth
         incarnation: nqsync_core::sync::Incarnation([8; 16]),
         unit: above,
         name: "by hand",
+        seal: None,
     };
     let at_top = support::values([("parent", json!([{ "unit": null }]))]);
     placed

@@ -72,6 +72,7 @@ fn record(facts: Facts, edits: &[(UnitId, &str, Value)]) -> Record {
             incarnation: Incarnation([9; 16]),
             unit: *unit,
             name: "an officer",
+            seal: None,
         };
         let values = [((*register).to_owned(), value.clone())].into();
         // An empty token: the writes stand side by side, and none of them drops out of the record.

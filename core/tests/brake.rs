@@ -18,6 +18,7 @@ fn write(record: &mut Record, place: u8, values: Value) {
         incarnation: Incarnation([place; 16]),
         unit: UNIT,
         name: "an officer",
+        seal: None,
     };
     let values: BTreeMap<String, Value> = serde_json::from_value(values).expect("an object");
     record.write(by, 0, values, None).expect("a write");

@@ -119,6 +119,7 @@ pub fn init(config: &Config, clock: &Clock, name: Option<&str>) -> Result<NodeId
     store.write_blocking(move |tx| {
         tx.set_meta("node", &node.to_string())?;
         tx.set_meta("unit_code", &code)?;
+        tx.draw_seal()?;
         if root {
             create_root(tx, &code, &name, node, now_ms)?;
         }

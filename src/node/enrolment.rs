@@ -2,7 +2,7 @@
 
 use nqsync_core::model::{Facts, Kind, NodeId};
 use nqsync_core::protocol::{EnrolRequest, Enrolled, render_record};
-use nqsync_core::sync::{Author, Record};
+use nqsync_core::sync::Record;
 use serde_json::value::RawValue;
 
 use super::Node;
@@ -96,7 +96,7 @@ fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreE
         .load(entry.unit.0)?
         .ok_or_else(|| StoreError::Damaged("the unit of a token is gone".to_owned()))?;
     let owner = stored.record.facts().owner().unwrap_or(entry.unit);
-    let incarnation = tx.incarnation(now_ms)?;
+    let author = tx.author(owner, "nqsync", now_ms)?;
     let mut record = stored.record.clone();
     let values = if beside {
         let shown = stored.record.shown("served_before");
@@ -109,11 +109,7 @@ fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreE
     };
     let replaced = record
         .write(
-            Author {
-                incarnation,
-                unit: owner,
-                name: "nqsync",
-            },
+            author,
             now_ms,
             values.into(),
             None,
@@ -151,14 +147,10 @@ pub fn root_unit(
     let facts = Facts::Unit { owner: unit };
     let key = facts.key(unit.0);
     let mut record = Record::begin(facts, key);
-    let incarnation = tx.incarnation(now_ms)?;
+    let author = tx.author(unit, "nqsync", now_ms)?;
     record
         .write(
-            Author {
-                incarnation,
-                unit,
-                name: "nqsync",
-            },
+            author,
             now_ms,
             values,
             None,

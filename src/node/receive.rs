@@ -12,7 +12,7 @@ use nqsync_core::protocol::{
 };
 use nqsync_core::sync::authority::{Denied, From as Side, judge};
 use nqsync_core::sync::scope::{Ends, ends};
-use nqsync_core::sync::{Author, Record};
+use nqsync_core::sync::{Context, Edit, Record};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -287,7 +287,9 @@ fn take(
                 Ok(replaced) => {
                     let news = replaced.changed || !covered(&stored.record, &incoming);
                     // The verdict is about what arrived, so its edits are judged as they came.
-                    if let Err(denied) = admit(&incoming, side, &state, &tx.tree(), news) {
+                    if let Err(denied) = admit(&incoming, side, &state, &tx.tree(), news)
+                        && !our_own_again(tx, side, Some(&stored.record), &incoming)?
+                    {
                         return Ok(Err((denied.code(), denied.to_string())));
                     }
                     (joined, replaced.dropped, replaced.changed)
@@ -297,7 +299,9 @@ fn take(
         }
     };
     if stored.is_none() {
-        if let Err(denied) = admit(&joined, side, &state, &tx.tree(), true) {
+        if let Err(denied) = admit(&joined, side, &state, &tx.tree(), true)
+            && !our_own_again(tx, side, None, &joined)?
+        {
             return Ok(Err((denied.code(), denied.to_string())));
         }
         if let Some(reason) = never_assigned(tx, &joined, link, side)? {
@@ -361,10 +365,35 @@ fn admit(
 /// Whether every edit that arrived is one we hold or held.
 fn covered(ours: &Record, incoming: &Record) -> bool {
     let extent = ours.extent();
-    incoming.edits().iter().all(|edit| {
-        ours.edits().iter().any(|mine| mine.hash() == edit.hash())
-            || edit.writes().iter().all(|write| extent.contains(write.dot))
-    })
+    incoming
+        .edits()
+        .iter()
+        .all(|edit| holds(ours, &extent, edit))
+}
+
+fn holds(ours: &Record, extent: &Context, edit: &Edit) -> bool {
+    ours.edits().iter().any(|mine| mine.hash() == edit.hash())
+        || edit.writes().iter().all(|write| extent.contains(write.dot))
+}
+
+/// Whether all that is new in a record from below was written here and lost, as after an old copy of our disk: our own
+/// seal is on it.
+fn our_own_again(
+    tx: &Tx<'_>,
+    side: Side,
+    ours: Option<&Record>,
+    incoming: &Record,
+) -> Result<bool, StoreError> {
+    let Some(seal) = tx.seal()?.filter(|_| side == Side::Below) else {
+        return Ok(false);
+    };
+    let extent = ours.map(Record::extent).unwrap_or_default();
+    let known = |edit: &Edit| ours.is_some_and(|ours| holds(ours, &extent, edit));
+    let all = incoming
+        .edits()
+        .iter()
+        .all(|edit| known(edit) || seal.made(incoming, edit));
+    Ok(all)
 }
 
 /// A report or evidence for a task that was never given to its unit is set aside; one for a task taken away meanwhile
@@ -452,17 +481,13 @@ fn note_arrival(
     if tx.load(key.id)?.is_some() {
         return Ok(());
     }
-    let incarnation = tx.incarnation(now_ms)?;
     let (node, home) = (tx.node()?, tx.unit()?);
+    let author = tx.author(home, "nqsync", now_ms)?;
     let value = json!({ "at": now_ms, "sender_ahead_ms": sender_ahead_ms, "node": node });
     let mut record = Record::begin(facts, key);
     record
         .write(
-            Author {
-                incarnation,
-                unit: home,
-                name: "nqsync",
-            },
+            author,
             now_ms,
             [("received".to_owned(), value)].into(),
             None,

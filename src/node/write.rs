@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nqsync_core::model::{Facts, Key, Kind, UnitId};
-use nqsync_core::sync::{Author, Record, Token};
+use nqsync_core::sync::{Record, Token};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -115,14 +115,9 @@ fn put(
     values: BTreeMap<String, Value>,
     token: Option<&Token>,
 ) -> Result<Vec<nqsync_core::sync::Edit>, Refusal> {
-    let incarnation = tx.incarnation(acting.now_ms)?;
+    let author = tx.author(acting.unit, &acting.person, acting.now_ms)?;
     #[cfg(feature = "faults")]
     let token = token.filter(|_| !crate::faults::thrown(crate::faults::Canary::ForgetSeen));
-    let author = Author {
-        incarnation,
-        unit: acting.unit,
-        name: &acting.person,
-    };
     let replaced = record
         .write(author, acting.now_ms, values, token)
         .map_err(|error| Refusal::usage("unwritable", [("detail", error.to_string())]))?;

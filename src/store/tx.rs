@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
 use nqsync_core::sync::brake::{self, Change, Loss};
 use nqsync_core::sync::scope::{self, Ends, LinkScope};
-use nqsync_core::sync::{Digest, Edit, Incarnation, Record};
+use nqsync_core::sync::{Author, Digest, Edit, Incarnation, Record, SealKey};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -20,6 +20,9 @@ use super::engine::panic_text;
 use super::links::{self, LinkId, Role};
 use super::records::{self, Flags, Rec, Stored};
 use super::{StoreError, branches, groups, nodes, queries};
+
+/// Fact of the store: the key of this node's seals.
+const SEAL_KEY: &str = "seal_key";
 
 /// What the writer keeps in memory and shows to everybody: the tree, the neighbours, who this node is.
 #[derive(Clone, Debug, Default)]
@@ -304,6 +307,48 @@ impl<'a> Tx<'a> {
             Some(incarnation) => Ok(incarnation),
             None => self.draw_incarnation(now_ms),
         }
+    }
+
+    /// Whoever writes for a unit at this node, under the incarnation of this opening. Where others are below, what is
+    /// written carries a seal: they may have to bring it back one day.
+    pub fn author<'n>(
+        &mut self,
+        unit: UnitId,
+        name: &'n str,
+        now_ms: i64,
+    ) -> Result<Author<'n>, StoreError> {
+        let parent = self
+            .state
+            .links
+            .iter()
+            .any(|link| link.role == Role::Downstream);
+        let seal = match parent {
+            true => Some(self.draw_seal()?),
+            false => None,
+        };
+        Ok(Author {
+            incarnation: self.incarnation(now_ms)?,
+            unit,
+            name,
+            seal,
+        })
+    }
+
+    /// The key of this node's seals, if it ever made one.
+    pub fn seal(&self) -> Result<Option<SealKey>, StoreError> {
+        let stored = self.meta(SEAL_KEY)?;
+        Ok(stored.as_deref().and_then(SealKey::from_text))
+    }
+
+    /// The key of this node's seals. It is drawn once, as early as possible: a backup without it brings back a node
+    /// that does not know its own hand.
+    pub fn draw_seal(&mut self) -> Result<SealKey, StoreError> {
+        if let Some(seal) = self.seal()? {
+            return Ok(seal);
+        }
+        let seal = SealKey::new(rand::random());
+        self.set_meta(SEAL_KEY, &seal.to_text())?;
+        Ok(seal)
     }
 
     /// Begins a new incarnation, whatever this opening has written before.

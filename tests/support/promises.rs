@@ -182,6 +182,7 @@ pub async fn a_forged_record_changes_nothing() -> Kept {
         incarnation: nqsync_core::sync::Incarnation([9; 16]),
         unit: province.unit(),
         name: "by hand",
+        seal: None,
     };
     let values = values([("title", json!("Đã sửa"))]);
     forged
@@ -322,6 +323,7 @@ pub async fn no_number_is_used_twice() -> Kept {
         incarnation: nqsync_core::sync::Incarnation(1_u128.to_be_bytes()),
         unit,
         name: "by hand",
+        seal: None,
     };
     let written = record.write(
         author,
@@ -346,6 +348,7 @@ pub async fn nothing_is_deleted_by_absence() -> Kept {
         incarnation: nqsync_core::sync::Incarnation([5; 16]),
         unit,
         name: "by hand",
+        seal: None,
     };
     new.write(
         author,
@@ -369,6 +372,7 @@ pub async fn no_clock_decides_what_survives() -> Kept {
             incarnation: nqsync_core::sync::Incarnation([number; 16]),
             unit,
             name: "by hand",
+            seal: None,
         };
         let title = values([("title", json!(number))]);
         copy.write(author, now_ms, title, None).expect("writable");

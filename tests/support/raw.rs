@@ -267,6 +267,7 @@ pub fn authored(
         incarnation: Incarnation(number.to_be_bytes()),
         unit,
         name: "by hand",
+        seal: None,
     };
     record
         .write(author, super::START_MS, values, None)

@@ -242,6 +242,7 @@ mod tests {
             incarnation: Incarnation([incarnation; 16]),
             unit: UNIT,
             name: "an officer",
+            seal: None,
         };
         let values: BTreeMap<String, Value> = serde_json::from_value(values).unwrap();
         record.write(by, 0, values, None).unwrap();

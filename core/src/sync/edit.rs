@@ -5,8 +5,8 @@
 //! ```
 //!
 //! `w` holds one write per register. Their dots are `n`, `n + 1`, … in the order of the register names. `s` is
-//! the register's context as the author was shown it and is left out when empty. Fields this version does not
-//! know stay in the bytes, which are what is stored, forwarded and hashed.
+//! the register's context as the author was shown it and is left out when empty. A [seal](super::seal) may stand at the
+//! end. Fields this version does not know stay in the bytes, which are what is stored, forwarded and hashed.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::context::{Context, Dot, Incarnation};
 use super::hlc::Stamp;
-use crate::model::UnitId;
+use super::seal::SealKey;
+use crate::model::{Facts, Key, UnitId};
 
 /// Most registers one edit may write; the widest record of the model has fewer than twenty.
 pub const MAX_WRITES_PER_EDIT: usize = 64;
@@ -169,8 +170,11 @@ impl Edit {
         })
     }
 
-    /// Writes a new edit down.
-    pub fn author(draft: &EditDraft) -> Result<Edit, EditError> {
+    /// Writes a new edit of a record down, with a seal where its author has one.
+    pub fn author(
+        draft: &EditDraft,
+        seal: Option<(SealKey, Key, &Facts)>,
+    ) -> Result<Edit, EditError> {
         let wire = WireDraft {
             i: draft.incarnation,
             n: draft.first,
@@ -185,7 +189,11 @@ impl Edit {
                 })
                 .collect(),
         };
-        Edit::parse(&serde_json::to_string(&wire)?)
+        let unsealed = serde_json::to_string(&wire)?;
+        match seal {
+            Some((seal, key, facts)) => Edit::parse(&seal.seal(key, facts, &unsealed)),
+            None => Edit::parse(&unsealed),
+        }
     }
 
     /// The bytes as authored.

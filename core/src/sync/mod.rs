@@ -15,8 +15,10 @@ pub mod edit;
 pub mod hlc;
 pub mod record;
 pub mod scope;
+pub mod seal;
 
 pub use context::{Context, Dot, Incarnation, Token};
 pub use edit::{Edit, EditDraft, EditError, Write};
 pub use hlc::Stamp;
 pub use record::{Author, Digest, LIFE, Record, RecordError, RegisterView, Replaced};
+pub use seal::SealKey;

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::context::{Context, Dot, Incarnation, Token};
 use super::edit::{Edit, EditDraft, EditError, Write};
 use super::hlc::Stamp;
+use super::seal::SealKey;
 use crate::model::{Facts, FactsError, Key};
 
 /// The register that says whether a record was deleted.
@@ -179,7 +180,8 @@ impl Record {
                 })
                 .collect(),
         };
-        self.edits.push(Edit::author(&draft)?);
+        let seal = by.seal.map(|seal| (seal, self.key, &self.facts));
+        self.edits.push(Edit::author(&draft, seal)?);
         let dropped = self.settle();
         Ok(Replaced {
             dropped,
@@ -359,6 +361,8 @@ pub struct Author<'a> {
     pub unit: crate::model::UnitId,
     /// Person, node or adapter.
     pub name: &'a str,
+    /// What the node knows its own writes by when they come back to it from below; none where nobody is below.
+    pub seal: Option<SealKey>,
 }
 
 /// Whether `present` replaces `other` in one register. Only a write that is itself held here can replace one: a

@@ -107,6 +107,7 @@ pub fn author(number: u8) -> Author<'static> {
         incarnation: incarnation(number),
         unit: OWNER,
         name: "an officer",
+        seal: None,
     }
 }
 

@@ -169,13 +169,8 @@ pub async fn judge(world: &mut World) -> Vec<Disk> {
     computed_records(world, &evidence, &mut words);
     nothing_invented(world, &evidence, &mut words);
     files_are_whole(world, &evidence, &mut words);
-    let went_back = world.options.faults.contains(&Fault::Restore);
-    if !went_back {
-        for (record, reason) in &evidence.aside {
-            words.push(format!(
-                "I1: {record} was set aside although no disk went back: {reason}"
-            ));
-        }
+    for (record, reason) in &evidence.aside {
+        words.push(format!("I1: {record} was set aside: {reason}"));
     }
     for at in 0..world.places.len() {
         let place = &world.places[at];

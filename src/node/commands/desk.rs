@@ -141,6 +141,7 @@ pub(super) fn plant_record(tx: &mut Tx<'_>, facts: Facts, id: Uuid, values: Valu
         incarnation: tx.incarnation(0).unwrap(),
         unit,
         name: "setup",
+        seal: None,
     };
     record.write(author, 0, values, None).unwrap();
     tx.save(&record, None, &[], None, 0).unwrap();

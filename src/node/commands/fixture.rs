@@ -126,6 +126,7 @@ impl Fixture {
                     incarnation: Incarnation([place; 16]),
                     unit: owner,
                     name: "person",
+                    seal: None,
                 };
                 let replaced = record
                     .write(author, now, values, token.as_ref())
