@@ -108,12 +108,7 @@ fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreE
         [("served_by".to_owned(), serde_json::json!(entry.node))]
     };
     let replaced = record
-        .write(
-            author,
-            now_ms,
-            values.into(),
-            None,
-        )
+        .write(author, now_ms, values.into(), None)
         .map_err(|e| StoreError::Damaged(e.to_string()))?;
     tx.save(&record, Some(&stored), &replaced.dropped, None, now_ms)?;
     let subject = entry.node.to_string();
@@ -149,12 +144,7 @@ pub fn root_unit(
     let mut record = Record::begin(facts, key);
     let author = tx.author(unit, "nqsync", now_ms)?;
     record
-        .write(
-            author,
-            now_ms,
-            values,
-            None,
-        )
+        .write(author, now_ms, values, None)
         .map_err(|e| StoreError::Damaged(e.to_string()))?;
     tx.save(&record, None, &[], None, now_ms)?;
     Ok(())

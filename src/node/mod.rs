@@ -9,6 +9,7 @@ pub mod commands;
 pub mod enrolment;
 pub mod files;
 pub mod health;
+pub mod homecoming;
 pub mod offer;
 pub mod receive;
 pub mod recovery;

@@ -2,7 +2,8 @@
 
 use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
 use nqsync_core::protocol::{
-    Ack, Receipt, ZSTD_LEVEL, hex, render_left, render_receipt, render_record, running_hash,
+    Ack, Receipt, ZSTD_LEVEL, hex, render_brought, render_left, render_receipt, render_record,
+    running_hash,
 };
 use nqsync_core::sync::scope::{Ends, ends};
 use nqsync_core::sync::{Context, Digest, Incarnation};
@@ -28,6 +29,8 @@ pub struct Batch {
     pub sent: Vec<Sent>,
     /// Receipts in it.
     pub receipts: Vec<(Rec, UnitId)>,
+    /// Items set aside here that the parent is to look at: they may be lost work of a unit above.
+    pub brought: Vec<i64>,
     /// Where the next batch of the same round begins: (lane, row).
     pub until: (i64, i64),
     /// The newest opening of this store.
@@ -77,7 +80,11 @@ pub fn prepare(
         node.settings.batch_records,
     )?;
     let owed = links::receipts_due(connection, target.link, node.settings.batch_records)?;
-    if due.is_empty() && owed.is_empty() {
+    let brought = match links::row(connection, target.link)?.role {
+        Role::Upstream => quarantine::to_parent(connection, node.settings.batch_records)?,
+        Role::Downstream => Vec::new(),
+    };
+    if due.is_empty() && owed.is_empty() && brought.is_empty() {
         return Ok(None);
     }
     let limit = target.batch_bytes.min(node.settings.batch_bytes);
@@ -89,6 +96,7 @@ pub fn prepare(
         plain_bytes: 0,
         sent: Vec::with_capacity(due.len()),
         receipts: Vec::new(),
+        brought: Vec::new(),
         until: target.after,
         head: queries::last_incarnation(connection)?,
     };
@@ -123,6 +131,18 @@ pub fn prepare(
         text.push_str(&line);
         text.push('\n');
         batch.receipts.push((receipt.rec, receipt.unit));
+    }
+    for item in brought {
+        let line = render_brought(&item.body.unwrap_or_default());
+        if !text.is_empty() && text.len() + line.len() > limit {
+            break;
+        }
+        // The answer names records: one that goes for itself goes alone.
+        if batch.sent.iter().all(|sent| sent.id != item.record) {
+            text.push_str(&line);
+            text.push('\n');
+            batch.brought.push(item.item);
+        }
     }
     batch.plain_bytes = text.len();
     batch.body =
@@ -233,6 +253,8 @@ pub fn acknowledged(
                     reason: aside.reason.clone(),
                     body: None,
                     at: now_ms,
+                    to_parent: false,
+                    task: None,
                 },
             )?,
             None => quarantine::clear(tx.connection(), link, false, sent.id)?,
@@ -249,6 +271,10 @@ pub fn acknowledged(
         }
     }
     links::receipts_told(tx.connection(), link, &batch.receipts)?;
+    for item in &batch.brought {
+        // Where the parent knew it, it comes down from there.
+        quarantine::shown_to_parent(tx.connection(), *item)?;
+    }
     let with_file = |sent: &Sent| sent.kind == Kind::Evidence.as_str();
     if role == Role::Upstream && batch.sent.iter().any(with_file) {
         // Asked before it held the record, the parent did not know the file; now it does.

@@ -17,7 +17,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::brake::{self, Grip, HELD};
-use super::{Node, Refusal, files, rollups};
+use super::homecoming::{Helps, bring_home, forget_what_came, our_own_again};
+use super::{Node, files, rollups};
 use crate::store::links::{self, LinkId, Role};
 use crate::store::records;
 use crate::store::{LinkState, StoreError, Stored, Tx, quarantine};
@@ -41,6 +42,8 @@ pub struct Applied {
     pub lines: usize,
     /// The records that were taken in.
     taken: HashSet<Uuid>,
+    /// Tasks that changed here: reports may have waited for one.
+    tasks: Vec<Uuid>,
     /// How many records of this neighbour are set aside here in all; counted when the first one is.
     held_aside: Option<u64>,
 }
@@ -139,6 +142,15 @@ pub fn apply(
     let grip = brake::grip(node, tx, &state, records)?;
     let applied = apply_but(node, tx, link, lines, sender_ahead_ms, &grip)?;
     brake::settle(node, tx, link, &grip, &applied.taken)?;
+    let tasks = match tx.anything_set_aside()? {
+        true => applied.tasks.as_slice(),
+        false => &[],
+    };
+    for task in tasks {
+        for item in quarantine::waiting_for(tx.connection(), *task)? {
+            retry(node, tx, &item)?;
+        }
+    }
     Ok(applied)
 }
 
@@ -157,9 +169,11 @@ fn apply_but(
     };
     let now_ms = node.clock.now_ms();
     for incoming in lines {
+        let mut helps = Helps::default();
         let verdict = match incoming.line {
             Ok(Line::Record(record)) => {
                 let key = record.key();
+                helps = Helps::of(&record, false);
                 if key.kind != Kind::Unit {
                     // Units come first in a batch; what follows is judged by the tree they make.
                     tx.settle_tree()?;
@@ -171,6 +185,9 @@ fn apply_but(
                 if verdict.is_ok() {
                     applied.taken.insert(key.id);
                 }
+                if key.kind == Kind::Task && verdict.as_ref().is_ok_and(|changed| *changed) {
+                    applied.tasks.push(key.id);
+                }
                 verdict
                     .map_err(|(code, reason)| BadLine {
                         kind: key.kind.to_string(),
@@ -180,12 +197,27 @@ fn apply_but(
                     })
                     .map(|changed| applied.changed += usize::from(changed))
             }
+            Ok(Line::Brought(record)) => {
+                let key = record.key();
+                helps = Helps::of(&record, true);
+                tx.settle_tree()?;
+                let home = bring_home(tx, link, record, now_ms)?;
+                if key.kind == Kind::Task && home.is_ok() {
+                    applied.tasks.push(key.id);
+                }
+                home.map_err(|(code, reason)| BadLine {
+                    kind: key.kind.to_string(),
+                    id: Some(key.id),
+                    code,
+                    reason,
+                })
+            }
             Ok(Line::Left(key)) => note_left(tx, link, key.id).map(Ok)?,
             Ok(Line::Receipt(receipt)) => note_receipt(tx, link, &receipt).map(Ok)?,
             Err(bad) => Err(bad),
         };
         if let Err(bad) = verdict {
-            set_aside(tx, link, &bad, &incoming.text, now_ms, &mut applied)?;
+            set_aside(tx, link, &bad, &incoming.text, &helps, now_ms, &mut applied)?;
         }
     }
     tx.settle_tree()?;
@@ -209,6 +241,7 @@ fn set_aside(
     link: LinkId,
     bad: &BadLine,
     text: &str,
+    helps: &Helps,
     now_ms: i64,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
@@ -221,6 +254,16 @@ fn set_aside(
         return Ok(());
     };
     tracing::debug!(record = %id, code = bad.code, "set a record aside");
+    let to_parent = bad.code == "not_theirs" && helps.concerns_parent(tx);
+    if helps.brought && !to_parent {
+        // The sender keeps it.
+        applied.set_aside.push(SetAside {
+            id,
+            code: bad.code.to_owned(),
+            reason: bad.reason.clone(),
+        });
+        return Ok(());
+    }
     let held = match applied.held_aside {
         Some(held) => held,
         None => quarantine::count_incoming(tx.connection(), link)?,
@@ -241,8 +284,13 @@ fn set_aside(
                 // What is held keeps its line with its hold.
                 body: (bad.code != HELD).then(|| text.to_owned()),
                 at: now_ms,
+                to_parent,
+                task: helps.task.filter(|_| bad.code == "not_assigned"),
             },
         )?;
+        if to_parent && let Some(up) = tx.links().iter().find(|up| up.role == Role::Upstream) {
+            tx.wake(up.link);
+        }
     }
     applied.set_aside.push(SetAside {
         id,
@@ -253,7 +301,7 @@ fn set_aside(
 }
 
 /// The reason a record is set aside: stable code and sentence.
-type Reason = (&'static str, String);
+pub(super) type Reason = (&'static str, String);
 
 /// Joins one record, or says why not. Answers whether our state changed.
 fn take(
@@ -314,6 +362,7 @@ fn take(
     let rec = tx.save(&joined, stored.as_ref(), &dropped, from, now_ms)?;
     if tx.anything_set_aside()? {
         quarantine::clear(tx.connection(), link, true, joined.key().id)?;
+        forget_what_came(tx, rec, &joined)?;
         if joined.digest() == incoming_digest {
             // The peer holds what we hold: whatever it refused of this record before, it has it now.
             quarantine::clear(tx.connection(), link, false, joined.key().id)?;
@@ -340,7 +389,7 @@ fn owner_is_there(link: &LinkState, record: &Record) -> bool {
     owner.is_some_and(|owner| link.is_beyond(owner))
 }
 
-fn side_of(link: &LinkState) -> Side {
+pub(super) fn side_of(link: &LinkState) -> Side {
     match link.role {
         Role::Downstream => Side::Below,
         Role::Upstream => Side::Above,
@@ -348,7 +397,7 @@ fn side_of(link: &LinkState) -> Side {
 }
 
 /// Whether a record may come by this link, from this side.
-fn admit(
+pub(super) fn admit(
     record: &Record,
     side: Side,
     link: &LinkState,
@@ -363,7 +412,7 @@ fn admit(
 }
 
 /// Whether every edit that arrived is one we hold or held.
-fn covered(ours: &Record, incoming: &Record) -> bool {
+pub(super) fn covered(ours: &Record, incoming: &Record) -> bool {
     let extent = ours.extent();
     incoming
         .edits()
@@ -371,29 +420,9 @@ fn covered(ours: &Record, incoming: &Record) -> bool {
         .all(|edit| holds(ours, &extent, edit))
 }
 
-fn holds(ours: &Record, extent: &Context, edit: &Edit) -> bool {
+pub(super) fn holds(ours: &Record, extent: &Context, edit: &Edit) -> bool {
     ours.edits().iter().any(|mine| mine.hash() == edit.hash())
         || edit.writes().iter().all(|write| extent.contains(write.dot))
-}
-
-/// Whether all that is new in a record from below was written here and lost, as after an old copy of our disk: our own
-/// seal is on it.
-fn our_own_again(
-    tx: &Tx<'_>,
-    side: Side,
-    ours: Option<&Record>,
-    incoming: &Record,
-) -> Result<bool, StoreError> {
-    let Some(seal) = tx.seal()?.filter(|_| side == Side::Below) else {
-        return Ok(false);
-    };
-    let extent = ours.map(Record::extent).unwrap_or_default();
-    let known = |edit: &Edit| ours.is_some_and(|ours| holds(ours, &extent, edit));
-    let all = incoming
-        .edits()
-        .iter()
-        .all(|edit| known(edit) || seal.made(incoming, edit));
-    Ok(all)
 }
 
 /// A report or evidence for a task that was never given to its unit is set aside; one for a task taken away meanwhile
@@ -426,7 +455,11 @@ fn never_assigned(
         return Ok(reason("it names another issuer than its task has"));
     }
     let assigned = held.units.contains(unit) || held.issuer == *unit;
-    if assigned || (held.left(*unit) && links::ever_in_scope(tx.connection(), link, held.rec)?) {
+    if assigned || links::ever_in_scope(tx.connection(), link, held.rec)? {
+        return Ok(None);
+    }
+    // On a link where either side went back to an old disk, nobody can say what never was.
+    if links::row(tx.connection(), link)?.forks > 0 {
         return Ok(None);
     }
     Ok(reason("its unit was never assigned to the task"))
@@ -509,6 +542,8 @@ fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreE
         return Ok(());
     }
     links::left_by_peer(tx.connection(), link, stored.rec)?;
+    // Refused or not: it is not ours to send any more, and where it belongs they know it.
+    quarantine::clear(tx.connection(), link, false, id)?;
     records::set_left(tx.connection(), stored.rec, true)?;
     for other in tx.links().iter().filter(|other| other.link != link) {
         if links::leave(tx.connection(), other.link, stored.rec)? {
@@ -608,7 +643,7 @@ pub fn release(
 }
 
 /// Tries a record again that was set aside here. Answers whether it was taken.
-pub fn retry(node: &Node, tx: &mut Tx<'_>, item: &quarantine::Item) -> Result<bool, Refusal> {
+pub fn retry(node: &Node, tx: &mut Tx<'_>, item: &quarantine::Item) -> Result<bool, StoreError> {
     let Some(body) = &item.body else {
         return Ok(false);
     };

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::{Node, offer, receive};
 use crate::store::blobs::{self, BlobError, BlobId};
 use crate::store::links::{self, Contact, Direction, LinkId, Position, Role};
-use crate::store::{StoreError, Tx, audit, queries};
+use crate::store::{StoreError, Tx, audit, quarantine, queries};
 
 /// What a peer said of itself.
 #[derive(Clone, Debug)]
@@ -94,6 +94,7 @@ pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Resul
         links::forget(tx.connection(), link)?;
         receive::owe_receipts(tx, link)?;
         if !child {
+            quarantine::show_parent_again(tx.connection())?;
             // The parent says of each file whether it has it; a child asks for what it misses.
             blobs::owe_again(tx.connection(), link)?;
         }

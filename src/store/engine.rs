@@ -599,6 +599,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0003_holds.sql")),
     M::up(include_str!("migrations/0004_files_again.sql")),
     M::up(include_str!("migrations/0005_branches.sql")),
+    M::up(include_str!("migrations/0006_homecoming.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

@@ -324,7 +324,9 @@ pub fn has_due(connection: &Connection, link: LinkId) -> Result<bool, StoreError
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM link_record WHERE link = ?1 AND pending = 1)
-                OR EXISTS (SELECT 1 FROM receipt_due WHERE link = ?1)",
+                OR EXISTS (SELECT 1 FROM receipt_due WHERE link = ?1)
+                OR (EXISTS (SELECT 1 FROM quarantine WHERE brought = 1)
+                    AND (SELECT role FROM link WHERE link = ?1) = 'upstream')",
         )?
         .query_row([link.0], |row| row.get(0))?)
 }
@@ -381,6 +383,19 @@ pub fn leave(connection: &Connection, link: LinkId, rec: Rec) -> Result<bool, St
         )?
         .execute(params![link.0, rec.0])?;
     Ok(told > 0)
+}
+
+/// A peer whose state of a record was refused is told where that record stands: it gets ours, or hears that it has left
+/// its scope.
+pub fn tell_again(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
+    offer_again(connection, link, rec)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO link_record (link, rec, scope, lane, pending) VALUES (?1, ?2, 2, 0, 1)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![link.0, rec.0])?;
+    Ok(())
 }
 
 /// Forgets what the peer answered for and showed: everything in scope is offered again, and that a record left the scope

@@ -20,6 +20,8 @@ pub struct Item {
     pub reason: String,
     pub body: Option<String>,
     pub at: i64,
+    pub to_parent: bool,
+    pub task: Option<Uuid>,
 }
 
 fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
@@ -35,19 +37,25 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
         reason: row.get(7)?,
         body: row.get(8)?,
         at: row.get(9)?,
+        to_parent: row.get::<_, i64>(10)? == TO_PARENT,
+        task: row.get::<_, Option<[u8; 16]>>(11)?.map(Uuid::from_bytes),
     })
 }
 
-const COLUMNS: &str = "item, direction, link, kind, record, digest, code, reason, body, at";
+const COLUMNS: &str =
+    "item, direction, link, kind, record, digest, code, reason, body, at, brought, task";
+/// Value of `brought`: to be shown to the parent.
+const TO_PARENT: i64 = 1;
 
 /// Sets a record aside; a newer state of the same record takes the older one's place.
 pub fn put(connection: &Connection, new: &Item) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "INSERT INTO quarantine (direction, link, kind, record, digest, code, reason, body, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            "INSERT INTO quarantine (direction, link, kind, record, digest, code, reason, body, at, brought, task)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (direction, link, record) DO UPDATE SET
-                kind = ?3, digest = ?5, code = ?6, reason = ?7, body = ?8, at = ?9",
+                kind = ?3, digest = ?5, code = ?6, reason = ?7, body = ?8, at = ?9,
+                brought = CASE WHEN brought = 2 AND body IS ?8 THEN 2 ELSE ?10 END, task = ?11",
         )?
         .execute(params![
             if new.incoming { "in" } else { "out" },
@@ -58,7 +66,9 @@ pub fn put(connection: &Connection, new: &Item) -> Result<(), StoreError> {
             new.code,
             new.reason,
             new.body,
-            new.at
+            new.at,
+            i64::from(new.to_parent),
+            new.task.as_ref().map(Uuid::as_bytes)
         ])?;
     Ok(())
 }
@@ -69,6 +79,48 @@ pub fn all(connection: &Connection) -> Result<Vec<Item>, StoreError> {
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM quarantine ORDER BY item"))?;
     let rows = statement.query_map([], item)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What waits for a task.
+pub fn waiting_for(connection: &Connection, task: Uuid) -> Result<Vec<Item>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM quarantine WHERE task = ?1 AND direction = 'in' ORDER BY item"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([task.as_bytes()], item)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// States of one record that neighbours sent and that are set aside here.
+pub fn incoming_of(connection: &Connection, record: Uuid) -> Result<Vec<Item>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM quarantine WHERE record = ?1 AND direction = 'in'");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([record.as_bytes()], item)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What is to be shown to the parent.
+pub fn to_parent(connection: &Connection, limit: usize) -> Result<Vec<Item>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM quarantine WHERE brought = {TO_PARENT} ORDER BY item LIMIT ?1"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([limit as i64], item)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The parent has seen it, and answered.
+pub fn shown_to_parent(connection: &Connection, item: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE quarantine SET brought = 2 WHERE item = ?1")?
+        .execute([item])?;
+    Ok(())
+}
+
+/// The parent may not remember what it was shown.
+pub fn show_parent_again(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute("UPDATE quarantine SET brought = 1 WHERE brought = 2", [])?;
+    Ok(())
 }
 
 /// One of them.

@@ -119,13 +119,6 @@ pub struct Assignment {
     pub units: Vec<UnitId>,
 }
 
-impl Assignment {
-    /// Whether the unit is not, or no longer, assigned.
-    pub fn left(&self, unit: UnitId) -> bool {
-        !self.units.contains(&unit)
-    }
-}
-
 impl WriterState {
     pub(super) fn shown(&self) -> Shown {
         Shown {

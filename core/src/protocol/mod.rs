@@ -306,6 +306,9 @@ impl Refused {
 pub enum Line {
     /// A record's present state, whole.
     Record(Record),
+    /// A state that the sender does not believe itself: a node below it brought it as the work of a unit above. If its
+    /// author knows its own seal on it, it is work that was lost.
+    Brought(Record),
     /// A record left the receiver's scope; no content.
     Left(Key),
     /// The node serving `unit` holds a record up to `extent`.
@@ -351,6 +354,8 @@ struct LineIn<'a> {
     #[serde(default)]
     left: bool,
     #[serde(default)]
+    brought: bool,
+    #[serde(default)]
     receipt: Option<Receipt>,
 }
 
@@ -385,6 +390,15 @@ pub fn render_record(record: &Record) -> String {
 /// Writes the announcement that a record left the receiver's scope.
 pub fn render_left(key: Key) -> String {
     format!(r#"{{"k":"{}","id":"{}","left":true}}"#, key.kind, key.id)
+}
+
+/// Marks a record's line, as it was received, as one that is only passed on for its author to look at.
+pub fn render_brought(line: &str) -> String {
+    const MARK: &str = r#"{"brought":true,"#;
+    match line.strip_prefix('{') {
+        Some(rest) if !line.starts_with(MARK) => format!("{MARK}{rest}"),
+        _ => line.to_owned(),
+    }
 }
 
 /// Writes a receipt as a line.
@@ -435,6 +449,7 @@ pub fn parse_line(text: &str) -> Result<Line, BadLine> {
     let edits: Result<Vec<Edit>, _> = line.e.iter().map(|raw| Edit::parse(raw.get())).collect();
     let edits = edits.map_err(|error| bad("unreadable", error.to_string()))?;
     match Record::new(key, facts.get(), edits) {
+        Ok(record) if line.brought => Ok(Line::Brought(record)),
         Ok(record) => Ok(Line::Record(record)),
         Err(error @ RecordError::Facts(_)) => Err(bad("facts", error.to_string())),
         Err(error) => Err(bad("unreadable", error.to_string())),

@@ -201,6 +201,11 @@ impl Edit {
         &self.raw
     }
 
+    /// Whether a seal stands at the end; whose, and whether it is a true one, is another matter.
+    pub fn is_sealed(&self) -> bool {
+        super::seal::is_there(&self.raw)
+    }
+
     /// First half of the SHA-256 of the bytes: tells two different edits under one dot apart.
     pub fn hash(&self) -> &[u8; 16] {
         &self.hash

@@ -89,6 +89,11 @@ impl fmt::Debug for SealKey {
     }
 }
 
+/// Whether an edit's text ends like a sealed one.
+pub(super) fn is_there(raw: &str) -> bool {
+    split(raw).is_some()
+}
+
 /// An edit's text as it was before it was sealed, and the seal.
 fn split(raw: &str) -> Option<(String, [u8; BYTES])> {
     let (body, seal) = raw.strip_suffix(AFTER)?.rsplit_once(BEFORE)?;

@@ -224,6 +224,8 @@ fn set_aside(
             reason: format!("a mass change that {} refused: {reason}", on.request.person),
             body: held.body.clone(),
             at: on.now_ms,
+            to_parent: false,
+            task: None,
         },
     )
 }
