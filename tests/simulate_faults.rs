@@ -459,6 +459,44 @@ async fn e3_a_child_and_its_parent_on_old_disks_come_to_what_either_still_has() 
 }
 
 #[tokio::test]
+async fn e2_a_task_that_only_a_commune_still_has_comes_back_to_the_ministry_that_lost_it() {
+    // The ministry, its province, and a commune of that.
+    let mut world = world(3).await;
+    let known = task(&mut world, 0, 2).await;
+    exchanged(&mut world, 1).await;
+    exchanged(&mut world, 2).await;
+    let (ministrys, provinces) = (world.back_up(0), world.back_up(1));
+    let lost = task(&mut world, 0, 2).await;
+    exchanged(&mut world, 1).await;
+    exchanged(&mut world, 2).await;
+    let report_on_it = report(&mut world, 2, lost, "đã làm")
+        .await
+        .expect("written");
+    world.restore(0, ministrys).await;
+    world.restore(1, provinces).await;
+    for at in 0..2 {
+        assert!(held(&world, at, known).await.is_some() && held(&world, at, lost).await.is_none());
+    }
+    assert_eq!(world.lost_with_disk, 0, "the commune has it");
+
+    // The province cannot tell whether the ministry ever wrote that. It asks.
+    exchanged(&mut world, 2).await;
+    assert!(held(&world, 1, lost).await.is_none());
+    assert!(!world.set_aside(1).await.is_empty());
+    assert!(has_problem(&mut world, 1, "quarantine").await);
+    for _ in 0..3 {
+        exchanged(&mut world, 1).await;
+        exchanged(&mut world, 2).await;
+    }
+    for at in 0..3 {
+        assert!(held(&world, at, lost).await.is_some(), "node {at}");
+        assert_eq!(result_at(&world, at, report_on_it).await, json!("đã làm"));
+        assert!(world.set_aside(at).await.is_empty(), "node {at}");
+    }
+    holds(world).await;
+}
+
+#[tokio::test]
 async fn e4_a_machine_rolled_back_by_a_single_batch_gets_back_what_it_lost() {
     for who in [1, 0] {
         let mut world = world(2).await;
