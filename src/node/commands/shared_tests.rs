@@ -54,6 +54,8 @@ fn set_aside(fixture: &Fixture, link: LinkId, incoming: bool, record: Uuid, body
             reason: "the task was never assigned".into(),
             body: Some(body.to_owned()),
             at: NOW,
+            to_parent: false,
+            task: None,
         };
         quarantine::put(tx.connection(), &item).expect("set aside");
     });
