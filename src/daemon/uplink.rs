@@ -142,6 +142,9 @@ impl Waits {
         if let Some(upstream) = &config.upstream {
             client.connect = upstream.connect_timeout_s.into();
             client.read = upstream.request_timeout_s.into();
+            // A connection on which nothing passes any more is given up before the requests on it are.
+            client.ping = client.ping.min(client.read / 3);
+            client.ping_reply = client.ping_reply.min(client.read / 3);
             let long_poll: Duration = upstream.long_poll_s.into();
             waits = Waits {
                 long_poll_s: long_poll.as_secs(),

@@ -8,6 +8,7 @@ mod files;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nqsync_core::protocol::{
@@ -244,10 +245,9 @@ impl Upstream {
             })
             .await?;
         let welcome: Welcome = self.ask("open", &hello).await?;
-        self.inner.batch_bytes.store(
-            welcome.limits.batch_bytes,
-            std::sync::atomic::Ordering::Relaxed,
-        );
+        self.inner
+            .batch_bytes
+            .store(welcome.limits.batch_bytes, Relaxed);
         *under_way = None;
         *self.session() = welcome.session.clone();
         let greeting = session::Greeting::of_parent(&welcome);
@@ -287,10 +287,10 @@ impl Upstream {
             let (sent, following) =
                 tokio::join!(self.send(&batch), self.prepare(batch.until, &position));
             if let Err(LinkError::Unreachable { .. }) = &sent {
-                self.line_carried(batch.plain_bytes / 4);
+                self.line_failed(batch.plain_bytes);
             }
             let ack = sent?;
-            self.line_carried(batch.plain_bytes.saturating_mul(4));
+            self.line_passed(batch.plain_bytes);
             self.note(|r| {
                 r.sent += (batch.records() - ack.set_aside.len().min(batch.records())) as u64;
                 r.set_aside_there += ack.set_aside.len() as u64;
@@ -310,15 +310,22 @@ impl Upstream {
         Ok(())
     }
 
-    /// The next batch is at most so large. One record goes whatever the size; where large packets vanish on the way, it
-    /// passes when it fits a small one.
-    fn line_carried(&self, bytes: usize) {
+    /// A batch did not pass: the next one is smaller. One record goes whatever the size; where large packets vanish on the
+    /// way, it passes when it fits a small one.
+    fn line_failed(&self, plain_bytes: usize) {
         const LEAST: usize = 1024;
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
-        let now = self.inner.carried_bytes.load(relaxed);
-        // Nothing is known of a line that has carried everything.
-        if bytes < now || now != usize::MAX {
-            self.inner.carried_bytes.store(bytes.max(LEAST), relaxed);
+        let less = (plain_bytes / 4).max(LEAST);
+        self.inner.carried_bytes.store(less, Relaxed);
+    }
+
+    /// A batch passed: what was made small grows again, slowly, because each try too large costs a timeout.
+    fn line_passed(&self, plain_bytes: usize) {
+        let now = self.inner.carried_bytes.load(Relaxed);
+        if now != usize::MAX && plain_bytes >= now / 2 {
+            let more = now.saturating_add(now / 8);
+            let whole = more >= self.inner.batch_bytes.load(Relaxed);
+            let more = if whole { usize::MAX } else { more };
+            self.inner.carried_bytes.store(more, Relaxed);
         }
     }
 
@@ -338,9 +345,8 @@ impl Upstream {
         let (Some(peer), Some(own)) = (peer, shown.node) else {
             return Ok(None);
         };
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
-        let carried = self.inner.carried_bytes.load(relaxed);
-        let batch_bytes = self.inner.batch_bytes.load(relaxed).min(carried);
+        let carried = self.inner.carried_bytes.load(Relaxed);
+        let batch_bytes = self.inner.batch_bytes.load(Relaxed).min(carried);
         let target = Target {
             link,
             peer,

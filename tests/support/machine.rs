@@ -13,6 +13,8 @@ pub struct Machine {
     pub dir: TempDir,
     /// Set for every process, such as another language.
     pub env: Vec<(String, String)>,
+    /// The network namespace that its processes live in, if not the one of the test.
+    pub host: Option<String>,
 }
 
 /// How a verb ended.
@@ -132,6 +134,7 @@ impl Machine {
         Machine {
             dir: tempfile::tempdir().expect("room"),
             env: Vec::new(),
+            host: None,
         }
     }
 
@@ -178,7 +181,15 @@ impl Machine {
 
     /// The program with a verb, not started yet.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nqsync"));
+        let program = env!("CARGO_BIN_EXE_nqsync");
+        let mut command = match &self.host {
+            None => Command::new(program),
+            Some(host) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", host, program]);
+                command
+            }
+        };
         command
             .env_clear()
             .env("LANG", "en_US.UTF-8")
