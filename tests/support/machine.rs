@@ -15,6 +15,8 @@ pub struct Machine {
     pub env: Vec<(String, String)>,
     /// The network namespace that its processes live in, if not the one of the test.
     pub host: Option<String>,
+    /// Another program than the one under test.
+    pub program: Option<PathBuf>,
 }
 
 /// How a verb ended.
@@ -135,6 +137,7 @@ impl Machine {
             dir: tempfile::tempdir().expect("room"),
             env: Vec::new(),
             host: None,
+            program: None,
         }
     }
 
@@ -181,12 +184,13 @@ impl Machine {
 
     /// The program with a verb, not started yet.
     pub fn command(&self, args: &[&str]) -> Command {
-        let program = env!("CARGO_BIN_EXE_nqsync");
+        let under_test = Path::new(env!("CARGO_BIN_EXE_nqsync"));
+        let program = self.program.as_deref().unwrap_or(under_test);
         let mut command = match &self.host {
             None => Command::new(program),
             Some(host) => {
                 let mut command = Command::new("ip");
-                command.args(["netns", "exec", host, program]);
+                command.args(["netns", "exec", host]).arg(program);
                 command
             }
         };

@@ -348,6 +348,15 @@ impl Place {
 
     /// Builds the way to the parent without keeping it alive: the test decides when to exchange.
     pub async fn connect(&mut self, url: &str) {
+        self.connect_over(url, |client| client).await;
+    }
+
+    /// The same over something that stands between the client and the line.
+    pub async fn connect_over<T: nqsync::link::transport::Transport>(
+        &mut self,
+        url: &str,
+        over: impl FnOnce(reqwest::Client) -> T,
+    ) {
         use nqsync::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning};
         let (chain, key) = setup::upstream_identity(self.dir.path())
             .expect("readable keys")
@@ -385,7 +394,7 @@ impl Place {
         self.upstream = Some(Upstream::new(
             self.node.clone(),
             url.to_owned(),
-            client,
+            over(client),
             link,
         ));
     }

@@ -1,0 +1,193 @@
+//! Neighbours of the version before, 0.1.0. Everybody speaks protocol 1; what came later is optional in it, and an older
+//! one neither says nor understands it.
+//!
+//! `NQSYNC_OLD` names a program of that version: then real services of both are put together.
+
+mod support;
+
+use axum::http;
+use nqsync::link::transport::{Answering, Request, Transport};
+use nqsync_core::model::Facts;
+use nqsync_core::protocol::{HEAD_HEADER, LENGTH_HEADER, SESSION_HEADER};
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+use support::files::noise;
+use support::machine::Machine;
+use support::world::{World, progress};
+
+/// Takes away what 0.1.0 did not know: from what a child says, and from what a parent answers. So the parent behind it has
+/// an old child, and the child before it an old parent.
+struct Before(Client);
+
+fn without(body: &[u8], fields: &[&str]) -> Vec<u8> {
+    let mut value: Value = serde_json::from_slice(body).expect("JSON");
+    for field in fields {
+        value.as_object_mut().expect("an object").remove(*field);
+    }
+    serde_json::to_vec(&value).expect("JSON")
+}
+
+impl Transport for Before {
+    fn send(&self, mut request: Request) -> Answering<'_> {
+        let opens = request.url.ends_with("/open");
+        let asks = request.method == reqwest::Method::GET;
+        request.headers.retain(|(name, _)| {
+            *name != SESSION_HEADER && *name != HEAD_HEADER && !(asks && *name == LENGTH_HEADER)
+        });
+        if opens {
+            request.body = without(&request.body, &["echo"]);
+        }
+        if request.url.ends_with("/compare") {
+            let unknown = http::Response::builder().status(404).body("");
+            return Box::pin(async { Ok(Response::from(unknown?)) });
+        }
+        let sent = self.0.send(request);
+        Box::pin(async move {
+            let answer = sent.await?;
+            if !opens || !answer.status().is_success() {
+                return Ok(answer);
+            }
+            let welcome = without(&answer.bytes().await?, &["session", "wanted"]);
+            Ok(Response::from(http::Response::new(welcome)))
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f1_an_old_child_and_a_new_parent_and_the_reverse_do_everything_that_both_know() {
+    let mut world = World::new().await;
+    let url = world.province.url().await;
+    world.commune.connect_over(&url, Before).await;
+    world.commune.sync().await;
+    let (commune, province) = (&world.commune, &world.province);
+    let (unit, issuer) = (commune.unit(), province.unit());
+
+    // Down and up, with files both ways.
+    let task = world.task().await;
+    let order = noise(1, 400_000);
+    let (_, file_down) = province
+        .add_file(issuer, Facts::Directive { issuer }, &order)
+        .await;
+    commune.sync().await;
+    assert_eq!(commune.digest(task).await, province.digest(task).await);
+    assert_eq!(commune.file(file_down).await, Some(order));
+    let report = world.report(task, 40).await;
+    let facts = Facts::Evidence {
+        unit,
+        issuer,
+        task,
+        period: "2026-03".into(),
+        reviewer: issuer,
+    };
+    let paper = noise(2, 400_000);
+    let (_, file_up) = commune.add_file(unit, facts, &paper).await;
+    assert_eq!(commune.sync().await.agrees, Some(true));
+    assert_eq!(province.file(file_up).await, Some(paper));
+
+    // Two edits at once are kept on both sides, and resolved on both.
+    let pairs = [("progress", progress(60))];
+    province.set(report, unit, pairs, None).await.expect("set");
+    let pairs = [("progress", progress(70))];
+    commune.set(report, unit, pairs, None).await.expect("set");
+    commune.sync().await;
+    for place in [commune, province] {
+        let stored = place.stored(report).await;
+        assert_eq!(stored.record.conflicts(), ["progress"]);
+    }
+    let pairs = [("progress", progress(75))];
+    commune.set(report, unit, pairs, None).await.expect("set");
+    assert_eq!(commune.sync().await.agrees, Some(true));
+    assert_eq!(commune.digest(report).await, province.digest(report).await);
+    assert!(province.stored(report).await.record.conflicts().is_empty());
+
+    // A disk that went back gets its lost writes from the other side.
+    world.commune.shut().await;
+    let copy = world.commune.copy();
+    world.commune.start().await;
+    world.commune.connect_over(&url, Before).await;
+    let pairs = [("result", json!("sau bản sao"))];
+    let unit = world.commune.unit();
+    world
+        .commune
+        .set(report, unit, pairs, None)
+        .await
+        .expect("set");
+    world.commune.sync().await;
+    let known = world.province.digest(report).await;
+    world.commune.shut().await;
+    world.commune.put_back(&copy);
+    world.commune.start().await;
+    world.commune.connect_over(&url, Before).await;
+    world.commune.sync().await;
+    assert_eq!(world.commune.digest(report).await, known, "it came back");
+    assert!(
+        world.province.link_to(&world.commune).await.forks > 0,
+        "and is told"
+    );
+    assert_eq!(world.commune.sync().await.agrees, Some(true));
+}
+
+/// A program of 0.1.0 above and this one below, and the reverse.
+#[test]
+fn real_services_of_both_versions_work_together() {
+    let Some(old) = std::env::var_os("NQSYNC_OLD") else {
+        println!("not run: NQSYNC_OLD names no program of the version before, as .ci/proof does");
+        return;
+    };
+    for old_above in [true, false] {
+        let (mut ministry, mut commune) = (Machine::new(), Machine::new());
+        let older = if old_above {
+            &mut ministry
+        } else {
+            &mut commune
+        };
+        older.program = Some(old.clone().into());
+        let init = [
+            "init", "--unit", "BO", "--level", "ministry", "--name", "Bộ",
+        ];
+        let listen = ["--listen", "127.0.0.1:0"];
+        ministry.run(&[&init[..], &listen].concat()).expect(0);
+        let above = ministry.serve();
+        let unit = ["unit", "add", "24001", "Xã", "--level", "commune"];
+        ministry.run(&unit).expect(0);
+        commune
+            .run(&["init", "--unit", "24001", "--level", "commune"])
+            .expect(0);
+        commune.enrol(&ministry, "24001");
+        let task = [
+            "task", "add", "--title", "Việc", "--lead", "24001", "--json",
+        ];
+        let task = ministry.run(&task).expect(0).json()["id"].clone();
+        let task = task.as_str().expect("an id");
+        let below = commune.serve();
+        commune.run(&["sync", "--wait"]).expect(0);
+        std::fs::write(commune.at("paper"), noise(3, 500_000)).expect("room");
+        let paper = commune.at("paper");
+        let add = ["evidence", "add", task, paper.to_str().expect("text")];
+        commune.run(&add).expect(0);
+        let report = ["report", "set", task, "--status", "completed", "--percent"];
+        commune
+            .run(&[&report[..], &["100", "--submit"]].concat())
+            .expect(0);
+        let synced = commune.run(&["sync", "--wait", "--json"]).expect(0).json();
+        assert_eq!(synced["agree"], true, "old above: {old_above}");
+        let accept = ["evidence", "accept", task, "--unit", "24001"];
+        ministry.run(&accept).expect(0);
+        commune.run(&["sync", "--wait"]).expect(0);
+        let shown = ["report", "show", task, "--unit", "24001", "--json"];
+        let shown = [&commune, &ministry].map(|machine| machine.run(&shown).expect(0).json());
+        for shown in &shown {
+            assert_eq!(
+                shown["status"], "completed",
+                "old above: {old_above}: {shown}"
+            );
+        }
+        let list = ministry
+            .run(&["evidence", "list", "--json"])
+            .expect(0)
+            .json();
+        assert_eq!(list["items"][0]["state"], "present");
+        below.stop();
+        above.stop();
+    }
+}
