@@ -189,7 +189,6 @@ async fn show(node: &Node, name: &str, lang: Lang) -> Outcome {
                 adapter: &adapter,
                 stream,
             };
-            let shadows = adapters::shadows(connection, of)?;
             let outbox = adapters::outbox(connection, of)?;
             let held: Option<Value> =
                 adapters::state(connection, &adapter, &format!("held.{stream}"))?;
@@ -199,21 +198,22 @@ async fn show(node: &Node, name: &str, lang: Lang) -> Outcome {
                 json!({ "at": commands::views::time(sent.at), "file": sent.file, "rows": sent.rows,
                     "to": sent.to, "receipt": sent.receipt })
             });
-            let items: Vec<Value> = shadows
-                .iter()
-                .take(SHOWN_SHADOWS)
-                .map(|shadow| {
-                    json!({
+            let (mut known, mut missing, mut items) = (0, 0, Vec::new());
+            adapters::each_shadow(connection, of, |shadow| {
+                known += 1;
+                missing += usize::from(shadow.missing_since.is_some());
+                if known <= SHOWN_SHADOWS {
+                    items.push(json!({
                         "key": shadow.key, "id": shadow.id, "record": shadow.record,
                         "ours": shadow.ours, "theirs": shadow.theirs,
                         "agreed_at": commands::views::time(shadow.agreed_at),
                         "missing_since": shadow.missing_since.map(commands::views::time),
-                    })
-                })
-                .collect();
+                    }));
+                }
+            })?;
             shown.push(json!({
-                "name": stream, "known": shadows.len(),
-                "missing": shadows.iter().filter(|s| s.missing_since.is_some()).count(),
+                "name": stream, "known": known,
+                "missing": missing,
                 "in_doubt": outbox.len(), "held": held, "shadow": items,
                 "deliveries": sent.collect::<Vec<_>>(),
             }));

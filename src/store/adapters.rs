@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ pub struct Of<'a> {
 }
 
 /// What both sides had when they last agreed about one record.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shadow {
     /// Our natural key.
     pub key: String,
@@ -109,14 +110,21 @@ fn text(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::Damaged(format!("adapter state: {e}")))
 }
 
-/// All shadows of a stream, by key.
-pub fn shadows(connection: &Connection, of: Of<'_>) -> Result<Vec<Shadow>, StoreError> {
+/// Shows every shadow of a stream, in the order of their keys: there may be too many to hold them all.
+pub fn each_shadow(
+    connection: &Connection,
+    of: Of<'_>,
+    mut show: impl FnMut(Shadow),
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT key, id, version, record, ours, theirs, token, agreed_at, missing_since
          FROM adapter_shadow WHERE adapter = ?1 AND stream = ?2 ORDER BY key",
     )?;
     let rows = statement.query_map([of.adapter, of.stream], raw_shadow)?;
-    rows.map(|row| understand(row?)).collect()
+    for row in rows {
+        show(understand(row?)?);
+    }
+    Ok(())
 }
 
 type RawShadow = (Shadow, String, String);

@@ -50,7 +50,7 @@ pub enum First {
 }
 
 /// What is to be done about one record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Steps {
     /// Fields to be written there, with our value.
     pub push: Fields,

@@ -1,5 +1,7 @@
 //! Evidence files, handed over once each with the outside record they belong to.
 
+use std::collections::HashMap;
+
 use nqsync_core::model::values::FileRef;
 
 use super::report::Report;
@@ -26,20 +28,20 @@ impl<E: Engine> Cycle<'_, E> {
                 adapter: &adapter,
                 stream: &name,
             };
-            let shadows = adapters::shadows(view.connection, of)?;
-            Ok((adapters::files(view.connection, of)?, shadows))
+            let mut there = HashMap::new();
+            adapters::each_shadow(view.connection, of, |shadow| {
+                if shadow.missing_since.is_none() {
+                    there.insert(shadow.key, shadow.id);
+                }
+            })?;
+            Ok((adapters::files(view.connection, of)?, there))
         });
-        let (known, shadows) = read.await?;
+        let (known, there) = read.await?;
         for (key, file) in files {
-            let there = shadows
-                .iter()
-                .find(|shadow| shadow.key == key && shadow.missing_since.is_none());
-            let Some(there) =
-                there.filter(|_| !known.contains(&(key.clone(), file.sha256.clone())))
-            else {
-                continue;
-            };
-            let id = there.id.clone();
+            let id = there
+                .get(&key)
+                .filter(|_| !known.contains(&(key.clone(), file.sha256.clone())));
+            let Some(id) = id.cloned() else { continue };
             if let Some(upload) = self.upload_of(&key, &file).await? {
                 self.hand_over_one(stream, &key, &id, &upload, report)
                     .await?;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use nqsync_core::model::values::FileRef;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::mapped::{fields_of_ours, text_of};
+use super::packed::Packed;
 use super::report::Report;
 use super::{Cycle, RunError};
 use crate::adapter::engine::Engine;
@@ -21,7 +23,7 @@ use crate::store::Rec;
 const PAGE: u32 = 500;
 
 /// One of our records without what only bodies need.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mine {
     /// What it is about.
     pub about: About,
@@ -34,7 +36,7 @@ pub struct Mine {
     /// Every field of the stream, own and computed, in our notation.
     pub fields: Fields,
     /// Own fields in an open conflict.
-    pub undecided: Vec<&'static str>,
+    pub undecided: Vec<String>,
     /// Code of the unit it is written for.
     pub unit: Option<String>,
     /// Whether the adapter's unit may change it; otherwise edits from outside become proposals.
@@ -44,7 +46,7 @@ pub struct Mine {
 }
 
 /// Our records by natural key.
-pub type ByKey = BTreeMap<String, Mine>;
+pub type ByKey = BTreeMap<String, Packed<Mine>>;
 
 impl<E: Engine> Cycle<'_, E> {
     /// Everything of ours that the stream is about.
@@ -64,7 +66,7 @@ impl<E: Engine> Cycle<'_, E> {
             for (key, mine) in self.keyed(stream, page, report).await? {
                 match found.entry(key) {
                     Entry::Vacant(place) => {
-                        place.insert(mine);
+                        place.insert(Packed::new(&mine));
                     }
                     Entry::Occupied(place) => twice.push(place.key().clone()),
                 }
@@ -150,7 +152,7 @@ impl<E: Engine> Cycle<'_, E> {
             begun: ours.begun,
             token: ours.token,
             fields,
-            undecided: ours.undecided,
+            undecided: ours.undecided.into_iter().map(str::to_owned).collect(),
             unit,
             owned: ours.owned,
         }

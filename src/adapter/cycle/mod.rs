@@ -8,6 +8,7 @@ mod compare;
 mod files;
 pub(super) mod mapped;
 mod mine;
+mod packed;
 mod plan;
 mod pull;
 mod push;

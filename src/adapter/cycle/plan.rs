@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::brake;
+use super::packed::Packed;
 use super::report::Report;
 use super::round::{Memory, Round, rules};
 use super::{Cycle, RunError};
@@ -62,23 +63,12 @@ impl<E: Engine> Cycle<'_, E> {
             round.foretell();
             return Ok(());
         }
-        let doubtful = round.memory().outbox.keys().cloned().collect();
-        let (todo, settled) = (
-            std::mem::take(&mut round.todo),
-            std::mem::take(&mut round.settled),
-        );
-        self.settle(stream, settled.into_values().collect(), doubtful)
-            .await?;
+        let work = round.end();
+        self.settle(stream, work.settled, work.doubtful).await?;
         let rules = rules(stream);
-        let files = match stream.files {
-            true => round.files(),
-            false => Vec::new(),
-        };
-        let pushes = self
-            .pull(stream, &rules, todo.into_values().collect(), report)
-            .await?;
+        let pushes = self.pull(stream, &rules, work.todo, report).await?;
         let complete = self.push(stream, &rules, pushes, report).await?;
-        self.hand_over(stream, files, report).await?;
+        self.hand_over(stream, work.files, report).await?;
         if !self.mode.one_page {
             self.engine.done(stream, &report.met()).await?;
         }
@@ -95,21 +85,17 @@ impl<E: Engine> Cycle<'_, E> {
                 adapter: &adapter,
                 stream: &name,
             };
-            let shadows = adapters::shadows(view.connection, of)?;
-            Ok((shadows, adapters::outbox(view.connection, of)?))
+            let mut memory = Memory::default();
+            adapters::each_shadow(view.connection, of, |shadow| {
+                let packed = Packed::new(&shadow);
+                memory.keys_by_id.insert(shadow.id, shadow.key.clone());
+                memory.shadows.insert(shadow.key, packed);
+            })?;
+            let outbox = adapters::outbox(view.connection, of)?.into_iter();
+            memory.outbox = outbox.map(|begun| (begun.key.clone(), begun)).collect();
+            Ok(memory)
         });
-        let (shadows, outbox) = read.await?;
-        let ids = shadows
-            .iter()
-            .map(|shadow| (shadow.id.clone(), shadow.key.clone()));
-        Ok(Memory {
-            keys_by_id: ids.collect(),
-            shadows: shadows.into_iter().map(|s| (s.key.clone(), s)).collect(),
-            outbox: outbox
-                .into_iter()
-                .map(|begun| (begun.key.clone(), begun))
-                .collect(),
-        })
+        read.await
     }
 
     /// Asks the outside about every write that was begun and not read back. Answers whether it could be asked about all;
@@ -188,7 +174,7 @@ impl<E: Engine> Cycle<'_, E> {
     async fn settle(
         &self,
         stream: &Stream,
-        mut settled: Vec<Shadow>,
+        mut settled: Vec<Packed<Shadow>>,
         mut doubtful: BTreeSet<String>,
     ) -> Result<(), RunError> {
         while !(settled.is_empty() && doubtful.is_empty()) {
@@ -202,7 +188,7 @@ impl<E: Engine> Cycle<'_, E> {
                     stream: &name,
                 };
                 for shadow in &now {
-                    adapters::save_shadow(tx.connection(), of, shadow)?;
+                    adapters::save_shadow(tx.connection(), of, &shadow.open())?;
                 }
                 for key in &ended {
                     adapters::end_write(tx.connection(), of, key)?;

@@ -5,6 +5,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::compare::{Rule, after_pull, set, value};
+use super::packed::Packed;
 use super::report::Report;
 use super::round::Todo;
 use super::{Cycle, RunError};
@@ -53,9 +54,9 @@ impl<E: Engine> Cycle<'_, E> {
         &self,
         stream: &Stream,
         rules: &[Rule],
-        todo: Vec<Todo>,
+        todo: Vec<Packed<Todo>>,
         report: &mut Report,
-    ) -> Result<Vec<Todo>, RunError> {
+    ) -> Result<Vec<Packed<Todo>>, RunError> {
         let pull = Pull {
             node: self.node.clone(),
             adapter: self.name.to_owned(),
@@ -68,9 +69,10 @@ impl<E: Engine> Cycle<'_, E> {
             lang: self.lang,
         };
         let (mut pushes, mut jobs) = (Vec::new(), JoinSet::new());
-        for todo in todo {
+        for packed in todo {
+            let todo = packed.open();
             if !todo.steps.changes_here() {
-                pushes.push(todo);
+                pushes.push(packed);
                 continue;
             }
             if jobs.len() >= AT_ONCE {
@@ -82,14 +84,13 @@ impl<E: Engine> Cycle<'_, E> {
         while !jobs.is_empty() {
             self.pulled(jobs.join_next().await, &mut pushes, report)?;
         }
-        pushes.retain(|todo| !todo.steps.push.is_empty());
         Ok(pushes)
     }
 
     fn pulled(
         &self,
         joined: Option<Result<Result<Pulled, StoreError>, tokio::task::JoinError>>,
-        pushes: &mut Vec<Todo>,
+        pushes: &mut Vec<Packed<Todo>>,
         report: &mut Report,
     ) -> Result<(), RunError> {
         let Some(joined) = joined else { return Ok(()) };
@@ -110,8 +111,10 @@ impl<E: Engine> Cycle<'_, E> {
                 {
                     report.problem(&key, code, text, now);
                 }
-                todo.shadow = Some(taken.shadow);
-                pushes.push(todo);
+                if !todo.steps.push.is_empty() {
+                    todo.shadow = Some(taken.shadow);
+                    pushes.push(Packed::new(&todo));
+                }
             }
             Err(refusal) => {
                 let failure = refuse(self.lang, refusal);

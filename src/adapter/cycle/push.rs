@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::compare::{Rule, set, value};
 use super::mapped::{Body, body_input};
 use super::mine::Mine;
+use super::packed::Packed;
 use super::report::Report;
 use super::round::Todo;
 use super::theirs::Theirs;
@@ -51,12 +52,13 @@ impl<E: Engine> Cycle<'_, E> {
         &mut self,
         stream: &Stream,
         rules: &[Rule],
-        todo: Vec<Todo>,
+        todo: Vec<Packed<Todo>>,
         report: &mut Report,
     ) -> Result<bool, RunError> {
         let mut todo = todo.into_iter().peekable();
         while todo.peek().is_some() {
-            let part: Vec<Todo> = todo.by_ref().take(self.engine.at_once()).collect();
+            let part = todo.by_ref().take(self.engine.at_once());
+            let part: Vec<Todo> = part.map(|todo| todo.open()).collect();
             let outgoing = self.prepare(stream, part, report).await?;
             self.note(stream, &outgoing).await?;
             let writes: Vec<Write> = outgoing.iter().map(|out| out.write.clone()).collect();
@@ -376,7 +378,7 @@ fn pushed(todo: &Todo, mine: &Mine) -> Fields {
         .steps
         .push
         .keys()
-        .filter(|name| !mine.undecided.contains(&name.as_str()));
+        .filter(|name| !mine.undecided.contains(name));
     let now = |name: &String| match mine.begun {
         true => value(&mine.fields, name).to_owned(),
         false => value(&todo.values.0, name).to_owned(),

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nqsync_core::model::values::FileRef;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::compare::{Base, Rule, Steps, compare, set, value};
 use super::mine::{ByKey, Mine};
+use super::packed::Packed;
 use super::report::{Difference, Report, Side};
 use super::theirs::Theirs;
 use crate::adapter::ours::Fields;
@@ -19,7 +21,7 @@ use crate::text::text;
 #[derive(Default)]
 pub struct Memory {
     /// What both sides had, by key.
-    pub shadows: BTreeMap<String, Shadow>,
+    pub shadows: BTreeMap<String, Packed<Shadow>>,
     /// Keys by the outside's id.
     pub keys_by_id: HashMap<String, String>,
     /// Writes that were begun and not read back, by key.
@@ -27,6 +29,7 @@ pub struct Memory {
 }
 
 /// A record with something to be done.
+#[derive(Serialize, Deserialize)]
 pub struct Todo {
     /// Our natural key.
     pub key: String,
@@ -44,6 +47,18 @@ pub struct Todo {
     pub tried: Option<String>,
 }
 
+/// What a round found to be done.
+pub struct Work {
+    /// Records with something to be done.
+    pub todo: Vec<Packed<Todo>>,
+    /// Shadows that changed without anything to be done.
+    pub settled: Vec<Packed<Shadow>>,
+    /// Keys of the writes that were asked about.
+    pub doubtful: BTreeSet<String>,
+    /// The evidence files of our records, by key, where files are handed over.
+    pub files: Vec<(String, FileRef)>,
+}
+
 /// One run over one stream.
 pub struct Round<'r> {
     stream: &'r Stream,
@@ -53,10 +68,9 @@ pub struct Round<'r> {
     report: &'r mut Report,
     lang: Lang,
     now_ms: i64,
-    /// Records with something to be done.
-    pub todo: BTreeMap<String, Todo>,
+    todo: BTreeMap<String, Packed<Todo>>,
     /// Shadows that changed without anything to be done.
-    pub settled: BTreeMap<String, Shadow>,
+    settled: BTreeMap<String, Packed<Shadow>>,
     ids_by_key: HashMap<String, String>,
     raw_by_id: HashMap<String, u64>,
     ambiguous: BTreeSet<String>,
@@ -99,10 +113,9 @@ impl<'r> Round<'r> {
 
     /// Of the records that both sides should know: how many there are, and how many were listed.
     pub fn known_and_seen(&self) -> (usize, usize) {
-        let known =
-            self.memory.shadows.iter().filter(|(key, shadow)| {
-                self.mine.contains_key(*key) && shadow.missing_since.is_none()
-            });
+        let known = self.memory.shadows.iter().filter(|(key, shadow)| {
+            self.mine.contains_key(*key) && shadow.open().missing_since.is_none()
+        });
         let known: Vec<&String> = known.map(|(key, _)| key).collect();
         let seen = known
             .iter()
@@ -113,19 +126,35 @@ impl<'r> Round<'r> {
 
     /// Known records that would change here, and there.
     pub fn changes(&self) -> (usize, usize) {
-        let known = || self.todo.values().filter(|todo| todo.shadow.is_some());
-        let here = known().filter(|todo| todo.steps.changes_here()).count();
-        let there = known().filter(|todo| !todo.steps.push.is_empty()).count();
+        let (mut here, mut there) = (0, 0);
+        let all = self.todo.values().map(|todo| todo.open());
+        for todo in all.filter(|todo| todo.shadow.is_some()) {
+            here += usize::from(todo.steps.changes_here());
+            there += usize::from(!todo.steps.push.is_empty());
+        }
         (here, there)
     }
 
     /// The evidence files of our records, by key.
-    pub fn files(&self) -> Vec<(String, FileRef)> {
-        let of = |(key, mine): (&String, &Mine)| {
-            let files = mine.files.clone().into_iter();
+    fn files(&self) -> Vec<(String, FileRef)> {
+        let of = |(key, mine): (&String, &Packed<Mine>)| {
+            let files = mine.open().files.into_iter();
             files.map(|file| (key.clone(), file)).collect::<Vec<_>>()
         };
         self.mine.iter().flat_map(of).collect()
+    }
+
+    /// What is to be done, and nothing else: the rest of the round is given back before the writing begins.
+    pub fn end(self) -> Work {
+        Work {
+            files: match self.stream.files {
+                true => self.files(),
+                false => Vec::new(),
+            },
+            doubtful: self.memory.outbox.into_keys().collect(),
+            todo: self.todo.into_values().collect(),
+            settled: self.settled.into_values().collect(),
+        }
     }
 
     /// One outside record finds the one of ours that it belongs to.
@@ -152,7 +181,7 @@ impl<'r> Round<'r> {
             return;
         }
         self.forget(&key);
-        let ours = self.mine.get(&key).cloned();
+        let ours = self.mine.get(&key).map(Packed::open);
         if ours.is_none() && !begins_here(self.stream) {
             self.report.foreign += 1;
             return;
@@ -172,13 +201,14 @@ impl<'r> Round<'r> {
             if self.ids_by_key.contains_key(&key) {
                 continue;
             }
-            let ours = self.mine.get(&key).cloned();
-            match self.memory.shadows.get(&key).cloned() {
+            let ours = self.mine.get(&key).map(Packed::open);
+            match self.memory.shadows.get(&key).map(Packed::open) {
                 Some(shadow) if full || shadow.missing_since.is_some() => self.missing(key, shadow),
                 Some(_) => self.judge(key, ours, None),
                 None if self.stream.write.create.is_some() => {
+                    let creation = ours.map(|ours| self.creation(key.clone(), ours));
                     self.todo
-                        .extend(ours.map(|ours| (key.clone(), self.creation(key, ours))));
+                        .extend(creation.map(|todo| (key, Packed::new(&todo))));
                 }
                 None => {}
             }
@@ -196,13 +226,11 @@ impl<'r> Round<'r> {
         self.report.problem(&key, "missing_there", said, since);
         if shadow.missing_since.is_none() {
             let missing_since = Some(since);
-            self.settled.insert(
-                key,
-                Shadow {
-                    missing_since,
-                    ..shadow
-                },
-            );
+            let shadow = Shadow {
+                missing_since,
+                ..shadow
+            };
+            self.settled.insert(key, Packed::new(&shadow));
         }
     }
 
@@ -238,7 +266,7 @@ impl<'r> Round<'r> {
 
     /// Compares both sides of one record.
     fn judge(&mut self, key: String, mine: Option<Mine>, theirs: Option<Theirs>) {
-        let shadow = self.memory.shadows.get(&key).cloned();
+        let shadow = self.memory.shadows.get(&key).map(Packed::open);
         let begun = self.memory.outbox.get(&key);
         let base = shadow.as_ref().map(|shadow| Base {
             ours: shadow.ours.clone(),
@@ -268,12 +296,19 @@ impl<'r> Round<'r> {
             true => self.rules.clone(),
             false => proposed_only(&self.rules),
         };
-        let undecided = |name: &str| waiting.contains(&name);
+        let undecided = |name: &str| waiting.iter().any(|waits| waits == name);
         let first = self.stream.first;
         let mut steps = compare(&rules, base.as_ref(), &here, &there, first, &undecided);
         if self.stream.write.update.is_none() {
             steps.push.clear();
         }
+        let theirs = theirs.map(|theirs| match steps.push.is_empty() {
+            true => Theirs {
+                raw: Value::Null,
+                ..theirs
+            },
+            false => theirs,
+        });
         let todo = Todo {
             key: key.clone(),
             mine,
@@ -298,22 +333,20 @@ impl<'r> Round<'r> {
                 .is_some_and(|before| same(before, &agreed));
             if !same {
                 let agreed_at = self.now_ms;
-                self.settled.insert(
-                    key,
-                    Shadow {
-                        agreed_at,
-                        ..agreed
-                    },
-                );
+                let shadow = Shadow {
+                    agreed_at,
+                    ..agreed
+                };
+                self.settled.insert(key, Packed::new(&shadow));
             }
         } else {
-            self.todo.insert(key, todo);
+            self.todo.insert(key, Packed::new(&todo));
         }
     }
 
     /// Counts what would be done.
     pub fn foretell(&mut self) {
-        for todo in self.todo.values() {
+        for todo in self.todo.values().map(Packed::open) {
             let (steps, known) = (&todo.steps, todo.theirs.is_some() || todo.shadow.is_some());
             let report = &mut self.report;
             report.pulled += usize::from(steps.changes_here());
@@ -326,7 +359,7 @@ impl<'r> Round<'r> {
 
     /// Lists what differs, for people.
     pub fn tell_differences(&mut self) {
-        for todo in self.todo.values() {
+        for todo in self.todo.values().map(Packed::open) {
             let sides = [
                 (Side::There, &todo.steps.push),
                 (Side::Here, &todo.steps.pull),
@@ -367,7 +400,7 @@ impl Todo {
             .unwrap_or_default();
         for rule in rules {
             let name = rule.name.as_str();
-            if self.steps.touches(name) || waiting.contains(&name) {
+            if self.steps.touches(name) || waiting.contains(&rule.name) {
                 continue;
             }
             set(&mut shadow.ours, name, value(&self.values.0, name));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::mapped::{fields_of_theirs, text_of};
@@ -12,7 +13,7 @@ use crate::adapter::ours::Fields;
 use crate::adapter::profile::Stream;
 
 /// One outside record, understood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Theirs {
     /// Its id there.
     pub id: String,
@@ -24,7 +25,7 @@ pub struct Theirs {
     pub waits: Option<String>,
     /// Its values in our notation.
     pub fields: Fields,
-    /// As it came.
+    /// As it came; null once nothing is to be written there.
     pub raw: Value,
 }
 
