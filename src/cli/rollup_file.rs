@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::rollup::{below, grid};
 use super::screen::{Screen, at, items, number};
-use crate::sheet::replica::inert;
+use crate::sheet::inert::inert;
 use crate::t;
 
 /// Fixed names for programs: one line for each row, then the total under the key `total`. Coverage and as-of stand in

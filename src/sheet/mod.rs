@@ -10,6 +10,7 @@ mod csv_table;
 pub mod fill;
 mod guard;
 mod header;
+pub mod inert;
 pub mod layout;
 mod names;
 mod number;

@@ -26,7 +26,7 @@ use super::profile::Stream;
 use crate::api::Lang;
 use crate::node::Node;
 use crate::sheet::layout::{self, Rows};
-use crate::sheet::{self, Limits, Remark, Severity, Table, fill, replica};
+use crate::sheet::{self, Limits, Remark, Severity, Table, fill, inert, replica};
 use crate::text::text;
 
 /// Memory of the process that reads a file, in bytes.
@@ -125,6 +125,7 @@ impl Tabular {
         if replica::returned(&table).is_some() {
             return Err(text(self.lang, "adapter-own-workbook", &[]));
         }
+        let table = inert::plain_cells(table);
         let year = self.node.today().year();
         layout::read(&table, &settings.layout(), year)
             .map_err(|wanted| text(self.lang, "adapter-no-header", &[("columns", &wanted)]))

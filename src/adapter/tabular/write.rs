@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::settings::ColumnSettings;
 use crate::sheet::fill::shown;
+use crate::sheet::inert::inert;
 
 /// Characters that a column may be wide.
 const WIDEST: usize = 60;
@@ -54,13 +55,16 @@ pub fn xlsx(
     workbook.save_to_buffer()
 }
 
-/// CSV in UTF-8, with the mark by which spreadsheet programs know it.
+/// CSV in UTF-8, with the mark by which spreadsheet programs know it. It holds no cell that they would compute.
 pub fn csv(columns: &[ColumnSettings], rows: &[&Value]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer("\u{feff}".as_bytes().to_vec());
-    writer.write_record(columns.iter().map(heading))?;
+    let head = columns
+        .iter()
+        .map(|column| inert(heading(column)).into_owned());
+    writer.write_record(head)?;
     for row in rows {
         let cells = columns.iter().map(|column| shown(&row[&column.name]));
-        writer.write_record(cells)?;
+        writer.write_record(cells.map(|cell| inert(&cell).into_owned()))?;
     }
     writer
         .into_inner()

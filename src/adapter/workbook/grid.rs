@@ -5,7 +5,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::api::Lang;
-use crate::sheet::replica::{MARK, inert};
+use crate::sheet::inert::inert;
+use crate::sheet::replica::MARK;
 use crate::text::text;
 
 /// Headings of the columns, in the catalogue.
