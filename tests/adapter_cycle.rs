@@ -106,6 +106,96 @@ async fn a_field_changed_on_both_sides_is_a_conflict_and_its_decision_goes_there
 }
 
 #[tokio::test]
+async fn a_draft_goes_out_once_it_is_submitted_and_not_before() {
+    let desk = Desk::new(2).await;
+    desk.report(1, "in_progress", "10", "đã gửi").await;
+    desk.draft(2, "5", "nháp").await;
+    desk.run_well().await;
+    desk.draft(1, "20", "đang soạn").await;
+    let ran = desk.run_well().await;
+    assert_eq!(
+        (ran["pushed"].clone(), ran["pulled"].clone()),
+        (json!(0), json!(0))
+    );
+    assert_eq!(desk.there(1)[0]["note"], "đã gửi");
+    assert_eq!(desk.there(2)[0]["note"], "");
+    desk.submit(1).await;
+    desk.submit(2).await;
+    assert_eq!(desk.run_well().await["pushed"], 2);
+    assert_eq!(desk.there(1)[0]["note"], "đang soạn");
+    assert_eq!(desk.there(1)[0]["progress"], 20);
+    assert_eq!(desk.there(2)[0]["note"], "nháp");
+    assert_eq!(desk.run_well().await["unchanged"], 2);
+}
+
+#[tokio::test]
+async fn a_draft_is_sent_where_the_profile_says_so() {
+    let desk = Desk::new(1).await;
+    let text = desk.profile_text();
+    desk.profile(&text.replace(
+        "kind = \"progress\"",
+        "kind = \"progress\"\nsends = \"draft\"",
+    ));
+    desk.draft(1, "5", "nháp").await;
+    desk.run_well().await;
+    assert_eq!(desk.there(1)[0]["note"], "nháp");
+}
+
+/// Whoever edited there has not seen the draft here: both values are kept, and nothing is submitted in a person's name.
+#[tokio::test]
+async fn an_edit_there_of_what_is_drafted_here_is_a_conflict() {
+    let desk = Desk::new(1).await;
+    desk.report(1, "in_progress", "10", "gốc").await;
+    desk.run_well().await;
+    let id = desk.there(1)[0]["id"].as_u64().expect("an id");
+    desk.draft(1, "10", "đang soạn").await;
+    // Another field is pushed meanwhile: what both sides have seen does not grow by the draft.
+    desk.tracker.edit(id, json!({ "progress": 30 }));
+    assert_eq!(
+        desk.run().await.word(),
+        "partly",
+        "the draft is not submitted with it"
+    );
+    assert_eq!(desk.shown(1).await["submission"]["values"]["result"], "gốc");
+    desk.tracker.edit(id, json!({ "note": "sửa bên đó" }));
+    desk.run().await;
+    let (_, voices) = desk.voices().await;
+    assert!(
+        voices.contains(&json!("đang soạn")) && voices.contains(&json!("sửa bên đó")),
+        "{voices:?}"
+    );
+}
+
+#[tokio::test]
+async fn beside_an_open_conflict_a_new_outside_value_is_one_more_voice() {
+    let desk = Desk::new(1).await;
+    desk.report(1, "in_progress", "10", "gốc").await;
+    desk.run_well().await;
+    let id = desk.there(1)[0]["id"].as_u64().expect("an id");
+    desk.report(1, "in_progress", "10", "sửa ở đây").await;
+    desk.tracker.edit(id, json!({ "note": "sửa bên đó" }));
+    desk.run().await;
+    desk.tracker.edit(id, json!({ "note": "sửa lần nữa" }));
+    desk.run().await;
+    let (conflict, voices) = desk.voices().await;
+    for value in ["sửa ở đây", "sửa lần nữa"] {
+        assert!(voices.contains(&json!(value)), "{voices:?}");
+    }
+    let decide = Command::ConflictResolve {
+        conflict,
+        take: None,
+        value: Some(json!("sửa lần nữa")),
+        reason: Some("đã gọi".into()),
+    };
+    desk.ask(decide).await.expect("a decision");
+    // Decided and not submitted yet: the version of before does not go over it.
+    desk.run_well().await;
+    assert_eq!(desk.there(1)[0]["note"], "sửa lần nữa");
+    desk.submit(1).await;
+    assert_eq!(desk.run_well().await["unchanged"], 1);
+}
+
+#[tokio::test]
 async fn a_trial_tells_what_would_change_and_writes_nothing() {
     let desk = Desk::new(2).await;
     let trial = Mode {

@@ -8,7 +8,7 @@ use nqsync::adapter::simulate::{self, Exchange, sample_directive};
 use nqsync::api::{Command, Lang};
 use serde_json::Value;
 use support::folders::Office;
-use support::stopping::run_until;
+use support::stopping::{run_until, run_until_wait};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 struct Bench {
@@ -155,4 +155,28 @@ async fn a_run_cut_at_any_step_takes_each_directive_once() {
         }
         assert!(step > 2, "a listing and its end, was {step}");
     }
+}
+
+#[tokio::test]
+async fn eoffice_cut_at_any_wait_sends_each_report_once_and_takes_each_directive_once() {
+    let bench = bench(1).await;
+    let mut wait = 1;
+    loop {
+        bench.office.report(1, "45", &format!("lần {wait}")).await;
+        let number = wait.to_string();
+        let directive = sample_directive(&number, "2026/03/20", "Triển khai");
+        bench.exchange.send(&directive);
+        let node = &bench.office.place.node;
+        let reached = run_until_wait(node, "eoffice", wait).await;
+        bench.office.ran("done").await;
+        assert_eq!(bench.exchange.sent().len(), wait, "wait {wait}");
+        assert_eq!(bench.directives().await.len(), wait, "wait {wait}");
+        bench.office.ran("done").await;
+        assert_eq!(bench.exchange.sent().len(), wait, "wait {wait}: at rest");
+        if !reached {
+            break;
+        }
+        wait += 1;
+    }
+    assert!(wait > 5, "a listing, a document, a report, was {wait}");
 }

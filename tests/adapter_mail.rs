@@ -9,6 +9,7 @@ use nqsync::api::{Command, Lang};
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
 use support::folders::Office;
+use support::stopping::run_until_wait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 const PASSWORD: &str = "mat-khau-rieng";
@@ -116,6 +117,40 @@ async fn a_message_without_an_answer_is_sent_again_under_the_same_id_and_noted_a
     let sent = post.deliveries().await;
     assert_eq!(sent.len(), 1, "{sent:?}");
     assert!(sent[0]["receipt"].is_string());
+}
+
+impl Post {
+    /// The ids under which mails came, without repetition.
+    fn ids(&self) -> std::collections::BTreeSet<String> {
+        let mails = self.mailbox.mails();
+        let lines = mails.iter().flat_map(|mail| mail.text.lines());
+        let ids = lines.filter(|line| line.starts_with("Message-ID:"));
+        ids.map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test]
+async fn email_report_cut_at_any_wait_sends_each_content_and_none_under_two_ids() {
+    let post = post().await;
+    post.office.ran("done").await;
+    let mut wait = 1;
+    loop {
+        post.office.report(1, "45", &format!("lần {wait}")).await;
+        let node = &post.office.place.node;
+        let reached = run_until_wait(node, "email-report", wait).await;
+        post.office.ran("done").await;
+        assert_eq!(post.ids().len(), 1 + wait, "wait {wait}");
+        let sent = post.deliveries().await;
+        assert!(sent[0]["receipt"].is_string(), "wait {wait}: {sent:?}");
+        let mails = post.mailbox.mails().len();
+        post.office.ran("done").await;
+        assert_eq!(post.mailbox.mails().len(), mails, "wait {wait}: at rest");
+        if !reached {
+            break;
+        }
+        wait += 1;
+    }
+    assert!(wait > 5, "a workbook, its note, a conversation, was {wait}");
 }
 
 #[tokio::test]

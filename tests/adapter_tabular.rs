@@ -5,10 +5,11 @@ mod support;
 use std::fs;
 
 use nqsync::adapter::simulate::Police;
+use nqsync::api::{Command, TaskFields};
 use nqsync::sheet::{Limits, Table, read_workbook};
 use serde_json::json;
 use support::folders::Office;
-use support::stopping::run_until;
+use support::stopping::{run_until, run_until_wait};
 
 const IN: &str = "drop/nq57/in";
 const OUT: &str = "drop/nq57/out";
@@ -279,6 +280,82 @@ async fn a_workbook_edited_by_two_people_from_one_export_keeps_both_values() {
         report.to_string().contains("Hoa viết") && report.to_string().contains("Minh viết"),
         "{report:#}"
     );
+}
+
+/// The workbook that came back and the one that goes out, with the run cut wherever it waits.
+#[tokio::test]
+async fn excel_drop_cut_at_any_wait_takes_each_cell_once_and_loses_no_file() {
+    let office = drop_office().await;
+    let (mut wait, mut filled) = (1, "gốc 1".to_owned());
+    loop {
+        let (there, here) = (format!("điền lần {wait}."), format!("sửa lần {wait}."));
+        let name = format!("ve-{wait}.csv");
+        send_back(&office, &name, &[(&filled, &there)]);
+        office.report(2, "45", &here).await;
+        let reached = run_until_wait(&office.place.node, "excel-drop", wait).await;
+        office.ran("done").await;
+        assert_eq!(office.shown(1).await["result"], there, "wait {wait}");
+        assert_eq!(office.shown(2).await["result"], here, "wait {wait}");
+        assert!(office.files(DROP_IN, ".csv").is_empty(), "wait {wait}");
+        let kept = office.files(&format!("{DROP_IN}/processed"), ".csv");
+        assert_eq!(kept.len(), wait, "{kept:?}");
+        let out = office.files(DROP_OUT, ".csv");
+        let out = fs::read_to_string(office.folder(DROP_OUT).join(&out[0])).expect("a workbook");
+        assert!(
+            out.contains(&there) && out.contains(&here),
+            "wait {wait}: {out}"
+        );
+        let rest = office.ran("done").await;
+        assert_eq!(rest["reports"]["pushed"], 0, "wait {wait}: {rest:#}");
+        if !reached {
+            break;
+        }
+        (wait, filled) = (wait + 1, there);
+    }
+    assert!(
+        wait > 5,
+        "a file read, its rows, a workbook written, was {wait}"
+    );
+}
+
+/// A table for another system that only takes CSV: no cell of it is computed by whoever opens it, and it reads back as it was.
+#[tokio::test]
+async fn g11_a_table_for_another_system_holds_no_formula_and_reads_back_as_it_was() {
+    let set = [("stream.missions.tabular.out", "nhiem-vu.csv")];
+    let office = Office::new("nq57", 0, &set).await;
+    let titles = ["=HYPERLINK(\"http://x\")", "@SUM(A1)", "-5", "'=1"];
+    for (number, title) in (1..).zip(titles) {
+        let fields = TaskFields {
+            group: Some("I".into()),
+            number: Some(number.to_string()),
+            title: Some(title.into()),
+            lead: Some(vec!["24001".into()]),
+            ..TaskFields::default()
+        };
+        office.ask(Command::TaskAdd { fields }).await;
+    }
+    office.ran("done").await;
+    let files = office.files(OUT, ".csv");
+    let bytes = fs::read(office.folder(OUT).join(&files[0])).expect("a table");
+    let table = read_workbook("a.csv", &bytes, None, &Limits::default()).expect("a table");
+    let cells = table.rows[1..]
+        .iter()
+        .map(|row| row.cells[0].1.text.clone());
+    let cells: Vec<String> = cells.collect();
+    let mut sorted = cells.clone();
+    sorted.sort();
+    let inert = ["''=1", "'=HYPERLINK(\"http://x\")", "'@SUM(A1)", "-5"];
+    assert_eq!(sorted, inert);
+    // The system gives the titles back as it was given them.
+    let mut back = csv::Writer::from_writer(Vec::new());
+    let rows = cells.iter().map(|title| [title.as_str(), "Đang thực hiện"]);
+    for row in [["Tên nhiệm vụ", "Trạng thái"]].into_iter().chain(rows) {
+        back.write_record(row).expect("in memory");
+    }
+    let back = back.into_inner().expect("in memory");
+    fs::write(office.folder(IN).join("bao-cao-x.csv"), back).expect("dropped");
+    let ran = office.ran("done").await;
+    assert_eq!(ran["progress"]["pulled"], 4, "{ran:#}");
 }
 
 #[tokio::test]

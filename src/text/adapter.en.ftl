@@ -109,6 +109,7 @@ err-export-stdout = A workbook cannot be written to standard output; name a file
 err-export-there = { $path } is there already; nothing was written. Choose another name, or add --overwrite.
 err-export-units = Units are not exported as a workbook; see nqsync unit list --json.
 err-row-gone = The record of this row is no longer here, or no longer assigned.
+adapter-draft-waits = A person has begun a draft of this report; what came from outside waits in it until that person submits it.
 adapter-moved = { $key } was changed there just now; it is compared again at the next run
 
 ## Drop folders

@@ -1,6 +1,9 @@
 //! A run that is cut at a step: before the outside is asked, or after it carried the step out and before it is answered.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use nqsync::adapter::cycle::{self, Cycle, Mode, Report};
 use nqsync::adapter::engine::{
@@ -160,4 +163,25 @@ pub async fn run_until(node: &Node, name: &str, step: usize, after: bool) -> boo
         () = stopped.notified() => true,
         () = whole => false,
     }
+}
+
+/// Runs the adapter whole, workbooks of ours included, and ends the run for good when it waits for something (disk, network,
+/// another process) the `wait`th time; whether it came so far.
+pub async fn run_until_wait(node: &Node, name: &str, wait: usize) -> bool {
+    let mut run = pin!(run::run(node, name, Mode::default(), Lang::En));
+    let mut waits = 0;
+    poll_fn(|context| match run.as_mut().poll(context) {
+        Poll::Ready(ended) => {
+            ended.expect("a run that begins");
+            Poll::Ready(false)
+        }
+        Poll::Pending => {
+            waits += 1;
+            match waits == wait {
+                true => Poll::Ready(true),
+                false => Poll::Pending,
+            }
+        }
+    })
+    .await
 }

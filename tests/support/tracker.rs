@@ -148,8 +148,18 @@ impl Desk {
         commands::execute(&self.place.node, request).await
     }
 
-    /// Writes a report's values.
+    /// Submits a report with these values.
     pub async fn report(&self, number: usize, status: &str, percent: &str, result: &str) {
+        self.set(number, status, percent, result, true).await;
+    }
+
+    /// Writes a report's values and does not submit them.
+    pub async fn draft(&self, number: usize, percent: &str, result: &str) {
+        self.set(number, "in_progress", percent, result, false)
+            .await;
+    }
+
+    async fn set(&self, number: usize, status: &str, percent: &str, result: &str, submit: bool) {
         let command = Command::ReportSet {
             report: self.named(number),
             fields: ReportFields {
@@ -159,7 +169,7 @@ impl Desk {
                 ..ReportFields::default()
             },
             token: None,
-            submit: false,
+            submit,
         };
         self.ask(command).await.expect("a report");
     }
@@ -171,6 +181,31 @@ impl Desk {
             .await
             .expect("a report")
             .data
+    }
+
+    /// What stands in a field's open conflict; nothing: there is none.
+    pub async fn voices(&self) -> (String, Vec<Value>) {
+        let list = self.ask(Command::ConflictList).await.expect("a list").data;
+        let id = list["items"][0]["id"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        if id.is_empty() {
+            return (id, Vec::new());
+        }
+        let show = Command::ConflictShow {
+            conflict: id.clone(),
+        };
+        let shown = self.ask(show).await.expect("a conflict").data;
+        let siblings = shown["siblings"].as_array().expect("siblings").iter();
+        (id, siblings.map(|s| s["value"].clone()).collect())
+    }
+
+    /// Submits a report as it stands.
+    pub async fn submit(&self, number: usize) {
+        let report = self.named(number);
+        let submitted = self.ask(Command::ReportSubmit { report }).await;
+        submitted.expect("a submission");
     }
 
     fn named(&self, number: usize) -> ReportRef {

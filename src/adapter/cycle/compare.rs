@@ -62,6 +62,8 @@ pub struct Steps {
     pub propose: Fields,
     /// Offered fields that people edited there, with their value: kept as it is.
     pub kept: Fields,
+    /// Fields that are written there once the draft that stands in them here is submitted, with our value.
+    pub later: Fields,
 }
 
 impl Steps {
@@ -83,6 +85,7 @@ impl Steps {
             &self.conflict,
             &self.propose,
             &self.kept,
+            &self.later,
         ];
         all.iter().any(|fields| fields.contains_key(name))
     }
@@ -93,14 +96,31 @@ impl Steps {
     }
 }
 
-/// Compares one record. `undecided`: fields in an open conflict here; they wait for the person and go nowhere.
+/// What people here have begun and not ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Open<'o> {
+    /// Fields in an open conflict; they wait for the person and go nowhere.
+    pub undecided: &'o [String],
+    /// Fields that hold a draft, with its value. Nothing is written over it, and nothing goes out in its place.
+    pub drafts: Option<&'o Fields>,
+}
+
+impl Open<'_> {
+    /// What a person drafted here, unless it is what the outside said last.
+    fn draft(&self, name: &str, base: Option<&Base>) -> Option<&str> {
+        let draft = self.drafts?.get(name)?.as_str();
+        (!base.is_some_and(|base| value(&base.theirs, name) == draft)).then_some(draft)
+    }
+}
+
+/// Compares one record.
 pub fn compare(
     rules: &[Rule],
     base: Option<&Base>,
     ours: &Fields,
     theirs: &Fields,
     first: First,
-    undecided: &dyn Fn(&str) -> bool,
+    open: Open<'_>,
 ) -> Steps {
     let mut steps = Steps::default();
     for rule in rules {
@@ -110,11 +130,19 @@ pub fn compare(
             None => unmet(rule, mine, other, first),
             Some(base) => met(rule, base, mine, other),
         };
-        let waits = undecided(name);
+        let waits = open.undecided.iter().any(|waits| waits == name);
+        let drafted = open.draft(name, base).is_some_and(|draft| draft != other);
+        let asks = base.is_some() || first != First::Theirs;
         let (fields, text) = match into {
             Into::Nothing => continue,
             Into::Push if waits => continue,
+            // An older version must not go over what was agreed or decided since.
+            Into::Push if open.drafts.is_some_and(|all| all.contains_key(name)) => {
+                (&mut steps.later, mine)
+            }
             Into::Push => (&mut steps.push, mine),
+            // Whoever edited there had not seen the draft here.
+            Into::Pull if drafted && asks => (&mut steps.conflict, other),
             // Beside a conflict that is open already a new outside value is one more voice, never the decision.
             Into::Pull if waits => (&mut steps.conflict, other),
             Into::Pull => (&mut steps.pull, other),
@@ -238,7 +266,7 @@ mod tests {
             &fields(&[("f", ours)]),
             &fields(&[("f", theirs)]),
             First::Ask,
-            &|_| false,
+            Open::default(),
         )
     }
 
@@ -318,7 +346,12 @@ mod tests {
         };
         let (rules, ours) = ([rule("f", Direction::Both)], fields(&[("f", "b")]));
         let theirs = fields(&[("f", "a")]);
-        let waiting = compare(&rules, Some(&base), &ours, &theirs, First::Ask, &|_| true);
+        let undecided = ["f".to_owned()];
+        let open = Open {
+            undecided: &undecided,
+            drafts: None,
+        };
+        let waiting = compare(&rules, Some(&base), &ours, &theirs, First::Ask, open);
         assert!(waiting.is_nothing());
         let theirs = fields(&[("f", "c")]);
         let more = compare(
@@ -327,9 +360,47 @@ mod tests {
             &fields(&[("f", "a")]),
             &theirs,
             First::Ask,
-            &|_| true,
+            open,
         );
         assert_eq!(more.conflict, fields(&[("f", "c")]));
+    }
+
+    #[test]
+    fn a_draft_goes_nowhere_and_nothing_is_written_over_it() {
+        let base = Base {
+            ours: fields(&[("f", "a")]),
+            theirs: fields(&[("f", "a")]),
+        };
+        let rules = [rule("f", Direction::Both)];
+        let drafted = |draft: &str, ours: &str, theirs: &str, base: &Base| {
+            let (drafts, ours, theirs) = (
+                fields(&[("f", draft)]),
+                fields(&[("f", ours)]),
+                fields(&[("f", theirs)]),
+            );
+            let open = Open {
+                undecided: &[],
+                drafts: Some(&drafts),
+            };
+            compare(&rules, Some(base), &ours, &theirs, First::Ask, open)
+        };
+        assert!(drafted("b", "a", "a", &base).is_quiet());
+        assert_eq!(
+            drafted("b", "a", "c", &base).conflict,
+            fields(&[("f", "c")])
+        );
+        assert!(
+            drafted("c", "a", "c", &base).conflict.is_empty(),
+            "both say the same"
+        );
+        let later = drafted("b", "x", "a", &base);
+        assert!(later.is_nothing() && later.touches("f"), "{later:?}");
+        // What the outside said last and nobody submitted yet is no draft of a person.
+        let base = Base {
+            theirs: fields(&[("f", "b")]),
+            ..base
+        };
+        assert_eq!(drafted("b", "a", "c", &base).pull, fields(&[("f", "c")]));
     }
 
     #[test]
@@ -342,7 +413,14 @@ mod tests {
         let rules = [rule("f", Direction::Both)];
         let decide = |ours: &str| {
             let (ours, theirs) = (fields(&[("f", ours)]), fields(&[("f", "c")]));
-            compare(&rules, Some(&base), &ours, &theirs, First::Ask, &|_| false)
+            compare(
+                &rules,
+                Some(&base),
+                &ours,
+                &theirs,
+                First::Ask,
+                Open::default(),
+            )
         };
         assert!(decide("c").is_nothing());
         assert_eq!(decide("b").push, fields(&[("f", "b")]));
@@ -360,7 +438,7 @@ mod tests {
             let rules = [rule("f", Direction::Both)];
             let mut at = known.then(|| Base { ours: fields(&[("f", &base)]), theirs: fields(&[("f", &base)]) });
             let (mut mine, mut other) = (fields(&[("f", &ours)]), fields(&[("f", &theirs)]));
-            let steps = compare(&rules, at.as_ref(), &mine, &other, First::Ask, &|_| false);
+            let steps = compare(&rules, at.as_ref(), &mine, &other, First::Ask, Open::default());
             for (name, text) in &steps.push {
                 set(&mut other, name, text);
             }
@@ -375,8 +453,9 @@ mod tests {
             for (name, text) in &steps.conflict {
                 after_pull(next, name, text);
             }
-            let undecided = !steps.conflict.is_empty();
-            let again = compare(&rules, at.as_ref(), &mine, &other, First::Ask, &|_| undecided);
+            let undecided: Vec<String> = steps.conflict.keys().cloned().collect();
+            let open = Open { undecided: &undecided, drafts: None };
+            let again = compare(&rules, at.as_ref(), &mine, &other, First::Ask, open);
             prop_assert!(again.is_nothing(), "{again:?}");
         }
     }

@@ -5,13 +5,14 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::compare::{Rule, after_pull, set, value};
+use super::mine::{Sent, apart, sent};
 use super::packed::Packed;
 use super::report::Report;
-use super::round::Todo;
+use super::round::{Todo, saw};
 use super::{Cycle, RunError};
 use crate::adapter::engine::Engine;
 use crate::adapter::ours::{self, About, Change, Fields, Scope};
-use crate::adapter::profile::{Stream, StreamKind};
+use crate::adapter::profile::{Sends, Stream, StreamKind};
 use crate::api::{Lang, adapter_author};
 use crate::node::commands::{Writing, refuse};
 use crate::node::{Node, Refusal};
@@ -29,6 +30,7 @@ struct Pull {
     unit: Option<String>,
     stream: String,
     kind: StreamKind,
+    sends: Sends,
     submit: bool,
     scope: Scope,
     rules: Vec<Rule>,
@@ -63,6 +65,7 @@ impl<E: Engine> Cycle<'_, E> {
             unit: self.profile.unit.clone(),
             stream: stream.name.clone(),
             kind: stream.kind,
+            sends: stream.sends,
             submit: stream.submit,
             scope: self.scope(stream)?,
             rules: rules.to_vec(),
@@ -156,7 +159,12 @@ impl Pull {
             if fields.is_empty() {
                 continue;
             }
-            let change = self.change(todo, about.clone(), fields.clone(), token);
+            let mut change = self.change(todo, about.clone(), fields.clone(), token);
+            if change.submit && drafted(todo) {
+                // What a person has not ended yet is not submitted in his name.
+                change.submit = false;
+                not_submitted = Some(crate::text::text(self.lang, "adapter-draft-waits", &[]));
+            }
             let applied = ours::apply(&self.node, tx, &change, self.lang)?;
             not_submitted = applied.not_submitted.or(not_submitted);
             about = Some(match change.about {
@@ -256,14 +264,15 @@ impl Pull {
             Some(about) => ours::load_one(&writing.view(&tree)?, &self.scope, about)?,
             None => None,
         };
-        let mut shadow = todo.agreed(&self.rules);
+        let now = now.map(|ours| sent(self.sends, ours));
+        let mut shadow = todo.agreed(&self.rules, self.kind);
         let mut base = super::compare::Base {
             ours: std::mem::take(&mut shadow.ours),
             theirs: std::mem::take(&mut shadow.theirs),
         };
         let steps = &todo.steps;
         for (name, theirs) in &steps.pull {
-            let written = now.as_ref().map(|ours| value(&ours.fields, name));
+            let written = now.as_ref().map(|now| value(&now.ours.fields, name));
             set(&mut base.ours, name, written.unwrap_or(theirs));
             set(&mut base.theirs, name, theirs);
         }
@@ -274,9 +283,10 @@ impl Pull {
             set(&mut base.ours, name, value(&todo.values.0, name));
             set(&mut base.theirs, name, theirs);
         }
-        if let Some(ours) = now {
-            shadow.record = Some(ours.record);
-            shadow.token = ours.token;
+        if let Some(Sent { ours, drafts }) = now {
+            let drafted = apart(self.kind, &ours.undecided, &drafts);
+            let apart = [drafted, todo.unsettled(self.kind)].concat();
+            saw(&mut shadow, ours.record, &ours.token, &apart);
         }
         Ok(Shadow {
             ours: base.ours,
@@ -285,4 +295,15 @@ impl Pull {
             ..shadow
         })
     }
+}
+
+/// Whether a person's draft stands in our record beside what is written now.
+fn drafted(todo: &Todo) -> bool {
+    let agreed = todo.shadow.as_ref().map(|shadow| &shadow.theirs);
+    let of_a_person = |(name, draft): (&String, &String)| {
+        let theirs = agreed.map(|theirs| value(theirs, name)).unwrap_or_default();
+        draft != theirs && !todo.steps.pull.contains_key(name)
+    };
+    let drafts = todo.mine.as_ref().map(|mine| &mine.drafts);
+    drafts.is_some_and(|drafts| drafts.iter().any(of_a_person))
 }

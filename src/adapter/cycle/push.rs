@@ -10,13 +10,13 @@ use super::mapped::{Body, body_input};
 use super::mine::Mine;
 use super::packed::Packed;
 use super::report::Report;
-use super::round::Todo;
+use super::round::{Todo, saw};
 use super::theirs::Theirs;
 use super::{Cycle, RunError};
 
 use crate::adapter::engine::{Engine, EngineError, Write, Written};
 use crate::adapter::ours::Fields;
-use crate::adapter::profile::Stream;
+use crate::adapter::profile::{Stream, StreamKind};
 use crate::store::Tx;
 use crate::store::adapters::{self, Begun, Shadow};
 
@@ -294,7 +294,8 @@ impl<E: Engine> Cycle<'_, E> {
             report.pushed += 1;
         }
         self.compare_back(stream, &out, back.as_ref(), report);
-        Ok(Some(shadow_after(rules, out, id, back, self.now_ms())))
+        let told = (stream.kind, self.now_ms());
+        Ok(Some(shadow_after(rules, out, id, back, told)))
     }
 
     /// A field that reads back otherwise was not taken, or was changed by the outside: people must know.
@@ -392,9 +393,9 @@ fn shadow_after(
     out: Outgoing,
     id: String,
     back: Option<Theirs>,
-    now_ms: i64,
+    (kind, now_ms): (StreamKind, i64),
 ) -> Shadow {
-    let mut shadow = out.todo.agreed(rules);
+    let mut shadow = out.todo.agreed(rules, kind);
     // What waits for an approval there counts as agreed: once it shows, it is no edit of anybody.
     let shows = back.as_ref().filter(|theirs| theirs.waits.is_none());
     for (name, ours) in &out.fields {
@@ -414,11 +415,15 @@ fn shadow_after(
             set(&mut shadow.theirs, name, there);
         }
     }
+    saw(
+        &mut shadow,
+        out.mine.record,
+        &out.mine.token,
+        &out.mine.apart,
+    );
     Shadow {
         id,
         version: back.and_then(|theirs| theirs.version),
-        record: Some(out.mine.record),
-        token: out.mine.token,
         agreed_at: now_ms,
         missing_since: None,
         ..shadow

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nqsync_core::model::values::FileRef;
+use nqsync_core::sync::Token;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::compare::{Base, Rule, Steps, compare, set, value};
+use super::compare::{Base, Open, Rule, Steps, compare, set, value};
 use super::mine::{ByKey, Mine};
 use super::packed::Packed;
 use super::report::{Difference, Report, Side};
 use super::theirs::Theirs;
-use crate::adapter::ours::Fields;
+use crate::adapter::ours::{self, Fields};
 use crate::adapter::profile::{Direction, Field, Stream, StreamKind};
 use crate::api::Lang;
 use crate::store::adapters::{Begun, Shadow};
@@ -296,9 +298,12 @@ impl<'r> Round<'r> {
             true => self.rules.clone(),
             false => proposed_only(&self.rules),
         };
-        let undecided = |name: &str| waiting.iter().any(|waits| waits == name);
+        let open = Open {
+            undecided: &waiting,
+            drafts: mine.as_ref().map(|mine| &mine.drafts),
+        };
         let first = self.stream.first;
-        let mut steps = compare(&rules, base.as_ref(), &here, &there, first, &undecided);
+        let mut steps = compare(&rules, base.as_ref(), &here, &there, first, open);
         if self.stream.write.update.is_none() {
             steps.push.clear();
         }
@@ -326,7 +331,7 @@ impl<'r> Round<'r> {
         }
         if todo.steps.is_nothing() {
             self.report.unchanged += usize::from(todo.steps.is_quiet());
-            let agreed = todo.agreed(&rules);
+            let agreed = todo.agreed(&rules, self.stream.kind);
             let same = todo
                 .shadow
                 .as_ref()
@@ -385,7 +390,7 @@ impl<'r> Round<'r> {
 
 impl Todo {
     /// The shadow as far as both sides agree already: fields with a step still to be done stay as they were.
-    pub fn agreed(&self, rules: &[Rule]) -> Shadow {
+    pub fn agreed(&self, rules: &[Rule], kind: StreamKind) -> Shadow {
         let mut shadow = self.shadow.clone().unwrap_or_default();
         shadow.key.clone_from(&self.key);
         if let Some(theirs) = &self.theirs {
@@ -407,11 +412,40 @@ impl Todo {
             set(&mut shadow.theirs, name, value(&self.values.1, name));
         }
         if let Some(mine) = &self.mine {
-            shadow.record = Some(mine.record);
-            shadow.token.clone_from(&mine.token);
+            let apart = [mine.apart.clone(), self.unsettled(kind)].concat();
+            saw(&mut shadow, mine.record, &mine.token, &apart);
         }
         shadow
     }
+
+    /// Registers of fields that one side has not heard of yet.
+    pub fn unsettled(&self, kind: StreamKind) -> Vec<String> {
+        let steps = &self.steps;
+        let open = [&steps.push, &steps.conflict, &steps.propose, &steps.kept];
+        let names = open.into_iter().flat_map(|fields| fields.keys());
+        let registers = names.filter_map(|name| ours::register_of(kind, name));
+        registers.map(str::to_owned).collect()
+    }
+}
+
+/// Notes the state of our record that both sides have seen. Registers set apart hold what one side alone knows: they stay at
+/// what was seen before, so that nothing written on that ground ever replaces it.
+pub fn saw(shadow: &mut Shadow, record: Uuid, token: &str, apart: &[String]) {
+    let read = |text: &str| text.parse::<Token>().unwrap_or_default();
+    // Dots are counted per record: a token of another period's report says nothing about this one.
+    let before = match shadow.record == Some(record) {
+        true => read(&shadow.token),
+        false => Token::default(),
+    };
+    let mut now = read(token);
+    for register in apart {
+        match before.0.get(register) {
+            Some(context) => now.0.insert(register.clone(), context.clone()),
+            None => now.0.remove(register),
+        };
+    }
+    shadow.record = Some(record);
+    shadow.token = now.to_string();
 }
 
 /// Whether nothing changed that matters. A token alone is no news: other fields of our record change all the time.

@@ -13,6 +13,9 @@ use crate::node::commands::refs::Named;
 use crate::node::commands::views::{View, evidence_of, group_of, maybe, text_of, typed};
 use crate::store::records::{self, Rec, Stored};
 
+/// The registers of a report that are texts.
+const TEXTS: [&str; 3] = ["result", "difficulties", "next_steps"];
+
 /// What an adapter's stream is about.
 #[derive(Clone, Debug)]
 pub struct Scope {
@@ -127,19 +130,11 @@ fn report(view: &View<'_>, scope: &Scope, task: &Stored, unit: UnitId) -> Result
     let mut fields = Fields::new();
     if let Some(record) = record {
         let progress: Option<Progress> = maybe(record, "progress");
-        if let Some(progress) = progress {
-            let status = json!(progress.status);
-            put(&mut fields, "status", status.as_str().unwrap_or_default());
-            put(
-                &mut fields,
-                "percent",
-                &progress.percent.unwrap_or_default(),
-            );
-        }
-        for name in ["result", "difficulties", "next_steps"] {
+        put_progress(&mut fields, progress);
+        for name in TEXTS {
             put(&mut fields, name, &text_of(record, name));
         }
-        put_figures(&mut fields, record);
+        put_figures(&mut fields, typed(record, "figures"));
     }
     let task_id = task.record.key().id;
     let files = evidence_of(view, task_id, unit, Some(&scope.period.to_string()))?;
@@ -155,6 +150,18 @@ fn report(view: &View<'_>, scope: &Scope, task: &Stored, unit: UnitId) -> Result
         "submitted": submitted.is_some(),
         "fields": fields,
     });
+    let submitted = submitted.map(|version| {
+        let mut fields = Fields::new();
+        put_progress(&mut fields, Some(version.progress));
+        for name in TEXTS {
+            let text = version.values.get(name).and_then(Value::as_str);
+            put(&mut fields, name, text.unwrap_or_default());
+        }
+        let figures = version.values.get("figures").cloned();
+        let figures = figures.and_then(|value| serde_json::from_value(value).ok());
+        put_figures(&mut fields, figures.unwrap_or_default());
+        fields
+    });
     Ok(Ours {
         about: About::Report {
             task: task_id,
@@ -166,6 +173,7 @@ fn report(view: &View<'_>, scope: &Scope, task: &Stored, unit: UnitId) -> Result
         owned: true,
         token: record.map(|r| r.token().to_string()).unwrap_or_default(),
         undecided: undecided(StreamKind::Progress, record),
+        submitted,
         fields,
         context,
     })
@@ -202,6 +210,7 @@ fn task(view: &View<'_>, scope: &Scope, stored: &Stored) -> Option<Ours> {
         owned: scope.covers(view, *issuer),
         token: record.token().to_string(),
         undecided: undecided(StreamKind::Tasks, Some(record)),
+        submitted: None,
         context: json!({ "task": context, "unit": unit_context(view, scope.unit),
             "period": period_context(&scope.period), "fields": fields }),
         fields,
@@ -235,7 +244,7 @@ fn figures(
         let record = figure.as_ref().map(|stored| &stored.record);
         let mut fields = Fields::new();
         if let Some(record) = record {
-            put_figures(&mut fields, record);
+            put_figures(&mut fields, typed(record, "figures"));
         }
         found.push(Ours {
             about: About::Figure {
@@ -248,6 +257,7 @@ fn figures(
             owned: true,
             token: record.map(|r| r.token().to_string()).unwrap_or_default(),
             undecided: undecided(StreamKind::Indicators, record),
+            submitted: None,
             context: json!({ "indicator": definition, "unit": unit_context(view, unit),
                 "period": period_context(&scope.period), "fields": fields }),
             fields,
@@ -282,6 +292,7 @@ fn directive(view: &View<'_>, scope: &Scope, stored: &Stored) -> Option<Ours> {
         owned: true,
         token: record.token().to_string(),
         undecided: undecided(StreamKind::Directives, Some(record)),
+        submitted: None,
         context: json!({ "unit": unit_context(view, scope.unit), "period": period_context(&scope.period),
             "fields": fields }),
         fields,
@@ -294,8 +305,15 @@ fn put(fields: &mut Fields, name: &str, text: &str) {
     }
 }
 
-fn put_figures(fields: &mut Fields, record: &Record) {
-    let figures: Figures = typed(record, "figures");
+fn put_progress(fields: &mut Fields, progress: Option<Progress>) {
+    if let Some(progress) = progress {
+        let status = json!(progress.status);
+        put(fields, "status", status.as_str().unwrap_or_default());
+        put(fields, "percent", &progress.percent.unwrap_or_default());
+    }
+}
+
+fn put_figures(fields: &mut Fields, figures: Figures) {
     for (name, part) in [
         ("value", figures.value),
         ("numerator", figures.numerator),

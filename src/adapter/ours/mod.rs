@@ -27,6 +27,8 @@ pub struct Ours {
     pub token: String,
     /// The stream's own fields (`status`, `percent`, `result` …), values in our notation.
     pub fields: Fields,
+    /// Of a report, the values of its latest submission.
+    pub submitted: Option<Fields>,
     /// Whether the adapter's unit owns the record; otherwise edits from outside become proposals.
     pub owned: bool,
     /// Own fields that are in an open conflict.

@@ -50,6 +50,7 @@ pub fn load(view: &View<'_>, scope: &Scope) -> Result<Vec<Ours>, Refusal> {
             owned: true,
             token: String::new(),
             undecided: Vec::new(),
+            submitted: None,
             context: json!({ "unit": unit_context(view, unit), "period": period_context(&scope.period),
                 "fields": fields }),
             fields,

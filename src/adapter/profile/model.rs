@@ -206,6 +206,9 @@ pub struct Stream {
     /// How bodies to be written are made.
     #[serde(default)]
     pub write: WriteRule,
+    /// Which of our values go there: those of a report's latest submission, or also what is a draft yet.
+    #[serde(default)]
+    pub sends: Sends,
     /// Whether a report filled from outside is submitted as well, so that rollups count it. What cannot be submitted
     /// yet (completed, but no evidence) stays a draft and is listed.
     #[serde(default = "yes")]
@@ -222,6 +225,17 @@ pub struct Stream {
     /// Whose value counts where both sides have one and never agreed before.
     #[serde(default)]
     pub first: First,
+}
+
+/// Which values of a report leave this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sends {
+    /// Those that its unit submitted: a draft is nobody's word yet.
+    #[default]
+    Submitted,
+    /// Those that stand in it now, submitted or not.
+    Draft,
 }
 
 /// The natural key, both ways.
