@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::sync::atomic::Ordering;
+
 use nqsync::adapter::cycle::{Mode, RunError};
 use nqsync::adapter::engine::EngineError;
 use nqsync::adapter::simulate::Fault;
 use nqsync::api::{Command, Exit, Lang};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::tracker::Desk;
 
 #[tokio::test]
@@ -195,6 +197,30 @@ async fn beside_an_open_conflict_a_new_outside_value_is_one_more_voice() {
     assert_eq!(desk.run_well().await["unchanged"], 1);
 }
 
+/// The tracker keeps less than it was given: that is no edit of anybody, is not written again and again, and stays visible.
+#[tokio::test]
+async fn what_the_outside_made_something_else_of_is_written_once_and_told_for_as_long_as_it_differs()
+ {
+    let desk = Desk::new(1).await;
+    let text = desk.profile_text();
+    desk.profile(&text.replace(
+        "result = { theirs = \".note\" }",
+        "result = { theirs = \".note[:3]\" }",
+    ));
+    desk.report(1, "in_progress", "10", "dài quá").await;
+    assert_eq!(desk.run().await.word(), "partly");
+    let writes = desk.tracker.requests().1;
+    for _ in 0..2 {
+        let ran = desk.run_well().await;
+        let said = ran["waiting"]["I/1"].as_str().unwrap_or_default();
+        assert!(said.contains("dài quá"), "{ran:#}");
+    }
+    assert_eq!(desk.tracker.requests().1, writes);
+    desk.report(1, "in_progress", "10", "dài").await;
+    desk.run_well().await;
+    assert_eq!(desk.run_well().await["waiting"], json!({}));
+}
+
 #[tokio::test]
 async fn a_trial_tells_what_would_change_and_writes_nothing() {
     let desk = Desk::new(2).await;
@@ -249,6 +275,59 @@ async fn h5_an_empty_or_shrunken_listing_deletes_nothing_and_the_backlog_drains_
     );
 }
 
+/// A week of hourly tries while people go on working here, then a day of empty lists, in virtual time.
+#[tokio::test]
+async fn h5_a_tracker_down_for_a_week_and_then_empty_loses_nothing_and_gets_the_backlog_when_it_is_right()
+ {
+    const HOUR_MS: i64 = 3_600_000;
+    let desk = Desk::new(6).await;
+    desk.run_well().await;
+    let clock = &desk.place.clock_ms;
+    let pass = |hours: i64| clock.fetch_add(hours * HOUR_MS, Ordering::SeqCst);
+    pass(1);
+    let down_at = clock.load(Ordering::SeqCst);
+    for day in 1..=8 {
+        let fault = if day <= 7 { Fault::Down } else { Fault::Empty };
+        desk.tracker.fail(fault);
+        let number = 1 + day % 3;
+        desk.report(number, "in_progress", "30", &format!("ngày {day}"))
+            .await;
+        for _ in 0..3 {
+            let outcome = desk.run().await;
+            assert_eq!(outcome.exit(), Exit::Unreachable, "day {day}");
+            pass(8);
+        }
+        let status = desk.ask(Command::Status).await.expect("a status").data;
+        let since = status["adapters"][0]["not_well_since"]
+            .as_str()
+            .unwrap_or_default();
+        let since: jiff::Timestamp = since.parse().expect("an instant");
+        assert!(
+            (since.as_millisecond() - down_at).abs() < HOUR_MS,
+            "day {day}: {status:#}"
+        );
+    }
+    desk.tracker.fail(Fault::None);
+    let ran = desk.run_well().await;
+    assert_eq!(
+        (&ran["pushed"], &ran["missing"]),
+        (&json!(3), &json!(0)),
+        "{ran:#}"
+    );
+    for (number, note) in [(1, "ngày 6"), (2, "ngày 7"), (3, "ngày 8")] {
+        assert_eq!(desk.there(number)[0]["note"], note);
+        assert_eq!(desk.shown(number).await["result"], note);
+    }
+    assert_eq!(desk.tracker.items().len(), 6);
+    let status = desk.ask(Command::Status).await.expect("a status").data;
+    assert_eq!(
+        status["adapters"][0]["not_well_since"],
+        Value::Null,
+        "{status:#}"
+    );
+    assert_eq!(desk.run_well().await["unchanged"], 6);
+}
+
 /// Each fault ends the run with a message that says what is wrong, changes nothing on either side, and leaves no trace.
 #[tokio::test]
 async fn h1_h3_h4_h6_h7_a_faulty_system_changes_nothing_and_is_told_by_name() {
@@ -301,6 +380,45 @@ async fn h4_records_out_of_order_are_the_same_records_and_an_id_twice_is_told() 
     assert_eq!(desk.tracker.requests().1, writes);
     desk.tracker.fail(Fault::None);
     assert_eq!(desk.run_well().await["unchanged"], 6);
+}
+
+/// A tracker that was set up anew gives old ids to other records.
+#[tokio::test]
+async fn h4_ids_that_were_given_to_other_records_mix_nothing_up() {
+    let desk = Desk::new(3).await;
+    for number in 1..=3 {
+        desk.report(number, "in_progress", "10", &format!("việc {number}"))
+            .await;
+    }
+    desk.run_well().await;
+    let before: Vec<Value> = (1..=3).map(|n| desk.there(n)[0].clone()).collect();
+    let id = |n: usize| before[n - 1]["id"].as_u64().expect("an id");
+    let content = |n: usize| {
+        let record = &before[n - 1];
+        json!({ "code": record["code"], "title": record["title"], "note": record["note"] })
+    };
+    desk.tracker.edit(id(1), content(2));
+    desk.tracker.edit(id(2), content(1));
+    let printer = json!({ "code": "", "title": "Máy in hỏng", "note": "hết mực" });
+    desk.tracker.edit(id(3), printer);
+    let writes = desk.tracker.requests().1;
+    let outcome = desk.run().await;
+    assert_eq!(outcome.word(), "partly");
+    let problem = &outcome.streams[0].1.problems[0];
+    assert!(
+        problem.key == "I/3" && problem.code == "key_gone",
+        "{problem:?}"
+    );
+    for number in 1..=3 {
+        let report = desk.shown(number).await;
+        assert_eq!(report["result"], format!("việc {number}"));
+    }
+    assert_eq!(desk.tracker.requests().1, writes);
+    desk.report(1, "in_progress", "20", "việc 1 xong").await;
+    desk.run().await;
+    assert_eq!(desk.there(1)[0]["note"], "việc 1 xong");
+    assert_eq!(desk.there(1)[0]["id"].as_u64(), Some(id(2)));
+    assert_eq!(desk.there(2)[0]["note"], "việc 2");
 }
 
 #[tokio::test]

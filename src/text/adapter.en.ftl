@@ -110,6 +110,7 @@ err-export-there = { $path } is there already; nothing was written. Choose anoth
 err-export-units = Units are not exported as a workbook; see nqsync unit list --json.
 err-row-gone = The record of this row is no longer here, or no longer assigned.
 adapter-draft-waits = A person has begun a draft of this report; what came from outside waits in it until that person submits it.
+adapter-key-gone = Record { $id } there carried { $key } and does not any more. Neither side is changed: give it { $key } again, or give { $key } to the right record.
 adapter-moved = { $key } was changed there just now; it is compared again at the next run
 
 ## Drop folders

@@ -110,6 +110,7 @@ err-export-there = Đã có { $path }; chưa ghi gì. Hãy chọn tên khác, ho
 err-export-units = Đơn vị không xuất thành bảng tính; xem nqsync unit list --json.
 err-row-gone = Bản ghi của dòng này không còn ở đây, hoặc không còn được giao.
 adapter-draft-waits = Có người đang soạn dở báo cáo này; giá trị từ bên ngoài nằm chờ trong bản nháp đến khi người đó gửi.
+adapter-key-gone = Bản ghi { $id } bên đó từng mang { $key } và nay không còn. Không bên nào bị thay đổi: hãy ghi lại { $key } vào đó, hoặc vào đúng bản ghi.
 adapter-moved = { $key } vừa được sửa ở bên đó; lần chạy sau sẽ so lại
 
 ## Drop folders

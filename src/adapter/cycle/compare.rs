@@ -109,7 +109,8 @@ impl Open<'_> {
     /// What a person drafted here, unless it is what the outside said last.
     fn draft(&self, name: &str, base: Option<&Base>) -> Option<&str> {
         let draft = self.drafts?.get(name)?.as_str();
-        (!base.is_some_and(|base| value(&base.theirs, name) == draft)).then_some(draft)
+        base.is_none_or(|base| value(&base.theirs, name) != draft)
+            .then_some(draft)
     }
 }
 

@@ -19,6 +19,9 @@ use crate::api::Lang;
 use crate::store::adapters::{Begun, Shadow};
 use crate::text::text;
 
+/// The expression of a profile whose system has no place for our keys: records are known by their ids alone.
+const NO_KEYS: &str = "null";
+
 /// What is remembered of a stream when a run begins.
 #[derive(Default)]
 pub struct Memory {
@@ -162,9 +165,15 @@ impl<'r> Round<'r> {
     /// One outside record finds the one of ours that it belongs to.
     pub fn meet(&mut self, theirs: Theirs) {
         let known = self.memory.keys_by_id.get(&theirs.id).cloned();
-        let Some(key) = theirs.key.clone().or(known) else {
-            self.report.foreign += 1;
-            return;
+        let by_id = self.stream.key.theirs.trim() == NO_KEYS;
+        let key = match (&theirs.key, known) {
+            (Some(key), _) => key.clone(),
+            (None, Some(known)) if by_id => known,
+            (None, Some(known)) => return self.key_gone(known, theirs),
+            (None, None) => {
+                self.report.foreign += 1;
+                return;
+            }
         };
         self.report.came_from_here(&key);
         // A page that moved while it was listed shows a record twice; the later one is the newer.
@@ -189,6 +198,20 @@ impl<'r> Round<'r> {
             return;
         }
         self.judge(key, ours, Some(theirs));
+    }
+
+    /// A record that carried our key and carries none: somebody took it out, or the id was given to a record that has nothing to
+    /// do with ours. Its values are not taken, and ours are not written over it.
+    fn key_gone(&mut self, key: String, theirs: Theirs) {
+        if self.ids_by_key.contains_key(&key) {
+            self.report.foreign += 1;
+            return;
+        }
+        let args = [("key", key.as_str()), ("id", &theirs.id)];
+        let said = text(self.lang, "adapter-key-gone", &args);
+        self.report.problem(&key, "key_gone", said, self.now_ms);
+        self.forget(&key);
+        self.ids_by_key.insert(key, theirs.id);
     }
 
     fn forget(&mut self, key: &str) {
@@ -329,6 +352,7 @@ impl<'r> Round<'r> {
             self.report
                 .problem(&todo.key, "edited_there", said, self.now_ms);
         }
+        self.tell_what_was_not_taken(&todo);
         if todo.steps.is_nothing() {
             self.report.unchanged += usize::from(todo.steps.is_quiet());
             let agreed = todo.agreed(&rules, self.stream.kind);
@@ -346,6 +370,34 @@ impl<'r> Round<'r> {
             }
         } else {
             self.todo.insert(key, Packed::new(&todo));
+        }
+    }
+
+    /// What we wrote and the outside made something else of is written once and told for as long as it differs.
+    fn tell_what_was_not_taken(&mut self, todo: &Todo) {
+        let (Some(mine), Some(shadow)) = (&todo.mine, &todo.shadow) else {
+            return;
+        };
+        let (ours, theirs) = (&todo.values.0, &todo.values.1);
+        let stays = self.rules.iter().find(|rule| {
+            let name = rule.name.as_str();
+            rule.readable
+                && matches!(rule.direction, Direction::Both | Direction::Out)
+                && !mine.drafts.contains_key(name)
+                && !mine.undecided.contains(&rule.name)
+                && !todo.steps.touches(name)
+                && value(ours, name) != value(theirs, name)
+                && value(&shadow.ours, name) == value(ours, name)
+        });
+        if let Some(rule) = stays.filter(|_| !self.report.waiting.contains_key(&todo.key)) {
+            let name = rule.name.as_str();
+            let args = [
+                ("field", name),
+                ("ours", value(ours, name)),
+                ("theirs", value(theirs, name)),
+            ];
+            let said = text(self.lang, "adapter-not-taken", &args);
+            self.report.waits(&todo.key, Some(&said));
         }
     }
 
