@@ -117,7 +117,7 @@ fn row(kind: StreamKind, lang: Lang, ours: Ours) -> Value {
     let task = &ours.context["task"];
     let number = |text: &Value| format!("{:0>6}", text.as_str().unwrap_or_default());
     json!({
-        "order": format!("{}|{}|{}", task["group"].as_str().unwrap_or_default(), number(&task["number"]), ours.record),
+        "order": format!("{} {} {}", task["group"].as_str().unwrap_or_default(), number(&task["number"]), ours.record),
         "task": task, "indicator": ours.context["indicator"], "unit": ours.context["unit"],
         "cells": cells, "mark": base.mark(), "record": ours.record, "begun": ours.begun,
     })

@@ -84,6 +84,8 @@ impl<'f> Filling<'f> {
         let mut reader = Reader::from_str(xml);
         let mut writer = Writer::new(Vec::with_capacity(xml.len()));
         let mut dropped = false;
+        // What a formula came to before the rows were there: left out, so that whoever opens the workbook computes it.
+        let (mut is_formula, mut stale) = (false, false);
         loop {
             let event = reader.read_event().map_err(|e| e.to_string())?;
             let mut copy = event.clone();
@@ -122,6 +124,7 @@ impl<'f> Filling<'f> {
                             }
                         }
                         "c" => {
+                            is_formula = false;
                             let attributes = attributes(element)?;
                             let (column, row) = attributes
                                 .get("r")
@@ -140,6 +143,11 @@ impl<'f> Filling<'f> {
                         "f" if self.shift > 0 && self.put => {
                             return Err("there are formulas below the table, and too few free rows above them; add free rows".to_owned());
                         }
+                        "f" => is_formula = true,
+                        "v" if is_formula => {
+                            stale = !empty;
+                            continue;
+                        }
                         "mergeCell" if self.shift > 0 => {
                             let range = attributes(element)?.remove("ref").unwrap_or_default();
                             if let Some(range) = self.moved_range(&range) {
@@ -154,6 +162,10 @@ impl<'f> Filling<'f> {
                 Event::End(element) => match element.local_name().as_ref() {
                     "sheetData" if !self.put => self.put_rows(&mut writer)?,
                     "dimension" => continue,
+                    "v" if stale => {
+                        stale = false;
+                        continue;
+                    }
                     "row" if dropped => {
                         dropped = false;
                         continue;
@@ -162,7 +174,7 @@ impl<'f> Filling<'f> {
                 },
                 _ => {}
             }
-            if !dropped {
+            if !dropped && !stale {
                 writer.write_event(copy).map_err(|e| e.to_string())?;
             }
         }
@@ -347,6 +359,29 @@ mod tests {
         assert_eq!(texts(&table, 9)[0], "THỦ TRƯỞNG ĐƠN VỊ");
         let last = &table.rows.last().expect("rows").cells;
         assert_eq!(last.len(), 3, "still merged: {last:?}");
+    }
+
+    #[test]
+    fn a_formula_above_the_table_does_not_keep_what_it_came_to_in_the_empty_template() {
+        let mut book = Workbook::new();
+        let sheet = book.add_worksheet();
+        sheet.set_name("Biểu 1").expect("a name");
+        let sum = rust_xlsxwriter::Formula::new("=COUNTA(A3:A9)").set_result("0");
+        sheet.write_formula(0, 3, sum).expect("written");
+        for (at, heading) in (0..).zip(["Tên nhiệm vụ", "Tỷ lệ"]) {
+            sheet.write_string(1, at, heading).expect("written");
+        }
+        let template = book.save_to_buffer().expect("a workbook");
+        let row = json!({ "title": "Lắp đèn", "percent": 5 });
+        let bytes =
+            fill("mau.xlsx", &template, Some("Biểu 1"), &columns(), &[&row]).expect("filled");
+        let table = read_workbook("mau.xlsx", &bytes, None, &Limits::default()).expect("it");
+        let codes: Vec<_> = table.remarks.iter().map(|remark| remark.code).collect();
+        assert!(
+            codes.contains(&crate::sheet::RemarkCode::FormulaWithoutValue),
+            "{codes:?}"
+        );
+        assert_eq!(texts(&table, 3), ["Lắp đèn", "5"]);
     }
 
     #[test]

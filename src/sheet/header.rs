@@ -137,7 +137,7 @@ impl<F: Copy + PartialEq> Header<F> {
             let lower = assign(&two, schema);
             let split = lower
                 .iter()
-                .any(|(column, ..)| row.cell(*column).is_none_or(|cell| cell.continued));
+                .any(|(column, ..)| stands_over_several(row, *column));
             let kept: Vec<_> = one
                 .iter()
                 .filter(|(c, _)| !two.iter().any(|(d, _)| c == d))
@@ -174,6 +174,15 @@ impl<F: Copy + PartialEq> Header<F> {
 /// Whether any kind of table is recognised by its header.
 pub(super) fn is_recognised(table: &Table) -> bool {
     Header::find(table, &plan::SCHEMA).is_some() || records::is_recognised(table)
+}
+
+/// Whether the heading below this cell of an upper row is one of several: the cell is empty, or part of a merged one.
+fn stands_over_several(row: &Row, column: u32) -> bool {
+    let Some(cell) = row.cell(column).filter(|cell| !cell.continued) else {
+        return true;
+    };
+    let right = row.cell(column + 1);
+    right.is_some_and(|right| right.continued && right.text == cell.text)
 }
 
 /// The headings of a row. In the second row of a header, a heading comes with the one it stands under.

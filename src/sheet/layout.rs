@@ -398,6 +398,49 @@ mod tests {
         assert_eq!(missing.map(|r| r.found.as_str()), Some("Đơn vị thực hiện"));
     }
 
+    /// As office programs save it: the key spans both rows of the header, the status stands below the left end of a merged cell.
+    #[test]
+    fn a_heading_below_the_left_end_of_a_merged_one_is_found_though_the_first_row_has_the_key() {
+        let mut book = rust_xlsxwriter::Workbook::new();
+        let sheet = book.add_worksheet();
+        let plain = rust_xlsxwriter::Format::new();
+        sheet
+            .write_string(0, 0, "KẾT QUẢ NĂM 2026")
+            .expect("written");
+        for (place, text) in [
+            ((2, 0, 3, 0), "TT"),
+            ((2, 1, 3, 1), "Nhiệm vụ"),
+            ((2, 2, 2, 4), "Kết quả"),
+        ] {
+            let (top, left, bottom, right) = place;
+            sheet
+                .merge_range(top, left, bottom, right, text, &plain)
+                .expect("merged");
+        }
+        for (at, text) in (2..).zip(["Trạng thái", "Tháng 10", "Tháng 11"]) {
+            sheet.write_string(3, at, text).expect("written");
+        }
+        for (at, text) in (0..).zip(["1", "Lắp đèn", "Đang thực hiện", "", "45%"]) {
+            sheet.write_string(4, at, text).expect("written");
+        }
+        let bytes = book.save_to_buffer().expect("a workbook");
+        let table = read_workbook("a.xlsx", &bytes, None, &Limits::default()).expect("a table");
+        let columns: Vec<Column> = columns()
+            .into_iter()
+            .map(|column| match column.name.as_str() {
+                "status" => Column {
+                    headings: vec!["Kết quả Trạng thái".to_owned()],
+                    ..column
+                },
+                _ => column,
+            })
+            .collect();
+        let rows = read(&table, &columns, 2026).expect("a header");
+        assert_eq!(rows.records.len(), 1, "{rows:?}");
+        assert_eq!(rows.records[0]["status"], "Đang thực hiện");
+        assert_eq!(rows.records[0]["months"]["2026-11"], "45%");
+    }
+
     #[test]
     fn a_key_that_stands_twice_costs_its_second_row() {
         let rows = read(
