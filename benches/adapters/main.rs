@@ -63,11 +63,12 @@ theirs = '{"id":3,"code":"7","title":"Lắp mạng","note":"x","version":2}'
 expect = '{"id":"3","key":"V/7","fields":{"group":"V","number":"7","title":"Lắp mạng","deliverable":"x"}}'
 "#;
 
-/// Our reports are handed over to it.
+/// Our reports are handed over to it, as drafts: a table that is imported submits nothing.
 const REPORTS: &str = r#"
 [[stream]]
 name = "progress"
 kind = "progress"
+sends = "draft"
 version = ".version"
 key = { ours = ".task.ref", theirs = ".code" }
 [stream.fields]
