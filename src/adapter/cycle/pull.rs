@@ -75,7 +75,8 @@ impl<E: Engine> Cycle<'_, E> {
         for packed in todo {
             let todo = packed.open();
             if !todo.steps.changes_here() {
-                pushes.push(packed);
+                // A record of ours that says nothing yet is not created there either.
+                pushes.extend((!todo.steps.push.is_empty()).then_some(packed));
                 continue;
             }
             if jobs.len() >= AT_ONCE {
