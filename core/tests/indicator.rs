@@ -1,8 +1,10 @@
 //! Indicators: figures as they are written, and how they add up.
 
 use jiff::civil::date;
-use nqsync_core::model::UnitId;
-use nqsync_core::model::values::{Aggregation, Figures, IndicatorDefinition, OverTime};
+use nqsync_core::model::values::{
+    Aggregation, Figures, IndicatorDefinition, OrgLevel, OverTime, Succession, SuccessionKind,
+};
+use nqsync_core::model::{Tree, UnitId, UnitInfo};
 use nqsync_core::rollup::*;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
@@ -50,7 +52,7 @@ fn total(over_time: OverTime, aggregation: Aggregation, facts: &[FigureFacts]) -
         over_time,
         aggregation,
     };
-    aggregate(&definition, facts, &[unit(1), unit(2)]).unwrap()
+    aggregate(&definition, facts, &[unit(1), unit(2)], &Tree::default()).unwrap()
 }
 
 fn value(over_time: OverTime, aggregation: Aggregation, facts: &[FigureFacts]) -> Option<String> {
@@ -195,7 +197,113 @@ fn a_total_that_does_not_fit_is_refused_and_not_rounded() {
     };
     let great = "999999999999999999.999999999";
     let facts = [of(1, "2026-03", [great, "", great])];
-    assert_eq!(aggregate(&definition, &facts, &[]), Err(Overflow));
+    assert_eq!(
+        aggregate(&definition, &facts, &[], &Tree::default()),
+        Err(Overflow)
+    );
+}
+
+/// Units 1 and 2 are continued by unit 3 from 15 February 2026 on.
+fn merged() -> Tree {
+    Tree::new((1..=3).map(|number| UnitInfo {
+        id: unit(number),
+        owner: unit(9),
+        code: format!("U{number}"),
+        name: String::new(),
+        level: OrgLevel::Commune,
+        parent: Some(unit(9)),
+        served_by: None,
+        aliases: Vec::new(),
+        served_before: Vec::new(),
+        succession: (number < 3).then(|| Succession {
+            kind: SuccessionKind::Merge,
+            from: date(2026, 2, 15),
+            successors: vec![unit(3)],
+            heir: Some(unit(3)),
+        }),
+        heir: None,
+    }))
+}
+
+fn after_merge(over_time: OverTime, facts: &[FigureFacts]) -> IndicatorTotal {
+    let definition = IndicatorDefinition {
+        code: "DVC".to_owned(),
+        name: String::new(),
+        measure: String::new(),
+        over_time,
+        aggregation: Aggregation::Sum,
+    };
+    aggregate(&definition, facts, &[unit(1), unit(2)], &merged()).unwrap()
+}
+
+#[test]
+fn a_successors_value_replaces_those_before_it_in_a_period_that_ends_after_the_change() {
+    let facts = [
+        of(1, "2026-01", ["10", "", ""]),
+        of(2, "2026-01", ["20", "", ""]),
+        of(1, "2026-02", ["3", "", ""]),
+        of(2, "2026-02", ["4", "", ""]),
+        of(3, "2026-02", ["8", "", ""]),
+        of(3, "2026-03", ["9", "", ""]),
+    ];
+    // January was both units' own; of February the successor speaks for both; March is its own: 10 + 20 + 8 + 9.
+    let discrete = after_merge(OverTime::Discrete, &facts);
+    assert_eq!(discrete.value.as_deref(), Some("47"));
+    let kinds: Vec<_> = discrete
+        .remarks
+        .iter()
+        .map(|r| (r.unit, r.period.as_str(), &r.kind))
+        .collect();
+    let replaced = RemarkKind::ReplacedBySuccessor { by: unit(3) };
+    assert_eq!(
+        kinds,
+        [
+            (unit(1), "2026-02", &replaced),
+            (unit(2), "2026-02", &replaced)
+        ]
+    );
+    assert!(discrete.complete);
+    // So far means of all three; what the successor says last stands for them.
+    assert_eq!(
+        after_merge(OverTime::Cumulative, &facts).value.as_deref(),
+        Some("9")
+    );
+    // Before the change nothing is replaced, and a successor that is silent replaces nothing.
+    assert_eq!(
+        after_merge(OverTime::Cumulative, &facts[..2])
+            .value
+            .as_deref(),
+        Some("30")
+    );
+    assert_eq!(
+        after_merge(OverTime::Discrete, &facts[..4])
+            .value
+            .as_deref(),
+        Some("37")
+    );
+}
+
+#[test]
+fn a_successors_value_of_a_period_before_the_change_replaces_nothing() {
+    let facts = [
+        of(1, "2026-01", ["10", "", ""]),
+        of(3, "2026-01", ["5", "", ""]),
+    ];
+    let total = after_merge(OverTime::Discrete, &facts);
+    assert_eq!(
+        (total.value.as_deref(), total.units_reported),
+        (Some("15"), 1)
+    );
+}
+
+#[test]
+fn what_is_expected_of_units_that_are_gone_their_successor_answers() {
+    let total = after_merge(OverTime::Discrete, &[of(3, "2026-03", ["9", "", ""])]);
+    assert_eq!(
+        (total.units_reported, total.units_expected, total.complete),
+        (2, 2, true)
+    );
+    assert!(total.remarks.is_empty(), "{:?}", total.remarks);
 }
 
 proptest! {

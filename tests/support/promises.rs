@@ -2,7 +2,7 @@
 
 use nqsync::store::records::Flags;
 use nqsync::store::{Store, StoreError, StoreOptions, queries};
-use nqsync_core::model::Facts;
+use nqsync_core::model::{Facts, Tree};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -298,7 +298,8 @@ pub async fn percents_are_never_averaged() -> Kept {
         },
     };
     let figures = [figure(1, "1", "2"), figure(2, "90", "100")];
-    let total = aggregate(&definition, &figures, &[unit(1), unit(2)]).expect("small numbers");
+    let total = aggregate(&definition, &figures, &[unit(1), unit(2)], &Tree::default())
+        .expect("small numbers");
     keep(total.value.as_deref() == Some("89.2157"), || {
         format!("1 of 2 and 90 of 100 are {:?} percent", total.value)
     })

@@ -244,6 +244,27 @@ impl Tree {
         heirs.take(MAX_DEPTH).last().unwrap_or(unit)
     }
 
+    /// Who continues a unit that ends, at any time, each with the first day on which it does; after a split several.
+    pub fn successors(&self, unit: UnitId) -> Vec<(UnitId, Date)> {
+        let mut found: Vec<(UnitId, Date)> = Vec::new();
+        let mut seen = HashSet::from([unit]);
+        let mut ends = vec![(unit, Date::MIN)];
+        while let Some((unit, since)) = ends.pop() {
+            let planned = self.get(unit).and_then(|info| info.succession.as_ref());
+            let Some(planned) = planned.filter(|planned| planned.ends(unit)) else {
+                continue;
+            };
+            for successor in &planned.successors {
+                if seen.insert(*successor) {
+                    let from = since.max(planned.from);
+                    found.push((*successor, from));
+                    ends.push((*successor, from));
+                }
+            }
+        }
+        found
+    }
+
     /// The unit whose writes enter a record today. Ids and facts stay; succession and, for a unit's own record, its
     /// place in the tree move the pen.
     pub fn writer(&self, record: &Record) -> Option<UnitId> {

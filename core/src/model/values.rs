@@ -50,10 +50,14 @@ pub struct Succession {
 impl Succession {
     /// Who inherits on a day, when the unit is gone by then. A unit that goes on under its own name is not gone.
     pub fn heir_on(&self, unit: UnitId, on: Date) -> Option<UnitId> {
-        let gone = matches!(self.kind, SuccessionKind::Merge | SuccessionKind::Split)
-            && self.from <= on
-            && !self.successors.contains(&unit);
+        let gone = self.from <= on && self.ends(unit);
         self.heir.filter(|heir| gone && *heir != unit)
+    }
+
+    /// Whether the unit does not go on under its own name.
+    pub fn ends(&self, unit: UnitId) -> bool {
+        matches!(self.kind, SuccessionKind::Merge | SuccessionKind::Split)
+            && !self.successors.contains(&unit)
     }
 }
 

@@ -4,12 +4,13 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::decimal::Decimal;
 use super::input::PeriodSpan;
-use crate::model::UnitId;
 use crate::model::values::{Aggregation, Figures, IndicatorDefinition, OverTime};
+use crate::model::{Tree, UnitId};
 
 /// One unit's value in one period; there is one record, so one value, per unit and period.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +84,11 @@ pub enum RemarkKind {
     Incomplete,
     /// Not added, because a wider period of the same unit contains it.
     InWiderPeriod,
+    /// Not added, because the unit was continued by another within the period, whose value stands for both.
+    ReplacedBySuccessor {
+        /// The successor that reported.
+        by: UnitId,
+    },
     /// Counted, though nobody expected it of this unit.
     NotExpected,
 }
@@ -95,13 +101,26 @@ pub struct Overflow;
 /// Digits after the point of computed percents and means.
 const PLACES: u32 = 4;
 
-/// Adds up an indicator's values. `expected` are the units that had to report; figures may come in any order.
+/// Adds up an indicator's values. `expected` are the units that had to report; figures may come in any order. For a
+/// period that ends after a unit was continued by another, the successor's value replaces the unit's own.
 pub fn aggregate(
     definition: &IndicatorDefinition,
     figures: &[FigureFacts],
     expected: &[UnitId],
+    tree: &Tree,
 ) -> Result<IndicatorTotal, Overflow> {
     let expected: BTreeSet<UnitId> = expected.iter().copied().collect();
+    let continued: BTreeMap<UnitId, Vec<(UnitId, Date)>> = figures
+        .iter()
+        .map(|facts| facts.unit)
+        .chain(expected.iter().copied())
+        .map(|unit| (unit, tree.successors(unit)))
+        .collect();
+    let continues: BTreeSet<UnitId> = expected
+        .iter()
+        .flat_map(|unit| &continued[unit])
+        .map(|(successor, _)| *successor)
+        .collect();
     let mut remarks = Vec::new();
     let mut remark = |facts: &FigureFacts, kind| {
         remarks.push(Remark {
@@ -117,6 +136,12 @@ pub fn aggregate(
         of_unit.entry(facts.unit).or_default().push(facts);
     }
     for facts in figures {
+        let successors = &continued[&facts.unit];
+        if let Some(by) = replaced_by(definition.over_time, facts, successors, figures) {
+            reported.insert(facts.unit);
+            remark(facts, RemarkKind::ReplacedBySuccessor { by });
+            continue;
+        }
         if !is_chosen(definition.over_time, facts, &of_unit[&facts.unit]) {
             if definition.over_time == OverTime::Discrete {
                 remark(facts, RemarkKind::InWiderPeriod);
@@ -126,7 +151,7 @@ pub fn aggregate(
         for kind in remark_figures(&facts.figures) {
             remark(facts, kind);
         }
-        if !expected.contains(&facts.unit) {
+        if !expected.contains(&facts.unit) && !continues.contains(&facts.unit) {
             remark(facts, RemarkKind::NotExpected);
         }
         match Terms::of(&facts.figures, definition.aggregation) {
@@ -137,6 +162,15 @@ pub fn aggregate(
             None => remark(facts, RemarkKind::Incomplete),
         }
     }
+    // What is expected of a unit that is gone, its successor answers.
+    let answered = |unit: &&UnitId| {
+        let mut successors = continued[*unit].iter();
+        successors.any(|(successor, from)| {
+            let mut chosen = chosen.iter();
+            chosen.any(|(facts, _)| facts.unit == *successor && facts.period.end >= *from)
+        })
+    };
+    reported.extend(expected.iter().filter(answered));
     chosen.sort_by_key(|(facts, _)| (recency(facts), facts.unit));
     let terms: Vec<Terms> = chosen.into_iter().map(|(_, terms)| terms).collect();
     remarks.sort();
@@ -246,6 +280,27 @@ fn is_chosen(over_time: OverTime, facts: &FigureFacts, of_unit: &[&FigureFacts])
             wider && outer.start <= inner.start && inner.end <= outer.end
         }),
     }
+}
+
+/// The successor whose value stands for this one too. A cumulative value speaks of everything so far, so any later one
+/// of the successor does; a discrete one only of its own period.
+fn replaced_by(
+    over_time: OverTime,
+    facts: &FigureFacts,
+    successors: &[(UnitId, Date)],
+    figures: &[FigureFacts],
+) -> Option<UnitId> {
+    let covers = |other: &FigureFacts| match over_time {
+        OverTime::Cumulative => other.period.end >= facts.period.end,
+        OverTime::Discrete => {
+            other.period.start <= facts.period.start && other.period.end >= facts.period.end
+        }
+    };
+    let stands = |(successor, from): &&(UnitId, Date)| {
+        let mut theirs = figures.iter().filter(|other| other.unit == *successor);
+        theirs.any(|other| other.period.end >= *from && covers(other))
+    };
+    successors.iter().find(stands).map(|(unit, _)| *unit)
 }
 
 /// The total of the terms, the most recent last; `None` when the digits run out.

@@ -118,7 +118,7 @@ fn item(
         .copied()
         .filter(|unit| wanted(*unit))
         .collect();
-    let total = aggregate(definition, &figures, &expected)
+    let total = aggregate(definition, &figures, &expected, &on.tree)
         .map_err(|_| Refusal::usage("indicator-overflow", [("code", definition.code.clone())]))?;
     let reached = total
         .value
@@ -347,7 +347,11 @@ pub fn set(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
     let period = shared::period(on.node, period.as_deref())?;
     let found = find(on.tx.connection(), indicator)?;
     let code = found.definition.code.clone();
-    if !found.units.contains(&unit) {
+    let continued = |assigned: &UnitId| {
+        let mut successors = tree.successors(*assigned).into_iter();
+        successors.any(|(successor, _)| successor == unit)
+    };
+    if !found.units.contains(&unit) && !found.units.iter().any(continued) {
         return Err(Refusal::usage(
             "indicator-not-assigned",
             [("code", code), ("unit", tree.code(unit))],
