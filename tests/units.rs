@@ -142,6 +142,71 @@ async fn e9_two_communes_merged_in_mid_quarter_are_counted_once_before_at_and_af
     assert_eq!(heir.sync().await.agrees, Some(true));
 }
 
+/// The province's total of the indicator in a period.
+async fn figure(province: &Place, period: &str) -> Value {
+    let list = Command::IndicatorList {
+        period: Some(period.to_owned()),
+        unit: None,
+    };
+    province.data(list).await["items"][0]["total"].clone()
+}
+
+fn figure_of(unit: &str, period: &str, value: &str) -> Command {
+    Command::IndicatorSet {
+        indicator: "HS".to_owned(),
+        unit: Some(unit.to_owned()),
+        period: Some(period.to_owned()),
+        value: Some(value.to_owned()),
+        numerator: None,
+        denominator: None,
+        token: None,
+    }
+}
+
+#[tokio::test]
+async fn e9_after_a_merge_the_heirs_figure_replaces_the_old_one_and_is_not_added_to_it() {
+    let world = World::new().await;
+    let (province, old, heir) = (&world.province, &world.commune, &world.other);
+    let define = Command::IndicatorDefine {
+        code: "HS".to_owned(),
+        name: "Hồ sơ".to_owned(),
+        measure: None,
+        over_time: "discrete".to_owned(),
+        aggregation: "sum".to_owned(),
+        comparator: None,
+        target: None,
+        // The heir is given the figures of the old unit by continuing it.
+        units: vec!["24001".to_owned()],
+    };
+    province.answer(define).await;
+    world.settle().await;
+    days_after_start(&world, 30).await;
+    old.answer(figure_of("24001", "2026-04", "10")).await;
+    days_after_start(&world, 40).await;
+    old.answer(figure_of("24001", "2026-05", "3")).await;
+    let merge = Command::UnitMerge {
+        units: vec!["24001".to_owned()],
+        into: "24002".to_owned(),
+        from: Some("2026-05-15".to_owned()),
+    };
+    province.answer(merge).await;
+    world.settle().await;
+    days_after_start(&world, 60).await;
+    world.settle().await;
+    // The heir is silent still: the old figure stands.
+    assert_eq!(figure(province, "2026-Q2").await["value"], "13");
+    heir.answer(figure_of("24002", "2026-05", "8")).await;
+    world.settle().await;
+    assert_eq!(figure(province, "2026-04").await["value"], "10");
+    let may = figure(province, "2026-05").await;
+    assert_eq!(
+        (&may["value"], &may["complete"]),
+        (&json!("8"), &json!(true))
+    );
+    assert_eq!(may["remarks"][0]["remark"], "replaced_by_successor");
+    assert_eq!(figure(province, "2026-Q2").await["value"], "18");
+}
+
 async fn id_of(place: &Place, task: Uuid, period: &str) -> Uuid {
     let shown = place
         .data(Command::ReportShow {

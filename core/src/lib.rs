@@ -7,12 +7,13 @@
 //! 1. [`model`]: kinds of records, their immutable facts, typed values, the unit tree; [`calendar`]: reporting
 //!    periods and deadlines as people write them.
 //! 2. [`sync`]: stamps, registers, the join, scope and digests; [`rollup`]: counts with their coverage; [`protocol`]:
-//!    every message between two nodes.
+//!    every message between two nodes; [`period`]: where a unit's reporting period stands.
 
 pub mod calendar;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod model;
+pub mod period;
 pub mod protocol;
 pub mod rollup;
 pub mod sync;

@@ -4,6 +4,7 @@
 //! socket, or in the calling process on the store itself when no service runs. The answer's `data` is what
 //! `--json` prints, so its fields are stable: snake_case, only ever added to.
 
+use nqsync_core::period::Step;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -391,6 +392,27 @@ pub enum Command {
         reason: Option<String>,
     },
 
+    /// Reporting periods of the units here and directly below.
+    PeriodList {
+        unit: Option<String>,
+        period: Option<String>,
+    },
+    /// One unit's period with its history.
+    PeriodShow {
+        unit: Option<String>,
+        period: Option<String>,
+    },
+    /// Says that the reports of the unit acted for are in.
+    PeriodSubmit { period: Option<String> },
+    /// What the unit above decides.
+    PeriodDecide {
+        step: Step,
+        units: Vec<String>,
+        all: bool,
+        period: Option<String>,
+        reason: Option<String>,
+    },
+
     /// Counts of tasks and assignments with coverage and as-of. Without `unit`: everything this node sees.
     RollupShow {
         period: Option<String>,
@@ -486,7 +508,7 @@ impl Command {
                 false
             }
             RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
-            HoldList | HoldShow { .. } => false,
+            HoldList | HoldShow { .. } | PeriodList { .. } | PeriodShow { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
             Export { .. } => false,

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     adapter, backup, conflict, demo, directive, evidence, export, hold, import, indicator, node,
-    proposal, quarantine, report, restore, rollup, setup, shell, sync, task, unit, verify,
+    period, proposal, quarantine, report, restore, rollup, setup, shell, sync, task, unit, verify,
 };
 use crate::api::{self, Lang};
 
@@ -166,6 +166,9 @@ pub enum Verb {
     /// Wishes to change what another unit owns: list, make, withdraw, accept, reject
     #[command(subcommand)]
     Proposal(proposal::Verb),
+    /// Reporting periods: list, show, submit, and the decisions of the unit above
+    #[command(subcommand)]
+    Period(period::Verb),
     /// Counts of tasks by group, unit or issuer, with coverage and as-of
     #[command(subcommand)]
     Rollup(rollup::Verb),

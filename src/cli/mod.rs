@@ -18,6 +18,7 @@ mod indicator;
 mod list;
 mod node;
 mod output;
+mod period;
 pub mod place;
 mod proposal;
 mod quarantine;
@@ -163,6 +164,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Indicator(verb) => ask(verb.job(), caller, out),
         Verb::Directive(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Proposal(verb) => ask(verb.job(), caller, out),
+        Verb::Period(verb) => ask(verb.job(), caller, out),
         Verb::Rollup(verb) => rollup::run(verb, caller, out),
         Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Quarantine(verb) => ask(verb.job(), caller, out),

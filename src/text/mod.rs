@@ -26,7 +26,9 @@ const VI: &str = concat!(
     "\n",
     include_str!("units.vi.ftl"),
     "\n",
-    include_str!("recovery.vi.ftl")
+    include_str!("recovery.vi.ftl"),
+    "\n",
+    include_str!("period.vi.ftl")
 );
 const EN: &str = concat!(
     include_str!("en.ftl"),
@@ -39,7 +41,9 @@ const EN: &str = concat!(
     "\n",
     include_str!("units.en.ftl"),
     "\n",
-    include_str!("recovery.en.ftl")
+    include_str!("recovery.en.ftl"),
+    "\n",
+    include_str!("period.en.ftl")
 );
 
 type Bundle = FluentBundle<FluentResource>;

@@ -357,6 +357,16 @@ pub fn set(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
             [("code", code), ("unit", tree.code(unit))],
         ));
     }
+    if super::periods::is_locked(&on.view(&tree)?, unit, &period.to_string())? {
+        return Err(Refusal::usage(
+            "indicator-period-closed",
+            [
+                ("code", code),
+                ("unit", tree.code(unit)),
+                ("period", period.to_string()),
+            ],
+        ));
+    }
     let Some(definer) = found.stored.record.facts().owner() else {
         return Err(Refusal::usage(
             "no-such-indicator",

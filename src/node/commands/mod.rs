@@ -16,6 +16,7 @@ pub mod holds;
 pub mod import;
 pub mod indicators;
 pub mod nodes;
+pub mod periods;
 pub mod proposals;
 pub mod quarantine;
 pub mod refs;

@@ -1,13 +1,14 @@
 //! Reports: a unit's progress on a task in a period. Values are a draft until they are submitted as a version.
 
 use nqsync_core::model::values::{Figures, Progress, Status, Submission};
-use nqsync_core::model::{Facts, Kind, PeriodStage, Tree, UnitId};
+use nqsync_core::model::{Facts, Kind, Tree, UnitId};
 use nqsync_core::rollup::Decimal;
 use nqsync_core::sync::{Record, scope};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::periods;
 use super::refs::{self, Named};
 use super::tasks::text_value;
 use super::views::{
@@ -130,7 +131,7 @@ pub fn check_open(view: &View<'_>, named: &Named) -> Result<(), Refusal> {
     if task.record.shown("withdrawn").is_some() {
         return Err(Refusal::usage("task-withdrawn", args()));
     }
-    if is_locked(view, named.unit, &named.period.to_string())? {
+    if periods::is_locked(view, named.unit, &named.period.to_string())? {
         return Err(Refusal::usage("period-closed", args()));
     }
     Ok(())
@@ -145,26 +146,6 @@ fn was_assigned(view: &View<'_>, task: &Stored, unit: UnitId) -> Result<bool, Re
         scope::ASSIGNED.contains(&write.register.as_ref())
             && scope::units_in(&write.json()).contains(&unit)
     }))
-}
-
-/// Whether the unit above closed the period, for the unit or for one it belongs to.
-fn is_locked(view: &View<'_>, unit: UnitId, period: &str) -> Result<bool, Refusal> {
-    for info in view.tree.line(unit) {
-        let facts = Facts::Period {
-            unit: info.id,
-            reviewer: info.parent.unwrap_or(info.id),
-            period: period.to_owned(),
-            stage: PeriodStage::Review,
-        };
-        let Some(id) = facts.natural_id() else {
-            continue;
-        };
-        let state = records::load(view.connection, id)?.and_then(|s| s.record.shown("state"));
-        if state.is_some_and(|state| state["state"] == "locked") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// `report set`.

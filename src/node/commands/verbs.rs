@@ -2,8 +2,8 @@
 
 use super::{
     Reading, Said, Writing, adopt, clones, conflicts, directives, evidence, holds, import,
-    indicators, nodes, proposals, quarantine, reports, rollup, status, succession, tasks, units,
-    unknown_verb,
+    indicators, nodes, periods, proposals, quarantine, reports, rollup, status, succession, tasks,
+    units, unknown_verb,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -40,6 +40,12 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::DirectiveList => directives::list(on),
         Command::DirectiveShow { directive } => directives::show(on, directive),
         Command::ProposalList { open_only } => proposals::list(on, *open_only),
+        Command::PeriodList { unit, period } => {
+            periods::list(on, period.as_deref(), unit.as_deref())
+        }
+        Command::PeriodShow { unit, period } => {
+            periods::show(on, unit.as_deref(), period.as_deref())
+        }
         Command::RollupShow {
             period,
             unit,
@@ -131,6 +137,14 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
             accept,
             reason,
         } => proposals::decide(on, proposal, *accept, reason.as_deref()),
+        Command::PeriodSubmit { period } => periods::submit(on, period.as_deref()),
+        Command::PeriodDecide {
+            step,
+            units,
+            all,
+            period,
+            reason,
+        } => periods::decide(on, *step, units, *all, period.as_deref(), reason.as_deref()),
         Command::ConflictResolve {
             conflict,
             take,
