@@ -106,7 +106,6 @@ async fn communes(ministry: &Machine, url: &str, count: u128) -> Vec<Child> {
         let client = tls.expect("tls").http_client(&ClientTimeouts::default());
         client.expect("a client")
     };
-    let stranger = tls(None);
     let mut children = Vec::new();
     for (number, (code, unit)) in (1..).zip(units) {
         let mint = Command::NodeToken {
@@ -124,6 +123,8 @@ async fn communes(ministry: &Machine, url: &str, count: u128) -> Vec<Child> {
             node,
             csr: key.csr_pem().expect("a request"),
         };
+        // A stranger's connection has a short life, so each of them has its own.
+        let stranger = tls(None);
         let sent = stranger.post(format!("{url}{PREFIX}/enrol")).json(&enrol);
         let answer = sent.send().await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::OK);
