@@ -95,7 +95,9 @@ pub fn bring_home(
     let replaced = joined
         .join(&incoming)
         .map_err(|e| StoreError::Damaged(e.to_string()))?;
-    tx.save(&joined, stored.as_ref(), &replaced.dropped, None, now_ms)?;
+    let rec = tx.save(&joined, stored.as_ref(), &replaced.dropped, None, now_ms)?;
+    links::tell_again(tx.connection(), link, rec)?;
+    tx.wake(link);
     rollups::touched(tx, &joined, ours)?;
     Ok(Ok(()))
 }

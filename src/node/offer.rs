@@ -1,6 +1,6 @@
 //! Preparing a batch for a peer, and taking in its acknowledgement.
 
-use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
+use nqsync_core::model::{Key, Kind, NodeId, Tree, UnitId};
 use nqsync_core::protocol::{
     Ack, Receipt, ZSTD_LEVEL, hex, render_brought, render_left, render_receipt, render_record,
     running_hash,
@@ -29,7 +29,8 @@ pub struct Batch {
     pub sent: Vec<Sent>,
     /// Receipts in it.
     pub receipts: Vec<(Rec, UnitId)>,
-    /// Items set aside here that the parent is to look at: they may be lost work of a unit above.
+    /// Items set aside here that the parent is to look at, because they may be lost work of a unit above, or of which the
+    /// child is to hear that they left its scope.
     pub brought: Vec<i64>,
     /// Where the next batch of the same round begins: (lane, row).
     pub until: (i64, i64),
@@ -82,7 +83,7 @@ pub fn prepare(
     let owed = links::receipts_due(connection, target.link, node.settings.batch_records)?;
     let brought = match links::row(connection, target.link)?.role {
         Role::Upstream => quarantine::to_parent(connection, node.settings.batch_records)?,
-        Role::Downstream => Vec::new(),
+        Role::Downstream => quarantine::gone(connection, target.link, node.settings.batch_records)?,
     };
     if due.is_empty() && owed.is_empty() && brought.is_empty() {
         return Ok(None);
@@ -133,7 +134,10 @@ pub fn prepare(
         batch.receipts.push((receipt.rec, receipt.unit));
     }
     for item in brought {
-        let line = render_brought(&item.body.unwrap_or_default());
+        let line = match item.to_parent {
+            true => render_brought(&item.body.unwrap_or_default()),
+            false => render_gone(&item)?,
+        };
         if !text.is_empty() && text.len() + line.len() > limit {
             break;
         }
@@ -153,10 +157,18 @@ pub fn prepare(
     Ok(Some(batch))
 }
 
+fn render_gone(item: &quarantine::Item) -> Result<String, StoreError> {
+    let kind: Kind = item.kind.parse().map_err(StoreError::Damaged)?;
+    Ok(render_left(Key {
+        kind,
+        id: item.record,
+    }))
+}
+
 fn render(item: &Due, tree: &Tree, target: Target) -> (String, Sent) {
     match item {
         Due::Left(rec, id, kind) => {
-            let key = nqsync_core::model::Key {
+            let key = Key {
                 kind: *kind,
                 id: *id,
             };
@@ -272,8 +284,11 @@ pub fn acknowledged(
     }
     links::receipts_told(tx.connection(), link, &batch.receipts)?;
     for item in &batch.brought {
-        // Where the parent knew it, it comes down from there.
-        quarantine::shown_to_parent(tx.connection(), *item)?;
+        match role {
+            // Where the parent knew it, it comes down from there.
+            Role::Upstream => quarantine::shown_to_parent(tx.connection(), *item)?,
+            Role::Downstream => quarantine::remove(tx.connection(), *item)?,
+        }
     }
     let with_file = |sent: &Sent| sent.kind == Kind::Evidence.as_str();
     if role == Role::Upstream && batch.sent.iter().any(with_file) {

@@ -535,6 +535,11 @@ fn note_arrival(
 fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreError> {
     let state = tx.link(link)?;
     let Some(stored) = tx.load(id)? else {
+        if state.role == Role::Upstream {
+            for child in quarantine::note_gone(tx.connection(), id)? {
+                tx.wake(child);
+            }
+        }
         return Ok(());
     };
     let owner = stored.record.facts().owner();

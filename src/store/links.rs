@@ -325,6 +325,7 @@ pub fn has_due(connection: &Connection, link: LinkId) -> Result<bool, StoreError
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM link_record WHERE link = ?1 AND pending = 1)
                 OR EXISTS (SELECT 1 FROM receipt_due WHERE link = ?1)
+                OR EXISTS (SELECT 1 FROM quarantine WHERE link = ?1 AND brought = 3)
                 OR (EXISTS (SELECT 1 FROM quarantine WHERE brought = 1)
                     AND (SELECT role FROM link WHERE link = ?1) = 'upstream')",
         )?

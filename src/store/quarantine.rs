@@ -117,6 +117,26 @@ pub fn shown_to_parent(connection: &Connection, item: i64) -> Result<(), StoreEr
     Ok(())
 }
 
+/// What is set aside of a child's and has left that child's scope, as the parent says.
+pub fn gone(connection: &Connection, link: LinkId, limit: usize) -> Result<Vec<Item>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM quarantine WHERE link = ?1 AND brought = 3 ORDER BY item LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![link.0, limit as i64], item)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The parent says that a record which is set aside here does not concern this branch any more. Answers the links whose
+/// peers have to hear it.
+pub fn note_gone(connection: &Connection, record: Uuid) -> Result<Vec<LinkId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE quarantine SET brought = 3 WHERE record = ?1 AND direction = 'in' AND brought IN (1, 2) RETURNING link",
+    )?;
+    let rows = statement.query_map([record.as_bytes()], |row| Ok(LinkId(row.get(0)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The parent may not remember what it was shown.
 pub fn show_parent_again(connection: &Connection) -> Result<(), StoreError> {
     connection.execute("UPDATE quarantine SET brought = 1 WHERE brought = 2", [])?;
