@@ -534,12 +534,12 @@ fn note_arrival(
 /// got it from us is told too.
 fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreError> {
     let state = tx.link(link)?;
-    let Some(stored) = tx.load(id)? else {
-        if state.role == Role::Upstream {
-            for child in quarantine::note_gone(tx.connection(), id)? {
-                tx.wake(child);
-            }
+    if state.role == Role::Upstream {
+        for child in quarantine::note_gone(tx.connection(), id)? {
+            tx.wake(child);
         }
+    }
+    let Some(stored) = tx.load(id)? else {
         return Ok(());
     };
     let owner = stored.record.facts().owner();
