@@ -186,6 +186,21 @@ pub enum RollupBy {
     Issuer,
 }
 
+/// Which entries of the audit are asked for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct AuditFilter {
+    /// Person, node or adapter.
+    pub actor: Option<String>,
+    /// Beginning of the act's name.
+    pub act: Option<String>,
+    /// Record, node or link.
+    pub subject: Option<String>,
+    /// A day, or a moment as RFC 3339 writes it.
+    pub since: Option<String>,
+    /// Most entries.
+    pub limit: Option<u32>,
+}
+
 #[allow(missing_docs)] // Fields carry the names of the flags; the command line documents each.
 /// Every verb that is answered by a node. Verbs that need no node (`config`, `completions`) are not here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -468,6 +483,15 @@ pub enum Command {
         dry_run: bool,
     },
 
+    /// The newest entries of the audit that fit.
+    AuditShow { filter: AuditFilter },
+    /// Whether the audit is whole, and up to where neighbours have signed it.
+    AuditVerify,
+    /// The audit in a new file, which the executing node writes.
+    AuditExport { to: String },
+    /// A person has looked into a neighbour's audit that contradicted what was seen of it.
+    AuditAccept { peer: String, reason: String },
+
     /// Mass changes that wait for a person, and those that can be undone.
     HoldList,
     /// One of them with its records.
@@ -509,6 +533,7 @@ impl Command {
             }
             RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
             HoldList | HoldShow { .. } | PeriodList { .. } | PeriodShow { .. } => false,
+            AuditShow { .. } | AuditVerify | AuditExport { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
             Export { .. } => false,
@@ -525,6 +550,7 @@ impl Command {
             Verify { .. }
                 | Backup { .. }
                 | Adopt { .. }
+                | AuditAccept { .. }
                 | NodeToken { .. }
                 | NodeRevoke { .. }
                 | NodeAdopt { .. }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, backup, conflict, demo, directive, evidence, export, hold, import, indicator, node,
+    adapter, audit, backup, conflict, demo, directive, evidence, export, hold, import, indicator, node,
     period, proposal, quarantine, report, restore, rollup, setup, shell, sync, task, unit, verify,
 };
 use crate::api::{self, Lang};
@@ -139,6 +139,9 @@ pub enum Verb {
     Status,
     Verify(verify::VerifyArgs),
     Backup(backup::BackupArgs),
+    /// Show who did what, and prove that nobody changed it afterwards
+    #[command(subcommand)]
+    Audit(audit::Verb),
     Restore(restore::RestoreArgs),
     Adopt(restore::AdoptArgs),
     /// Nodes below this one: list, invite, show, cut off

@@ -5,6 +5,7 @@
 
 mod adapter;
 mod args;
+mod audit;
 mod backup;
 mod conflict;
 mod connect;
@@ -154,6 +155,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Adopt(args) => restore::adopt(args, caller, out),
         Verb::Verify(args) => ask(args.job(), caller, out),
         Verb::Backup(args) => backup::run(&args, caller, out),
+        Verb::Audit(verb) => audit::run(verb, caller, out),
         Verb::Status => ask(job(Command::Status, status::show), caller, out),
         Verb::Node(verb) => ask(verb.job(), caller, out),
         Verb::Enrol(args) => setup::enrol(args, caller, out),

@@ -18,12 +18,11 @@ use crate::config::{Config, Loaded};
 use crate::node::{Node, Settings, enrolment, receive};
 use crate::store::links::{self, Role};
 use crate::store::{Store, StoreError, StoreOptions, Tx};
+pub use crate::trust::identity::NODE_KEY;
 use crate::trust::identity::{NodeKey, new_node_id};
 use crate::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning, pin_mismatch};
 use crate::trust::{certificate, files, token};
 
-/// File of the node's private key, below the data directory.
-pub const NODE_KEY: &str = "keys/node.key";
 /// File of the certificate the parent issued.
 pub const UPSTREAM_CERTIFICATE: &str = "keys/upstream.pem";
 

@@ -24,7 +24,7 @@ use super::pace;
 use super::transport::{Request, Transport};
 use crate::node::offer::{self, Batch, Target};
 use crate::node::session::Compared;
-use crate::node::{Node, receive, recovery, session};
+use crate::node::{Node, receive, recovery, session, witness};
 use crate::store::links::{self, Direction, Position};
 use crate::store::{LinkId, StoreError, blobs, queries};
 use crate::trust::tls::pin_mismatch;
@@ -241,6 +241,7 @@ impl Upstream {
                     up: offer::mark(&row.up),
                     down: offer::mark(&row.down),
                     echo: Some(echo),
+                    audit: Some(witness::shown(connection, link, None)?),
                 })
             })
             .await?;
@@ -263,7 +264,15 @@ impl Upstream {
                         tx.wake(link);
                     }
                 }
-                session::meet(&node, tx, link, greeting)
+                let met = session::meet(&node, tx, link, greeting)?;
+                let (now_ms, own) = (node.clock.now_ms(), tx.node()?);
+                if let Some(theirs) = &welcome.audit {
+                    witness::compare(tx, link, theirs, (met.torn, true), now_ms)?;
+                }
+                if let Some(word) = &welcome.countersigned {
+                    witness::keep(tx, link, (welcome.node, own), word)?;
+                }
+                Ok::<_, StoreError>(met)
             })
             .await?;
         Ok(met.torn)

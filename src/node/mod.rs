@@ -16,6 +16,7 @@ pub mod recovery;
 pub mod refusal;
 pub mod rollups;
 pub mod session;
+pub mod witness;
 pub mod write;
 
 use std::path::PathBuf;

@@ -33,10 +33,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::newest::Newest;
 use crate::node::branches::Verdict;
 use crate::node::offer::{self, Batch};
-use crate::node::{Node, branches, enrolment, receive, session};
+use crate::node::{Node, branches, enrolment, receive, session, witness};
 use crate::store::links::{self, Contact, Direction, Position, Role};
 use crate::store::{LinkId, StoreError, audit, blobs};
 use crate::trust::authority::Authority;
+use crate::trust::identity::NodeKey;
 use crate::trust::tls::Peer;
 
 /// Limits of the parent's end.
@@ -73,6 +74,8 @@ struct HubInner {
     node: Node,
     limits: HubLimits,
     authority: Option<Arc<Authority>>,
+    /// Signs what is seen of the children's audits.
+    key: Option<NodeKey>,
     slots: Semaphore,
     waiting: Semaphore,
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
@@ -98,7 +101,12 @@ const TURN: Duration = Duration::from_secs(20);
 
 impl Hub {
     /// A hub over a node. Without an authority nobody can enrol.
-    pub fn new(node: Node, limits: HubLimits, authority: Option<Arc<Authority>>) -> Hub {
+    pub fn new(
+        node: Node,
+        limits: HubLimits,
+        authority: Option<Arc<Authority>>,
+        key: Option<NodeKey>,
+    ) -> Hub {
         let slots = Semaphore::new(limits.batches.max(1));
         let (under_way, heard) = (Mutex::default(), Mutex::default());
         Hub {
@@ -106,6 +114,7 @@ impl Hub {
                 node,
                 limits,
                 authority,
+                key,
                 slots,
                 waiting: Semaphore::new(WAITING),
                 under_way,
@@ -371,7 +380,7 @@ async fn open(
         blob_bytes: node.settings.max_blob_bytes,
     };
     let session = uuid::Uuid::new_v4().to_string();
-    let name = session.clone();
+    let (name, worker) = (session.clone(), hub.clone());
     let store = node.store.clone();
     let welcome = store
         .write(move |tx| {
@@ -381,11 +390,20 @@ async fn open(
                 Verdict::Unsure => return Ok(Err(None)),
             }
             let met = session::meet(&node, tx, child.link, session::Greeting::of_child(&hello))?;
+            let (now_ms, own) = (node.clock.now_ms(), tx.node()?);
+            let (mut audit, mut countersigned) = (None, None);
+            if let Some(theirs) = &hello.audit {
+                witness::compare(tx, child.link, theirs, (met.torn, false), now_ms)?;
+                audit = Some(witness::shown(tx.connection(), child.link, theirs.seen)?);
+                countersigned = worker.inner.key.as_ref().and_then(|key| {
+                    witness::countersign(key, (own, child.node), &theirs.head, now_ms)
+                });
+            }
             Ok::<_, StoreError>(Ok(Welcome {
                 protocol: common,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                node: tx.node()?,
-                clock_ms: node.clock.now_ms(),
+                node: own,
+                clock_ms: now_ms,
                 chain: met.chain,
                 up: met.up,
                 down: met.down,
@@ -393,6 +411,8 @@ async fn open(
                 limits,
                 session: name,
                 wanted: blobs::asked_again(tx.connection(), child.link)?,
+                audit,
+                countersigned,
             }))
         })
         .await?;

@@ -1,6 +1,6 @@
 //! The audit chain: who did what, in the same transaction as the deed, each entry hashed with the one before.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest as _, Sha256};
 
 use super::{StoreError, Tx};
@@ -58,8 +58,83 @@ pub fn head(connection: &Connection) -> Result<[u8; 32], StoreError> {
         .unwrap_or([0; 32]))
 }
 
+/// An entry.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // Columns of the table `audit`, documented with `Act`.
+pub struct Entry {
+    pub number: i64,
+    pub at: i64,
+    pub actor: String,
+    pub act: String,
+    pub subject: String,
+    pub detail: String,
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        number: row.get(0)?,
+        at: row.get(1)?,
+        actor: row.get(2)?,
+        act: row.get(3)?,
+        subject: row.get(4)?,
+        detail: row.get(5)?,
+    })
+}
+
+/// Which entries are asked for; an empty field asks for nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Exactly this person, node or adapter.
+    pub actor: Option<String>,
+    /// Acts that begin so: `report.` or `report.submit`.
+    pub act: Option<String>,
+    /// Exactly this subject.
+    pub subject: Option<String>,
+    /// Not before this moment, in milliseconds since 1970.
+    pub since: Option<i64>,
+    /// Most entries.
+    pub limit: u32,
+}
+
+/// The newest entries that are asked for, newest first, and how many there are in all.
+pub fn find(connection: &Connection, wanted: &Wanted) -> Result<(Vec<Entry>, i64), StoreError> {
+    const FITS: &str =
+        "(?1 IS NULL OR actor = ?1) AND (?2 IS NULL OR substr(act, 1, length(?2)) = ?2)
+        AND (?3 IS NULL OR subject = ?3) AND (?4 IS NULL OR at >= ?4)";
+    let fits = (
+        wanted.actor.as_deref(),
+        wanted.act.as_deref(),
+        wanted.subject.as_deref(),
+        wanted.since,
+    );
+    let total = connection
+        .prepare_cached(&format!("SELECT count(*) FROM audit WHERE {FITS}"))?
+        .query_row(fits, |row| row.get(0))?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT number, at, actor, act, subject, detail FROM audit WHERE {FITS} ORDER BY number DESC LIMIT ?5"
+    ))?;
+    let (actor, act, subject, since) = fits;
+    let rows = statement.query_map(params![actor, act, subject, since, wanted.limit], entry)?;
+    Ok((rows.collect::<Result<_, _>>()?, total))
+}
+
+/// Calls a function with each entry and its hash, oldest first.
+pub fn each(
+    connection: &Connection,
+    mut with: impl FnMut(Entry, [u8; 32]),
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT number, at, actor, act, subject, detail, hash FROM audit ORDER BY number",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        with(entry(row)?, row.get(6)?);
+    }
+    Ok(())
+}
+
 /// The hash of an entry over the one before it and its own fields.
-fn link(previous: &[u8; 32], at: i64, fields: [&str; 4]) -> [u8; 32] {
+pub fn link(previous: &[u8; 32], at: i64, fields: [&str; 4]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in [&previous[..], &at.to_be_bytes()] {
         hasher.update(part);

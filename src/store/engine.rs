@@ -600,6 +600,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0004_files_again.sql")),
     M::up(include_str!("migrations/0005_branches.sql")),
     M::up(include_str!("migrations/0006_homecoming.sql")),
+    M::up(include_str!("migrations/0007_witness.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

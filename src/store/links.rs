@@ -51,6 +51,8 @@ pub struct LinkRow {
     pub version: Option<String>,
     pub agrees: Option<bool>,
     pub forks: i64,
+    /// What is wrong with the neighbour's audit, as JSON.
+    pub audit_broken: Option<String>,
 }
 
 /// A direction of travel, seen from the tree.
@@ -103,12 +105,13 @@ fn link_row(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
         version: row.get(16)?,
         agrees: row.get::<_, Option<i64>>(17)?.map(|n| n != 0),
         forks: row.get(18)?,
+        audit_broken: row.get(19)?,
     })
 }
 
 const LINK_COLUMNS: &str = "link, node, role, up_batch, up_hash, up_before, down_batch, down_hash, down_before,
     peer_head, last_attempt_at, last_contact_at, last_success_at, last_error, refused, clock_ahead_ms, version,
-    agrees, forks";
+    agrees, forks, audit_broken";
 
 /// All neighbours with everything kept about them.
 pub fn rows(connection: &Connection) -> Result<Vec<LinkRow>, StoreError> {

@@ -22,6 +22,7 @@ pub mod queries;
 pub mod records;
 pub mod restore;
 mod tx;
+pub mod witness;
 
 pub use engine::{LockedBy, Store, StoreOptions};
 pub use health::{Damage, Left};

@@ -28,7 +28,9 @@ const VI: &str = concat!(
     "\n",
     include_str!("recovery.vi.ftl"),
     "\n",
-    include_str!("period.vi.ftl")
+    include_str!("period.vi.ftl"),
+    "\n",
+    include_str!("audit.vi.ftl")
 );
 const EN: &str = concat!(
     include_str!("en.ftl"),
@@ -43,7 +45,9 @@ const EN: &str = concat!(
     "\n",
     include_str!("recovery.en.ftl"),
     "\n",
-    include_str!("period.en.ftl")
+    include_str!("period.en.ftl"),
+    "\n",
+    include_str!("audit.en.ftl")
 );
 
 type Bundle = FluentBundle<FluentResource>;

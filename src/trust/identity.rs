@@ -15,6 +15,9 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use super::files::{self, Existing, FileError, Secrecy};
 use super::pin::Pin;
 
+/// The node's key, below the directory of its store.
+pub const NODE_KEY: &str = "keys/node.key";
+
 /// What stands before the node id in a certificate's subject alternative name.
 pub const NODE_URN: &str = "urn:nqsync:node:";
 

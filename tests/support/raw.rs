@@ -82,6 +82,7 @@ impl Raw {
                 up: mark(&row.up),
                 down: mark(&row.down),
                 echo: None,
+                audit: None,
             },
             up: mark(&row.up),
         }
@@ -127,6 +128,7 @@ impl Raw {
                 up: mark(&row.up),
                 down: mark(&row.down),
                 echo: None,
+                audit: None,
             },
             up: mark(&row.up),
         }

@@ -135,6 +135,54 @@ pub struct Hello {
     /// What the parent's last refusal asked to be said back; empty for nothing. Absent: the child does not know of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echo: Option<String>,
+    /// The child's audit. Absent: the child does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditShown>,
+}
+
+/// The end of an audit, or one entry in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// Number of the entry; 0 before the first.
+    pub number: i64,
+    /// Its hash, 64 hex digits.
+    pub hash: String,
+}
+
+/// What a node shows of its audit at a contact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditShown {
+    /// Its end.
+    pub head: AuditHead,
+    /// Entries that the receiver has seen before, as they are now.
+    #[serde(default)]
+    pub again: Vec<AuditHead>,
+    /// The entry of the receiver's audit that was seen last, to be shown again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<i64>,
+}
+
+/// The parent's signature under the end of a child's audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Countersigned {
+    /// What it saw.
+    pub head: AuditHead,
+    /// When, by its clock: milliseconds since 1970.
+    pub at: i64,
+    /// Its public key (SubjectPublicKeyInfo, DER), hex.
+    pub key: String,
+    /// ECDSA P-256 with SHA-256 over [`Countersigned::text`], DER, hex.
+    pub signature: String,
+}
+
+impl Countersigned {
+    /// What is signed: who saw whose audit end where, and when.
+    pub fn text(witness: NodeId, of: NodeId, head: &AuditHead, at: i64) -> String {
+        format!(
+            "nqsync audit head 1\nwitness {witness}\nof {of}\nnumber {}\nhash {}\nat {at}\n",
+            head.number, head.hash
+        )
+    }
 }
 
 /// The parent's answer to a greeting.
@@ -164,6 +212,12 @@ pub struct Welcome {
     /// Files, by SHA-256 as hexadecimal digits, that the child has to bring: also such as it had brought before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wanted: Vec<String>,
+    /// The parent's audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditShown>,
+    /// The parent's signature under the child's audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub countersigned: Option<Countersigned>,
 }
 
 /// Limits a receiver states.

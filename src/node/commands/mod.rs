@@ -2,6 +2,7 @@
 //! together with their audit entry and the answer a retry would get.
 
 pub mod adopt;
+pub mod audits;
 pub mod backup;
 pub mod clones;
 pub mod conflicts;

@@ -258,6 +258,10 @@ fn note_link(row: Option<&LinkRow>, peer: &str, held: &HashSet<LinkId>, problems
     if row.agrees == Some(false) {
         problems.add("problem-disagreement", peer, row.last_success_at);
     }
+    if let Some(what) = &row.audit_broken {
+        let what: Value = serde_json::from_str(what).unwrap_or_default();
+        problems.add("problem-audit-contradicts", peer, what["at"].as_i64());
+    }
     if held.contains(&row.link) {
         problems.add("problem-cloned", peer, row.last_contact_at);
     } else if row.forks > 0 {

@@ -1,7 +1,7 @@
 //! Which module answers which verb.
 
 use super::{
-    Reading, Said, Writing, adopt, clones, conflicts, directives, evidence, holds, import,
+    Reading, Said, Writing, adopt, audits, clones, conflicts, directives, evidence, holds, import,
     indicators, nodes, periods, proposals, quarantine, reports, rollup, status, succession, tasks,
     units, unknown_verb,
 };
@@ -56,6 +56,9 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::ConflictShow { conflict } => conflicts::show(on, conflict),
         Command::QuarantineList => quarantine::list(on),
         Command::QuarantineShow { item } => quarantine::show(on, *item),
+        Command::AuditShow { filter } => audits::show(on, filter),
+        Command::AuditVerify => audits::verify(on),
+        Command::AuditExport { to } => audits::file::export(on, to),
         Command::HoldList => holds::list(on),
         Command::HoldShow { hold } => holds::show(on, *hold),
         _ => Err(unknown_verb(on.request)),
@@ -67,6 +70,7 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
     let request = on.request;
     match &request.command {
         Command::UnitAdd { .. } => units::add(on),
+        Command::AuditAccept { peer, reason } => audits::accept(on, peer, reason),
         Command::UnitRename { unit, code, name } => {
             units::rename(on, unit, code.as_deref(), name.as_deref())
         }
