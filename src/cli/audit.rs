@@ -18,13 +18,13 @@ use crate::node::commands::{audits, refuse};
 pub enum Verb {
     /// Show the newest entries, all or those that fit
     #[command(
-        after_help = "Examples:\n  nqsync audit show --act report. --since 2026-03-01\n  nqsync audit show --actor lan --limit 200 --json"
+        after_help = "Examples:\n  nqsync audit show --act report_ --since 2026-03-01\n  nqsync audit show --actor lan --limit 200 --json"
     )]
     Show {
         /// Person, node or adapter
         #[arg(long)]
         actor: Option<String>,
-        /// Beginning of the act's name, such as `report.` or `quarantine.dropped`
+        /// Beginning of the act's name, such as `report_` or `quarantine.dropped`
         #[arg(long)]
         act: Option<String>,
         /// Record, node or link the act was about

@@ -12,8 +12,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nqsync_core::protocol::{
-    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, HEAD_HEADER, Hello, MAX_SMALL_BODY, PREFIX,
-    PROTOCOL, Pull, Refused, SESSION_HEADER, Welcome, hex, running_hash, unhex,
+    Ack, Agree, BATCH_HEADER, BEFORE_HEADER, HEAD_HEADER, Hello, MAX_SMALL_BODY, PREFIX, PROTOCOL,
+    Pull, Refused, SESSION_HEADER, Welcome, hex, running_hash, unhex,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -265,12 +265,9 @@ impl Upstream {
                     }
                 }
                 let met = session::meet(&node, tx, link, greeting)?;
-                let (now_ms, own) = (node.clock.now_ms(), tx.node()?);
-                if let Some(theirs) = &welcome.audit {
-                    witness::compare(tx, link, theirs, (met.torn, true), now_ms)?;
-                }
-                if let Some(word) = &welcome.countersigned {
-                    witness::keep(tx, link, (welcome.node, own), word)?;
+                if let Some(shown) = &welcome.audit {
+                    let (word, now_ms) = (welcome.countersigned.as_ref(), node.clock.now_ms());
+                    witness::answered(tx, link, shown, word, met.torn, now_ms)?;
                 }
                 Ok::<_, StoreError>(met)
             })
@@ -502,13 +499,24 @@ impl Upstream {
         let link = self.inner.link;
         let node = self.inner.node.clone();
         let store = node.store.clone();
-        let (ours, before) = store
+        let (said, before) = store
             .read(move |connection| {
-                let row = links::row(connection, link)?;
-                Ok::<_, StoreError>((session::agreement(connection, link)?, row.agrees))
+                let said = Agree {
+                    holds: session::agreement(connection, link)?,
+                    audit: witness::news(connection, link)?,
+                    countersigned: None,
+                };
+                Ok::<_, StoreError>((said, links::row(connection, link)?.agrees))
             })
             .await?;
-        let theirs: Agreement = self.ask("agree", &ours).await?;
+        let answer: Agree = self.ask("agree", &said).await?;
+        let (ours, theirs) = (said.holds, answer.holds);
+        if let Some(shown) = answer.audit {
+            let (now_ms, word) = (node.clock.now_ms(), answer.countersigned);
+            store
+                .write(move |tx| witness::answered(tx, link, &shown, word.as_ref(), false, now_ms))
+                .await?;
+        }
         if ours.pending || theirs.pending {
             return Ok(None);
         }

@@ -39,6 +39,35 @@ pub fn shown(
     })
 }
 
+/// What a child shows after an exchange: nothing when its parent has seen the end already.
+pub fn news(connection: &Connection, link: LinkId) -> Result<Option<AuditShown>, StoreError> {
+    let seen = witness::latest(connection, link, Whose::Ours, 1)?;
+    let end = witness::head(connection)?;
+    match seen.first() {
+        Some(sight) if sight.entry == end => Ok(None),
+        _ => shown(connection, link, None).map(Some),
+    }
+}
+
+/// The parent's answer to what we showed: its own audit, and its word on ours.
+pub fn answered(
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    shown: &AuditShown,
+    word: Option<&Countersigned>,
+    torn: bool,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    compare(tx, link, shown, (torn, true), now_ms)?;
+    match word {
+        Some(word) => {
+            let parent = tx.link(link)?.peer;
+            keep(tx, link, (parent, tx.node()?), word)
+        }
+        None => Ok(()),
+    }
+}
+
 /// Compares what a peer shows with what we have seen of its audit, and remembers it. `torn`: one side went back to an
 /// old disk, which is told for itself and explains a shorter audit. `must_answer`: we asked for the entry we saw last.
 pub fn compare(
@@ -120,7 +149,7 @@ pub fn countersign(
 }
 
 /// Keeps the parent's word on our audit. One that is not the pinned key's is no word.
-pub fn keep(
+fn keep(
     tx: &Tx<'_>,
     link: LinkId,
     (witness, own): (NodeId, NodeId),

@@ -20,9 +20,9 @@ use axum::{Json, Router, middleware};
 use http_body_util::{BodyExt, Limited};
 use nqsync_core::model::NodeId;
 use nqsync_core::protocol::{
-    Ack, Agreement, BATCH_HEADER, BEFORE_HEADER, EnrolRequest, HEAD_HEADER, Hello, Limits,
-    MAX_SMALL_BODY, MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, SESSION_HEADER, Versions, Welcome,
-    hex, running_hash, unhex,
+    Ack, Agree, AuditShown, BATCH_HEADER, BEFORE_HEADER, Countersigned, EnrolRequest, HEAD_HEADER,
+    Hello, Limits, MAX_SMALL_BODY, MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, SESSION_HEADER,
+    Versions, Welcome, hex, running_hash, unhex,
 };
 use nqsync_core::sync::Incarnation;
 use serde::Deserialize;
@@ -35,7 +35,7 @@ use crate::node::branches::Verdict;
 use crate::node::offer::{self, Batch};
 use crate::node::{Node, branches, enrolment, receive, session, witness};
 use crate::store::links::{self, Contact, Direction, Position, Role};
-use crate::store::{LinkId, StoreError, audit, blobs};
+use crate::store::{LinkId, StoreError, Tx, audit, blobs};
 use crate::trust::authority::Authority;
 use crate::trust::identity::NodeKey;
 use crate::trust::tls::Peer;
@@ -125,6 +125,31 @@ impl Hub {
                 asked: Mutex::default(),
             }),
         }
+    }
+
+    /// Looks at the audit that a child shows, and answers with ours and a signature under theirs.
+    fn witness(
+        &self,
+        tx: &mut Tx<'_>,
+        child: &Child,
+        theirs: Option<&AuditShown>,
+        torn: bool,
+        now_ms: i64,
+    ) -> Result<(Option<AuditShown>, Option<Countersigned>), StoreError> {
+        let Some(theirs) = theirs else {
+            return Ok((None, None));
+        };
+        witness::compare(tx, child.link, theirs, (torn, false), now_ms)?;
+        let (ours, own) = (
+            witness::shown(tx.connection(), child.link, theirs.seen)?,
+            tx.node()?,
+        );
+        let signed = self
+            .inner
+            .key
+            .as_ref()
+            .and_then(|key| witness::countersign(key, (own, child.node), &theirs.head, now_ms));
+        Ok((Some(ours), signed))
     }
 
     /// The routes of the protocol.
@@ -390,19 +415,13 @@ async fn open(
                 Verdict::Unsure => return Ok(Err(None)),
             }
             let met = session::meet(&node, tx, child.link, session::Greeting::of_child(&hello))?;
-            let (now_ms, own) = (node.clock.now_ms(), tx.node()?);
-            let (mut audit, mut countersigned) = (None, None);
-            if let Some(theirs) = &hello.audit {
-                witness::compare(tx, child.link, theirs, (met.torn, false), now_ms)?;
-                audit = Some(witness::shown(tx.connection(), child.link, theirs.seen)?);
-                countersigned = worker.inner.key.as_ref().and_then(|key| {
-                    witness::countersign(key, (own, child.node), &theirs.head, now_ms)
-                });
-            }
+            let now_ms = node.clock.now_ms();
+            let (audit, countersigned) =
+                worker.witness(tx, &child, hello.audit.as_ref(), met.torn, now_ms)?;
             Ok::<_, StoreError>(Ok(Welcome {
                 protocol: common,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                node: own,
+                node: tx.node()?,
                 clock_ms: now_ms,
                 chain: met.chain,
                 up: met.up,
@@ -644,19 +663,34 @@ async fn agree(
     State(hub): State<Hub>,
     Extension(child): Extension<Child>,
     body: Body,
-) -> Result<Json<Agreement>, Reply> {
-    let theirs: Agreement = small(&hub, body).await?;
+) -> Result<Json<Agree>, Reply> {
+    let theirs: Agree = small(&hub, body).await?;
     let store = hub.inner.node.store.clone();
     let ours = store
         .read(move |connection| session::agreement(connection, child.link))
         .await?;
-    if !theirs.pending && !ours.pending {
-        let (same, now) = (theirs == ours, hub.inner.node.clock.now_ms());
-        store
-            .write(move |tx| links::note_success(tx.connection(), child.link, now, Some(same)))
-            .await?;
+    if theirs.holds.pending || ours.pending {
+        return Ok(Json(Agree {
+            holds: ours,
+            audit: None,
+            countersigned: None,
+        }));
     }
-    Ok(Json(ours))
+    let (worker, now) = (hub.clone(), hub.inner.node.clock.now_ms());
+    let answer = store
+        .write(move |tx| {
+            let same = theirs.holds == ours;
+            links::note_success(tx.connection(), child.link, now, Some(same))?;
+            let (audit, countersigned) =
+                worker.witness(tx, &child, theirs.audit.as_ref(), false, now)?;
+            Ok::<_, StoreError>(Agree {
+                holds: ours,
+                audit,
+                countersigned,
+            })
+        })
+        .await?;
+    Ok(Json(answer))
 }
 
 async fn enrol(State(hub): State<Hub>, body: Body) -> Result<Response, Reply> {

@@ -86,7 +86,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 pub struct Wanted {
     /// Exactly this person, node or adapter.
     pub actor: Option<String>,
-    /// Acts that begin so: `report.` or `report.submit`.
+    /// Acts that begin so: `report_` or `report_submit`.
     pub act: Option<String>,
     /// Exactly this subject.
     pub subject: Option<String>,

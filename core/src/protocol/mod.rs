@@ -277,6 +277,20 @@ pub struct Agreement {
     pub pending: bool,
 }
 
+/// `POST agree`, both ways: what is held, and how the audit ends after what was exchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agree {
+    /// What is held.
+    #[serde(flatten)]
+    pub holds: Agreement,
+    /// The sender's audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditShown>,
+    /// The parent's signature under the child's audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub countersigned: Option<Countersigned>,
+}
+
 /// Asks what the other side of a link holds: `POST compare`. Without `bucket`: a digest per bucket; with it: the records of
 /// that bucket; with `offer`: offers these records again.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
