@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, audit, backup, conflict, demo, directive, evidence, export, hold, import, indicator, node,
-    period, proposal, quarantine, report, restore, rollup, setup, shell, sync, task, unit, verify,
+    adapter, audit, backup, conflict, demo, directive, evidence, export, hold, import, indicator,
+    node, period, proposal, quarantine, report, restore, rollup, setup, shell, sync, task, unit,
+    verify,
 };
 use crate::api::{self, Lang};
 
