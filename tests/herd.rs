@@ -154,6 +154,7 @@ async fn communes(ministry: &Machine, url: &str, count: u128) -> Vec<Child> {
                 up: mark.clone(),
                 down: mark,
                 echo: None,
+                audit: None,
             },
             report,
         });
