@@ -32,6 +32,8 @@ struct Plan {
     rows: Vec<Row>,
     /// What is remarkable, about rows and about the file.
     remarks: Vec<Value>,
+    /// Where in `remarks` those of a row are.
+    of_row: HashMap<u32, Vec<usize>>,
     /// Rows refused here or while the table was read.
     refused: usize,
 }
@@ -91,6 +93,10 @@ impl Plan {
             let message = remarked(view, code.as_str().unwrap_or_default(), &remark.found);
             plan.refused +=
                 usize::from(remark.severity == Severity::Refused && remark.row.is_some());
+            if let Some(row) = remark.row {
+                let place = plan.remarks.len();
+                plan.of_row.entry(row).or_default().push(place);
+            }
             plan.remarks.push(json!({
                 "row": remark.row,
                 "column": remark.column,
@@ -123,10 +129,12 @@ impl Plan {
             let quoted = r["found"].as_str().map(|text| text.trim_end_matches('…'));
             quoted.is_some_and(|quoted| !quoted.is_empty() && found.starts_with(quoted))
         };
-        let known = |r: &Value| r["row"] == json!(row) && r["code"] == json!(code) && quotes(r);
-        if self.remarks.iter().any(known) {
+        let places = self.of_row.entry(row).or_default();
+        let mut said = places.iter().filter_map(|place| self.remarks.get(*place));
+        if said.any(|remark| remark["code"] == json!(code) && quotes(remark)) {
             return;
         }
+        places.push(self.remarks.len());
         self.remarks.push(json!({
             "row": row,
             "column": column,
