@@ -73,6 +73,8 @@ fn a_period_goes_from_submitted_to_closed_between_two_services() {
     exchange();
     assert_eq!(listed(&parent)["state"], "submitted");
     asked(&parent, &["period", "accept", "24001"]);
+    exchange();
+    assert_eq!(asked(&commune, &["period", "show"])["state"], "accepted");
     // The unit corrects once more, and has not heard yet that the period is closed.
     below.stop();
     asked(&parent, &["period", "close", "--all"]);
