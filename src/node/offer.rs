@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Node, receive};
 use crate::store::links::{self, Direction, Due, LinkId, Position, Role};
-use crate::store::{Rec, StoreError, Tx, quarantine, queries, records};
+use crate::store::{Rec, StoreError, Tx, quarantine, queries, receipts, records};
 
 /// A batch ready to be sent, with what to note when the peer answers for it.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub fn prepare(
         target.after,
         node.settings.batch_records,
     )?;
-    let owed = links::receipts_due(connection, target.link, node.settings.batch_records)?;
+    let owed = receipts::due(connection, target.link, node.settings.batch_records)?;
     let brought = match links::row(connection, target.link)?.role {
         Role::Upstream => quarantine::to_parent(connection, node.settings.batch_records)?,
         Role::Downstream => quarantine::gone(connection, target.link, node.settings.batch_records)?,
@@ -274,7 +274,7 @@ pub fn acknowledged(
         if let (None, Some(extent)) = (refused, &sent.extent) {
             let stored = records::load_rec(tx.connection(), sent.rec)?;
             for unit in &sent.relay {
-                if links::note_receipt(tx.connection(), sent.rec, *unit, extent, now_ms)?
+                if receipts::note(tx.connection(), sent.rec, *unit, extent, now_ms)?
                     && let Some(stored) = &stored
                 {
                     receive::relay_receipt(tx, sent.rec, &stored.record, *unit)?;
@@ -282,7 +282,7 @@ pub fn acknowledged(
             }
         }
     }
-    links::receipts_told(tx.connection(), link, &batch.receipts)?;
+    receipts::told(tx.connection(), link, &batch.receipts)?;
     for item in &batch.brought {
         match role {
             // Where the parent knew it, it comes down from there.

@@ -21,7 +21,7 @@ use super::homecoming::{Helps, bring_home, forget_what_came, our_own_again};
 use super::{Node, files, rollups};
 use crate::store::links::{self, LinkId, Role};
 use crate::store::records;
-use crate::store::{LinkState, StoreError, Stored, Tx, quarantine};
+use crate::store::{LinkState, StoreError, Stored, Tx, quarantine, receipts};
 
 /// A line as it came, with what could be read of it.
 pub struct Incoming {
@@ -573,7 +573,7 @@ fn note_receipt(tx: &mut Tx<'_>, link: LinkId, receipt: &Receipt) -> Result<(), 
     if !state.is_beyond(receipt.unit) || !concerned || !known {
         return Ok(());
     }
-    if links::note_receipt(
+    if receipts::note(
         tx.connection(),
         stored.rec,
         receipt.unit,
@@ -603,7 +603,7 @@ pub fn relay_receipt(
         .iter()
         .filter(|state| state.is_beyond(owner) && !state.is_beyond(unit))
     {
-        links::owe_receipt(tx.connection(), state.link, rec, unit)?;
+        receipts::owe(tx.connection(), state.link, rec, unit)?;
         tx.wake(state.link);
     }
     Ok(())
@@ -612,9 +612,9 @@ pub fn relay_receipt(
 /// A peer that forgot is told again which of its side's records arrived where.
 pub fn owe_receipts(tx: &mut Tx<'_>, link: LinkId) -> Result<(), StoreError> {
     let state = tx.link(link)?;
-    for (rec, owner, unit) in links::receipts_held(tx.connection())? {
+    for (rec, owner, unit) in receipts::held(tx.connection())? {
         if state.is_beyond(owner) && !state.is_beyond(unit) {
-            links::owe_receipt(tx.connection(), link, rec, unit)?;
+            receipts::owe(tx.connection(), link, rec, unit)?;
         }
     }
     Ok(())

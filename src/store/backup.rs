@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::blobs::{self, BlobId, hex};
-use super::engine::{known_format, open_reader};
+use super::engine::open_reader;
+use super::format::known_format;
 use super::{StoreError, queries};
 
 /// Name of the manifest, written last.

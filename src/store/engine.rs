@@ -12,12 +12,12 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use rusqlite_migration::{M, Migrations};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::format::{back_up_before_upgrade, migrate};
 use super::health::{self, Damage, Files, Left};
 use super::tx::{Committed, Shown, Tx, WriterState};
-use super::{LinkId, StoreError, backup, restore};
+use super::{LinkId, StoreError, restore};
 
 /// Oldest SQLite without the WAL-reset defect.
 const MIN_SQLITE: i32 = 3_051_003;
@@ -592,68 +592,6 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// The steps from nothing to the present format.
-const STEPS: &[M<'_>] = &[
-    M::up(include_str!("migrations/0001_first.sql")),
-    M::up(include_str!("migrations/0002_adapters.sql")),
-    M::up(include_str!("migrations/0003_holds.sql")),
-    M::up(include_str!("migrations/0004_files_again.sql")),
-    M::up(include_str!("migrations/0005_branches.sql")),
-    M::up(include_str!("migrations/0006_homecoming.sql")),
-    M::up(include_str!("migrations/0007_witness.sql")),
-];
-
-/// Greatest format of a database that this version reads.
-pub(super) fn known_format() -> i64 {
-    STEPS.len() as i64
-}
-
-/// A store of an older format is backed up, and the copy read again, before it is brought to this one: there is no way
-/// back but that. The folder stays until somebody removes it.
-fn back_up_before_upgrade(
-    connection: &Connection,
-    options: &StoreOptions,
-) -> Result<(), StoreError> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = known_format();
-    if found == 0 || found >= known {
-        return Ok(());
-    }
-    let source = backup::Source {
-        dir: options.dir.clone(),
-        config: None,
-        adapters: None,
-        made_at: options.opened_at.clone(),
-    };
-    let folder = options.dir.join("backups");
-    let name = format!("format-{found}-before-{known}");
-    let mut to = folder.join(&name);
-    let mut number = 1;
-    while to.exists() {
-        number += 1;
-        to = folder.join(format!("{name}-{number}"));
-    }
-    backup::private_folder(&folder)?;
-    match backup::make(&source, &to) {
-        Ok(_) => {
-            tracing::info!(folder = %to.display(), found, known, "backed up before the upgrade");
-            Ok(())
-        }
-        Err(backup::BackupError::Store(error)) => Err(error),
-        Err(other) => Err(StoreError::NotBackedUp(other.to_string())),
-    }
-}
-
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let known = known_format();
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > known {
-        return Err(StoreError::NewerStore { found, known });
-    }
-    Migrations::from_slice(STEPS).to_latest(connection)?;
-    Ok(())
-}
-
 fn create_dir(dir: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(dir).map_err(|source| StoreError::Io {
         what: format!("create {}", dir.display()),
@@ -661,7 +599,6 @@ fn create_dir(dir: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Takes the directory's lock before SQLite is touched; the kernel gives it back however the process ends.
 /// Whether the lock was taken. A helping process that another thread is just starting shares all open files, and with them
 /// a lock that was given up meanwhile, until it becomes its own program: that is over in a moment.
 fn lock_patiently(file: &File) -> bool {
@@ -674,6 +611,7 @@ fn lock_patiently(file: &File) -> bool {
     file.try_lock().is_ok()
 }
 
+/// Takes the directory's lock before SQLite is touched; the kernel gives it back however the process ends.
 pub(super) fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let io = |source| StoreError::Io {

@@ -33,6 +33,7 @@ use nqsync::node::write::{Acting, create, update};
 use nqsync::node::{Node, Refusal};
 use nqsync::store::links::{self, Role};
 use nqsync::store::nodes::{self, TokenRow};
+use nqsync::store::receipts;
 use nqsync::store::{Store, StoreError, Stored, quarantine, queries, records};
 use nqsync::trust::token;
 use nqsync_core::model::{Facts, Kind, UnitId};
@@ -306,7 +307,7 @@ impl Place {
     /// The receipts of a record.
     pub async fn receipts(&self, id: Uuid) -> Vec<(UnitId, Context)> {
         let rec = self.stored(id).await.rec;
-        let found = self.node.store.read(move |c| links::receipts(c, rec)).await;
+        let found = self.node.store.read(move |c| receipts::of(c, rec)).await;
         let found = found.expect("a read").into_iter();
         found.map(|(unit, extent, _)| (unit, extent)).collect()
     }

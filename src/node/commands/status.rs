@@ -17,7 +17,7 @@ use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
 use crate::store::{
     LinkId, LinkRow, Role, StoreError, adapters, blobs, branches, holds, links, quarantine,
-    queries, records,
+    queries, receipts, records,
 };
 
 /// Records listed by a preview; counts and bytes are of all.
@@ -304,8 +304,8 @@ fn has_reached(on: &Reading<'_>, stored: &crate::store::Stored) -> Result<bool, 
         return Ok(true);
     }
     let extent = stored.record.extent();
-    let receipts = links::receipts(on.connection, stored.rec)?;
-    Ok(receipts
+    let reached = receipts::of(on.connection, stored.rec)?;
+    Ok(reached
         .iter()
         .any(|(unit, held, _)| *unit == issuer && held.covers(&extent)))
 }

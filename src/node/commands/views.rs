@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::api::Lang;
 use crate::clock::date_of;
 use crate::node::Refusal;
-use crate::store::{Role, Stored, adapters, blobs, links, records};
+use crate::store::{Role, Stored, adapters, blobs, links, receipts, records};
 
 /// What listings need: a snapshot, or the state a transaction has reached.
 #[derive(Clone, Copy)]
@@ -311,7 +311,7 @@ fn neighbour_holds(
 }
 
 fn task_receipts(view: &View<'_>, stored: &Stored) -> Result<Vec<Value>, Refusal> {
-    let reached = links::receipts(view.connection, stored.rec)?;
+    let reached = receipts::of(view.connection, stored.rec)?;
     let extent = stored.record.extent();
     let mut shown = Vec::new();
     for unit in scope::assigned(&stored.record) {
@@ -335,7 +335,7 @@ pub fn receipt(view: &View<'_>, stored: &Stored, issuer: UnitId) -> Result<&'sta
     let server = view.tree.server_of(issuer);
     let extent = stored.record.extent();
     let reached = view.serves(issuer)
-        || links::receipts(view.connection, stored.rec)?
+        || receipts::of(view.connection, stored.rec)?
             .iter()
             .any(|(unit, held, _)| view.tree.server_of(*unit) == server && held.covers(&extent))
         || neighbour_holds(view, server, stored)?;
