@@ -86,8 +86,8 @@ impl Drop for Network {
     }
 }
 
-#[ignore = "on some machines nothing vanishes and the line is never down: cargo test --test network -- --ignored"]
 #[test]
+#[ignore = "on some machines nothing vanishes and the line is never down: cargo test --test network -- --ignored"]
 fn b10_where_large_packets_vanish_small_batches_pass_and_the_line_is_told_as_down() {
     let Some(network) = Network::new() else {
         return;
