@@ -198,7 +198,7 @@ pub fn submit(on: &mut Writing<'_, '_>, period: Option<&str>) -> Result<Said, Re
     let facts = held.facts(PeriodStage::Submission);
     let values = Values::from([(STATE.to_owned(), json!(value))]);
     on.begin(&acting, facts, values)?;
-    let said = answer(on, &held)?;
+    let said = answer(on, &held, &tally)?;
     let missing = tally.expected.saturating_sub(tally.received);
     Ok(match missing {
         0 => said,
@@ -227,15 +227,18 @@ pub fn decide(
         true => below(&tree, on.acting(None)?.unit),
         false => super::shared::units(&tree, units, home)?,
     };
-    if let [unit] = units.as_slice() {
-        return decide_one(on, step, *unit, period, reason);
-    }
     if units.is_empty() {
         return Err(Refusal::usage("period-no-unit", []));
     }
+    // No decision moves them, and counting reads every task.
+    let tallies = tallies(&on.view(&tree)?, period)?;
+    let tally = |unit: &UnitId| tallies.get(unit).cloned().unwrap_or_default();
+    if let [unit] = units.as_slice() {
+        return decide_one(on, step, *unit, period, reason, &tally(unit));
+    }
     let (mut items, mut refused) = (Vec::new(), Vec::new());
     for unit in units {
-        match decide_one(on, step, unit, period, reason) {
+        match decide_one(on, step, unit, period, reason, &tally(&unit)) {
             Ok(said) => items.push(said.data),
             Err(refusal) if matches!(refusal.exit, Exit::Usage | Exit::PersonNeeded) => {
                 refused.push(
@@ -269,6 +272,7 @@ fn decide_one(
     unit: UnitId,
     period: Period,
     reason: &str,
+    tally: &Tally,
 ) -> Result<Said, Refusal> {
     let Some(decided) = step.decision() else {
         return Err(super::unknown_verb(on.request));
@@ -278,10 +282,7 @@ fn decide_one(
     let held = Held::load(&view, unit, period)?;
     let now = check(&view, &held, step)?;
     let reports = match step {
-        Step::Close => {
-            let tally = tallies(&view, period)?.remove(&unit).unwrap_or_default();
-            versions(&view, &held, &tally)?
-        }
+        Step::Close => versions(&view, &held, tally)?,
         _ => Versions::new(),
     };
     let value = ReviewValue {
@@ -305,7 +306,7 @@ fn decide_one(
             detail: json!({ "unit": unit, "period": period, "from": now.state, "to": decided, "reason": reason }),
         },
     )?;
-    answer(on, &held)
+    answer(on, &held, tally)
 }
 
 /// The step may be taken now.
@@ -342,14 +343,11 @@ fn check(view: &View<'_>, held: &Held, step: Step) -> Result<Standing, Refusal> 
     Err(Refusal::usage(code, args()))
 }
 
-fn answer(on: &Writing<'_, '_>, held: &Held) -> Result<Said, Refusal> {
+fn answer(on: &Writing<'_, '_>, held: &Held, tally: &Tally) -> Result<Said, Refusal> {
     let tree = on.tx.tree();
     let view = on.view(&tree)?;
     let held = Held::load(&view, held.unit, held.period)?;
-    let tally = tallies(&view, held.period)?
-        .remove(&held.unit)
-        .unwrap_or_default();
-    Ok(Said::done(item(&view, &held, &tally)?))
+    Ok(Said::done(item(&view, &held, tally)?))
 }
 
 /// Names a submission: what is in it, and when it was made, so that the same reports submitted again are a new one.
