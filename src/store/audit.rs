@@ -118,17 +118,18 @@ pub fn find(connection: &Connection, wanted: &Wanted) -> Result<(Vec<Entry>, i64
     Ok((rows.collect::<Result<_, _>>()?, total))
 }
 
-/// Calls a function with each entry and its hash, oldest first.
-pub fn each(
+/// Calls a function with each entry and its hash, oldest first, until one fails.
+pub fn each<E: From<StoreError>>(
     connection: &Connection,
-    mut with: impl FnMut(Entry, [u8; 32]),
-) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(
-        "SELECT number, at, actor, act, subject, detail, hash FROM audit ORDER BY number",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        with(entry(row)?, row.get(6)?);
+    mut with: impl FnMut(Entry, [u8; 32]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut statement = connection
+        .prepare("SELECT number, at, actor, act, subject, detail, hash FROM audit ORDER BY number")
+        .map_err(StoreError::from)?;
+    let mut rows = statement.query([]).map_err(StoreError::from)?;
+    while let Some(row) = rows.next().map_err(StoreError::from)? {
+        let hash = row.get(6).map_err(StoreError::from)?;
+        with(entry(row).map_err(StoreError::from)?, hash)?;
     }
     Ok(())
 }

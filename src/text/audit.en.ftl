@@ -1,6 +1,7 @@
 # The audit: who did what, and whether that was left as it was written.
 
 err-not-a-moment = "{ $text }" is neither a day (2026-03-01) nor a moment (2026-03-01T07:00:00Z).
+err-audit-key = The audit cannot be signed: { $detail }. Nothing was written.
 err-audit-nothing-wrong = Nothing is known to be wrong with the audit of { $peer }.
 
 note-audit-whole = The audit is whole: { $entries } entries, signed from above up to entry { $signed }.

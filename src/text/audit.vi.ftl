@@ -1,6 +1,7 @@
 # Nhật ký kiểm tra: ai đã làm gì, và nhật ký có còn nguyên như lúc ghi không.
 
 err-not-a-moment = "{ $text }" không phải ngày (2026-03-01) cũng không phải thời điểm (2026-03-01T07:00:00Z).
+err-audit-key = Không ký được nhật ký: { $detail }. Chưa ghi gì.
 err-audit-nothing-wrong = Không thấy gì sai ở nhật ký của { $peer }.
 
 note-audit-whole = Nhật ký nguyên vẹn: { $entries } mục, cấp trên đã ký đến mục { $signed }.

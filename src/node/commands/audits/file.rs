@@ -85,12 +85,8 @@ pub fn export(on: &Reading<'_>, to: &str) -> Result<Said, Refusal> {
         let args = [("path", to.to_owned()), ("detail", error.to_string())];
         Refusal::usage(code, args)
     };
-    let key = NodeKey::load(&on.node.store.dir().join(NODE_KEY)).map_err(|error| {
-        Refusal::usage(
-            "file-unwritable",
-            [("path", to.to_owned()), ("detail", error.to_string())],
-        )
-    })?;
+    let key = NodeKey::load(&on.node.store.dir().join(NODE_KEY))
+        .map_err(|error| Refusal::usage("audit-key", [("detail", error.to_string())]))?;
     let file = File::options()
         .write(true)
         .create_new(true)
@@ -145,7 +141,6 @@ fn write(on: &Reading<'_>, key: &NodeKey, file: File) -> Result<i64, Failed> {
     let mut out = BufWriter::new(file);
     out.write_all(header.as_bytes())?;
     sum.update(header.as_bytes());
-    let mut failed = None;
     audit::each(on.connection, |entry, hash| {
         let line = text(&Line {
             number: entry.number,
@@ -157,13 +152,8 @@ fn write(on: &Reading<'_>, key: &NodeKey, file: File) -> Result<i64, Failed> {
             hash: hex(&hash),
         }) + "\n";
         sum.update(line.as_bytes());
-        if let Err(error) = out.write_all(line.as_bytes()) {
-            failed.get_or_insert(error);
-        }
+        Ok::<_, Failed>(out.write_all(line.as_bytes())?)
     })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
     let mut countersigned = Vec::new();
     for sight in witness::all(on.connection, Whose::Ours)? {
         let witness = links::row(on.connection, sight.link)?.node;
@@ -332,16 +322,16 @@ fn check_end(
     let split = raw
         .strip_suffix("\"}")
         .and_then(|raw| raw.rsplit_once(SIGNATURE));
-    let Some((body, by)) = split else {
+    let Some((body, spelled)) = split else {
         return Some(At::Last);
     };
     let body = format!("{body}}}");
-    let parts = serde_json::from_str::<End>(&body).ok().zip(unhex(by));
+    let parts = serde_json::from_str::<End>(&body).ok().zip(unhex(spelled));
     let Some((end, by)) = parts else {
         return Some(At::Last);
     };
     let key = unhex(&end.key).unwrap_or_default();
-    if !signature::is_true(&key, &body, &by) || hex(&by) != *by_text(raw) {
+    if !signature::is_true(&key, &body, &by) || hex(&by) != spelled {
         return Some(At::Last);
     }
     found.key = Pin::of_spki(&key).to_string();
@@ -373,10 +363,4 @@ fn check_end(
     }
     found.countersigned = end.countersigned.len();
     None
-}
-
-/// The signature as it is spelled in the last line.
-fn by_text(raw: &str) -> &str {
-    let raw = raw.strip_suffix("\"}").unwrap_or(raw);
-    raw.rsplit_once(SIGNATURE).map_or("", |(_, by)| by)
 }
