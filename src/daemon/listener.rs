@@ -83,7 +83,6 @@ pub async fn start(
         node.clone(),
         hub_limits(config, listen),
         Some(Arc::new(authority)),
-        Some(key),
     );
     let acceptor = Acceptor::new(tls, accept_limits(listen));
     tasks.spawn(follow(

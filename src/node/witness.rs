@@ -102,6 +102,8 @@ pub fn compare(
         }
     }
     if let Some((how, number)) = wrong {
+        // It is kept, and what follows is compared with what is shown from now on.
+        witness::set_former(tx.connection(), link)?;
         let what = json!({ "how": how, "number": number, "ends_at": end.number, "at": now_ms });
         audit::append(
             tx,
@@ -162,10 +164,11 @@ fn keep(
         return Ok(());
     };
     let text = Countersigned::text(witness, own, &word.head, word.at);
-    if !signature::is_true(&key, &text, &signature) {
+    let pinned = tx.meta("upstream_pin")?.and_then(|text| text.parse().ok());
+    if pinned != Some(Pin::of_spki(&key)) || !signature::is_true(&key, &text, &signature) {
         tracing::warn!(
             link = link.0,
-            "the parent's signature under our audit is not true"
+            "what signs our audit is not the parent's pinned key"
         );
         return Ok(());
     }
@@ -176,11 +179,6 @@ fn keep(
         signed: Some((key, signature)),
     };
     witness::put(tx.connection(), Whose::Ours, &sight)
-}
-
-/// Whose key signed a sight.
-pub fn signer(sight: &Sight) -> Option<Pin> {
-    sight.signed.as_ref().map(|(key, _)| Pin::of_spki(key))
 }
 
 /// An entry as it is said to a peer.

@@ -37,7 +37,6 @@ use crate::node::{Node, branches, enrolment, receive, session, witness};
 use crate::store::links::{self, Contact, Direction, Position, Role};
 use crate::store::{LinkId, StoreError, Tx, audit, blobs};
 use crate::trust::authority::Authority;
-use crate::trust::identity::NodeKey;
 use crate::trust::tls::Peer;
 
 /// Limits of the parent's end.
@@ -74,8 +73,6 @@ struct HubInner {
     node: Node,
     limits: HubLimits,
     authority: Option<Arc<Authority>>,
-    /// Signs what is seen of the children's audits.
-    key: Option<NodeKey>,
     slots: Semaphore,
     waiting: Semaphore,
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
@@ -101,12 +98,7 @@ const TURN: Duration = Duration::from_secs(20);
 
 impl Hub {
     /// A hub over a node. Without an authority nobody can enrol.
-    pub fn new(
-        node: Node,
-        limits: HubLimits,
-        authority: Option<Arc<Authority>>,
-        key: Option<NodeKey>,
-    ) -> Hub {
+    pub fn new(node: Node, limits: HubLimits, authority: Option<Arc<Authority>>) -> Hub {
         let slots = Semaphore::new(limits.batches.max(1));
         let (under_way, heard) = (Mutex::default(), Mutex::default());
         Hub {
@@ -114,7 +106,6 @@ impl Hub {
                 node,
                 limits,
                 authority,
-                key,
                 slots,
                 waiting: Semaphore::new(WAITING),
                 under_way,
@@ -144,11 +135,9 @@ impl Hub {
             witness::shown(tx.connection(), child.link, theirs.seen)?,
             tx.node()?,
         );
-        let signed = self
-            .inner
-            .key
-            .as_ref()
-            .and_then(|key| witness::countersign(key, (own, child.node), &theirs.head, now_ms));
+        let signed = self.inner.authority.as_ref().and_then(|authority| {
+            witness::countersign(authority.key(), (own, child.node), &theirs.head, now_ms)
+        });
         Ok((Some(ours), signed))
     }
 

@@ -565,10 +565,11 @@ pub fn note_success(
     Ok(())
 }
 
-/// Counts a fork of the peer's incarnation chain.
+/// Counts a fork of the peer's incarnation chain: its disk went back, which is told by itself and explains that its audit
+/// is not what it was.
 pub fn note_fork(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
     connection.execute(
-        "UPDATE link SET forks = forks + 1 WHERE link = ?1",
+        "UPDATE link SET forks = forks + 1, audit_broken = NULL WHERE link = ?1",
         [link.0],
     )?;
     Ok(())

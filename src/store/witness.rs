@@ -140,6 +140,15 @@ pub fn put(connection: &Connection, whose: Whose, new: &Sight) -> Result<(), Sto
     Ok(())
 }
 
+/// What was seen of the neighbour's audit until now belongs to one that it does not show any more.
+pub fn set_former(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE OR REPLACE witness SET whose = 'former' WHERE link = ?1 AND whose = 'theirs'",
+        [link.0],
+    )?;
+    Ok(())
+}
+
 /// Notes, or takes back, that something is wrong with a neighbour's audit.
 pub fn set_broken(
     connection: &Connection,

@@ -136,6 +136,11 @@ impl Authority {
         }
     }
 
+    /// The key that signs what children keep: the one they pin.
+    pub fn key(&self) -> &NodeKey {
+        &self.key
+    }
+
     /// What children pin and tokens carry.
     pub fn pin(&self) -> Pin {
         self.key.pin()

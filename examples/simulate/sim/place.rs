@@ -13,7 +13,6 @@ use nqsync::server::link::{Hub, HubLimits};
 use nqsync::store::links::{self, Role};
 use nqsync::store::{Store, StoreOptions, queries};
 use nqsync::trust::authority::Authority;
-use nqsync::trust::identity::NodeKey;
 use nqsync_core::model::{NodeId, UnitId};
 use nqsync_core::sync::Incarnation;
 
@@ -195,7 +194,6 @@ impl Place {
             self.node.clone(),
             HubLimits::default(),
             Some(Arc::new(authority)),
-            NodeKey::load(&self.dir().join(setup::NODE_KEY)).ok(),
         );
         Some(hub.router())
     }
