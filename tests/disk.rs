@@ -4,14 +4,14 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use nqsync::api::{Command, Exit, ReportFields, ReportRef, TaskFields};
+use nqsync::api::{Command, Exit, ReportFields, ReportRef};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
-use support::control::{ask, ask_over, dial, request};
+use support::control::{ask, ask_over, dial, request, task_to_add};
 use support::disks::Disk;
-use support::machine::{Machine, Service};
+use support::machine::{Machine, Service, until};
 use support::strace;
 
 /// The longest that anything may take to happen.
@@ -24,18 +24,6 @@ const SOON: [&str; 4] = [
     "upstream.probe_interval_s=0.1",
     "upstream.probe_jitter_s=0",
 ];
-
-/// Asks again and again until it is so.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "never seen: {what}");
-        std::thread::yield_now();
-    }
-}
 
 fn status(machine: &Machine) -> Value {
     machine.run(&["status", "--json"]).json()
@@ -191,19 +179,11 @@ fn listens_at(machine: &Machine) -> String {
     format!("https://{}", text.trim_matches('"'))
 }
 
-fn task(number: u32) -> nqsync::api::Request {
-    let fields = TaskFields {
-        title: Some(format!("Việc {number}")),
-        lead: Some(vec!["BO".to_owned()]),
-        deadline: Some("31/12/2026".to_owned()),
-        ..TaskFields::default()
-    };
-    request(&format!("r{number}"), Command::TaskAdd { fields })
-}
-
 /// Adds a task and hears that it is kept.
-fn keep(machine: &Machine, number: u32) -> Value {
-    let kept = ask(machine, &task(number)).heard().expect("an answer");
+fn keep(machine: &Machine, number: u64) -> Value {
+    let kept = ask(machine, &task_to_add(number))
+        .heard()
+        .expect("an answer");
     let kept = kept.expect("kept");
     assert_eq!(kept.exit, Exit::Done);
     kept.data["id"].clone()
@@ -261,7 +241,7 @@ fn d3_no_inodes_or_no_open_files_refuse_what_needs_them_and_nothing_else() {
     assert_eq!(count(&machine), 3, "reads and writes go on");
     assert!(limit(open), "fewer still");
     // Nobody is let in now; whoever has asked waits and is answered when there is room.
-    let asked = ask(&machine, &task(3));
+    let asked = ask(&machine, &task_to_add(3));
     assert!(limit(open + 64), "room again");
     let kept = asked.heard().expect("an answer").expect("kept");
     assert_eq!(kept.exit, Exit::Done);
@@ -404,7 +384,9 @@ fn d8_a_file_system_that_turns_read_only_refuses_writes_and_goes_on_reading() {
     keep(&machine, 0);
     disk.remount("abort");
     for number in 1..3 {
-        let refused = ask(&machine, &task(number)).heard().expect("an answer");
+        let refused = ask(&machine, &task_to_add(number))
+            .heard()
+            .expect("an answer");
         let refused = refused.expect_err("nothing can be written");
         assert_eq!(refused.code, "disk_read_only", "{refused:?}");
         assert_eq!(count(&machine), 1, "reads go on");
@@ -430,7 +412,7 @@ fn d9_on_a_disk_a_hundred_times_slower_everybody_is_served_and_the_watchdog_is_f
     machine.env.push(("WATCHDOG_USEC".into(), "600000".into()));
     let (service, alive) = machine.begin(&[]).ready_and_heard();
     let slow = strace::attach(&service, "fsync,fdatasync", "delay_enter=300000");
-    let asked: Vec<_> = (0..40).map(|n| ask(&machine, &task(n))).collect();
+    let asked: Vec<_> = (0..40).map(|n| ask(&machine, &task_to_add(n))).collect();
     let answers: Vec<_> = asked
         .into_iter()
         .map(|asked| std::thread::spawn(move || asked.heard()))

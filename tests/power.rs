@@ -12,23 +12,13 @@ use nqsync::api::{Command, Exit, TaskFields};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
-use support::control::{request, try_ask};
+use support::control::{request, task_to_add, try_ask};
 use support::disks::Disk;
 use support::machine::{Machine, ran};
 use support::strace::missing;
 
 /// The longest that anything may take to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn task(number: u64) -> nqsync::api::Request {
-    let fields = TaskFields {
-        title: Some(format!("Việc {number}")),
-        lead: Some(vec!["BO".to_owned()]),
-        deadline: Some("31/12/2026".to_owned()),
-        ..TaskFields::default()
-    };
-    request(&format!("r{number}"), Command::TaskAdd { fields })
-}
 
 fn titles(machine: &Machine) -> Vec<String> {
     let list = machine.run(&["task", "list", "--json"]).expect(0).json();
@@ -44,7 +34,7 @@ fn titles(machine: &Machine) -> Vec<String> {
 /// are heard.
 fn writes(machine: &Machine, from: u64, heard: &std::sync::mpsc::Sender<u64>) {
     for number in from.. {
-        let Some(asked) = try_ask(machine, &task(number)) else {
+        let Some(asked) = try_ask(machine, &task_to_add(number)) else {
             return;
         };
         match asked.heard() {
@@ -130,7 +120,7 @@ fn a15_a_service_without_memory_loses_nothing_that_it_acknowledged() {
         return;
     }
     for number in 0..5 {
-        let kept = try_ask(&machine, &task(number)).and_then(|asked| asked.heard());
+        let kept = try_ask(&machine, &task_to_add(number)).and_then(|asked| asked.heard());
         if kept.is_some_and(|kept| kept.is_ok()) {
             heard.send(number).expect("ours");
         }
@@ -162,7 +152,7 @@ fn a15_a_service_without_memory_loses_nothing_that_it_acknowledged() {
         assert!(found.contains(&format!("Việc {number}")), "{number}");
     }
     for number in 0..5 {
-        let kept = try_ask(&machine, &task(number)).and_then(|asked| asked.heard());
+        let kept = try_ask(&machine, &task_to_add(number)).and_then(|asked| asked.heard());
         assert_eq!(kept.expect("an answer").expect("kept").exit, Exit::Done);
     }
     let found = titles(&machine);

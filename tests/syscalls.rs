@@ -7,10 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nqsync::api::{Command, Exit, TaskFields};
+use nqsync::api::Exit;
 use rusqlite::Connection;
 use serde_json::Value;
-use support::control::{ask, request};
+use support::control::{ask, task_to_add};
 use support::machine::{Machine, copy_tree};
 use support::strace;
 
@@ -276,7 +276,7 @@ fn a5_a_log_killed_on_its_way_into_the_database_costs_no_row() {
     let base = Machine::ministry("BO");
     let service = base.serve();
     for number in 0..30 {
-        let kept = ask(&base, &task(number)).heard().expect("an answer");
+        let kept = ask(&base, &task_to_add(number)).heard().expect("an answer");
         assert_eq!(kept.expect("kept").exit, Exit::Done);
     }
     service.kill();
@@ -318,16 +318,6 @@ fn a12_a_backup_killed_at_any_call_that_writes_is_whole_or_none() {
     kept.killed_from(&base);
 }
 
-fn task(number: u32) -> nqsync::api::Request {
-    let fields = TaskFields {
-        title: Some(format!("Việc {number}")),
-        lead: Some(vec!["BO".to_owned()]),
-        deadline: Some("31/12/2026".to_owned()),
-        ..TaskFields::default()
-    };
-    request(&format!("r{number}"), Command::TaskAdd { fields })
-}
-
 fn titles(machine: &Machine) -> Vec<String> {
     let mut found: Vec<String> = items(machine, &["task", "list"])
         .iter()
@@ -345,13 +335,15 @@ fn d4_after_a_sync_of_the_disk_has_failed_nothing_is_acknowledged_and_the_servic
     let machine = Machine::ministry("BO");
     let mut service = machine.serve();
     for number in 0..3 {
-        let kept = ask(&machine, &task(number)).heard().expect("an answer");
+        let kept = ask(&machine, &task_to_add(number))
+            .heard()
+            .expect("an answer");
         assert_eq!(kept.expect("kept").exit, Exit::Done);
     }
     let failing = strace::attach(&service, "fsync,fdatasync", "error=EIO:when=1+");
     for number in 3..6 {
         // Once it is ending it may take no question any more.
-        if let Some(asked) = support::control::try_ask(&machine, &task(number))
+        if let Some(asked) = support::control::try_ask(&machine, &task_to_add(number))
             && let Some(outcome) = asked.heard()
         {
             let failure = outcome.expect_err("acknowledged after a failed sync");
@@ -378,7 +370,9 @@ fn d4_after_a_sync_of_the_disk_has_failed_nothing_is_acknowledged_and_the_servic
     }
     // Under its old id what was refused is done once, whether or not it had reached the disk.
     for number in 3..6 {
-        let kept = ask(&machine, &task(number)).heard().expect("an answer");
+        let kept = ask(&machine, &task_to_add(number))
+            .heard()
+            .expect("an answer");
         assert_eq!(kept.expect("kept").exit, Exit::Done);
     }
     let all: Vec<String> = (0..6).map(|number| format!("Việc {number}")).collect();
@@ -394,18 +388,22 @@ fn d1_a_full_disk_refuses_writes_of_a_service_by_name_and_they_go_on_when_there_
     }
     let machine = Machine::ministry("BO");
     let service = machine.serve();
-    let kept = ask(&machine, &task(0)).heard().expect("an answer");
+    let kept = ask(&machine, &task_to_add(0)).heard().expect("an answer");
     assert_eq!(kept.expect("kept").exit, Exit::Done);
     let full = strace::attach(&service, "pwrite64", "error=ENOSPC:when=1+");
     for number in 1..4 {
-        let refused = ask(&machine, &task(number)).heard().expect("an answer");
+        let refused = ask(&machine, &task_to_add(number))
+            .heard()
+            .expect("an answer");
         let refused = refused.expect_err("no room");
         assert!(refused.message.contains("full"), "{refused:?}");
         assert_eq!(titles(&machine), ["Việc 0"], "reads go on");
     }
     drop(full);
     for number in 1..4 {
-        let kept = ask(&machine, &task(number)).heard().expect("an answer");
+        let kept = ask(&machine, &task_to_add(number))
+            .heard()
+            .expect("an answer");
         assert_eq!(kept.expect("room again").exit, Exit::Done);
     }
     assert_eq!(titles(&machine), ["Việc 0", "Việc 1", "Việc 2", "Việc 3"]);

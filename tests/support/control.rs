@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use nqsync::api::{Answer, Command, Failure, Lang, Outcome, Request};
+use nqsync::api::{Answer, Command, Failure, Lang, Outcome, Request, TaskFields};
 use serde_json::Value;
 
 use super::machine::Machine;
@@ -21,6 +21,17 @@ pub fn request(id: &str, command: Command) -> Request {
         acting_for: None,
         command,
     }
+}
+
+/// A task to be added, which is kept under the number's request id.
+pub fn task_to_add(number: u64) -> Request {
+    let fields = TaskFields {
+        title: Some(format!("Việc {number}")),
+        lead: Some(vec!["BO".to_owned()]),
+        deadline: Some("31/12/2026".to_owned()),
+        ..TaskFields::default()
+    };
+    request(&format!("r{number}"), Command::TaskAdd { fields })
 }
 
 /// Hands a request to the service of a machine.

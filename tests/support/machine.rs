@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -304,5 +304,20 @@ pub fn copy_tree(from: &Path, to: &Path) {
         } else if entry.path().is_file() {
             std::fs::copy(entry.path(), target).expect("room");
         }
+    }
+}
+
+/// The longest that anything may take to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again and again until it is so.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "never seen: {what}");
+        std::thread::yield_now();
     }
 }
