@@ -549,8 +549,9 @@ fn d13_a_hand_in_the_database_is_noticed_running_or_stopped_and_nothing_of_it_tr
                 // The next write of the service meets what it has not written itself.
                 let line = ["report", "set", &pair.task, "--percent", "30", "--json"];
                 let ran = pair.commune.run(&line);
-                // Kept, refused, or asked while the socket is opened again.
-                assert!([0, 7, 11].contains(&ran.code), "{ran:?}");
+                // Kept, refused, asked while the socket is opened again, or just before the old one was closed.
+                let unheard = ran.code == 1 && ran.err.contains("service_lost");
+                assert!([0, 7, 11].contains(&ran.code) || unheard, "{ran:?}");
             } else {
                 pair.serve_below(&[]);
             }
