@@ -55,6 +55,14 @@ async fn a_file_goes_over_once_in_every_way_and_arrives_whole() {
             "kind = \"base64\"\npath = \"/items/{id}/files\"\nbody = \"{name: .name, content: .base64}\"",
             json!("biên bản.pdf"),
         ),
+        // First the bytes, then what they belong to.
+        (
+            concat!(
+                "kind = \"multipart\"\npath = \"/items/files\"\ntoken = \".file\"\n",
+                "attach = { path = \"/items/{id}/attach\", body = \"{file: .token}\" }"
+            ),
+            json!("biên bản.pdf"),
+        ),
     ];
     for (upload, name) in ways {
         let desk = desk_with_file(upload).await;
@@ -94,6 +102,27 @@ async fn a_file_whose_answer_was_lost_is_sent_again_under_the_same_key_and_kept_
     desk.tracker.fail(Fault::None);
     assert_eq!(desk.run_well().await["files"], 1);
     assert_eq!(desk.tracker.files().len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_cut_off_between_its_bytes_and_its_record_is_there_once_and_attached() {
+    use nqsync::adapter::simulate::Fault;
+    let desk = desk_with_file(concat!(
+        "kind = \"multipart\"\npath = \"/items/files\"\ntoken = \".file\"\n",
+        "attach = { path = \"/items/{id}/attach\", body = \"{file: .token}\" }"
+    ))
+    .await;
+    let with_files = desk.profile_text();
+    desk.profile(&with_files.replace("files = true\n", ""));
+    desk.run_well().await;
+    desk.profile(&with_files);
+    desk.tracker.fail(Fault::CutAfterWrite);
+    assert_eq!(desk.run().await.word(), "failed");
+    assert_eq!(files_of(&desk)[0][0], Value::Null, "the bytes alone");
+    desk.tracker.fail(Fault::None);
+    assert_eq!(desk.run_well().await["files"], 1);
+    let id = desk.there(1)[0]["id"].clone();
+    assert_eq!(files_of(&desk), [json!([id, "biên bản.pdf", BYTES.len()])]);
 }
 
 #[tokio::test]

@@ -47,7 +47,9 @@ pub fn router(records: &Records) -> Router {
                 &format!("{path}/{{id}}"),
                 get(fetch).patch(update).put(update),
             )
-            .route(&format!("{path}/{{id}}/files"), post(file));
+            .route(&format!("{path}/{{id}}/files"), post(file))
+            .route(&format!("{path}/files"), post(loose_file))
+            .route(&format!("{path}/{{id}}/attach"), post(attach));
         if !of.approved.is_empty() {
             kind = kind.route(
                 &format!("{path}/{{id}}/decision/{{decision}}"),
@@ -275,26 +277,35 @@ async fn file(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let fault = match at.writer(&headers) {
+    keep_file(&at, Some(id), &headers, &body)
+}
+
+/// A file that belongs to nothing until `attach` says to what.
+async fn loose_file(State(at): State<At>, headers: HeaderMap, body: Bytes) -> Response {
+    keep_file(&at, None, &headers, &body)
+}
+
+fn keep_file(at: &At, item: Option<u64>, headers: &HeaderMap, body: &Bytes) -> Response {
+    let fault = match at.writer(headers) {
         Ok(fault) => fault,
         Err(answer) => return *answer,
     };
     let envelope = at.records.0.system.envelope;
-    let kind = header_of(&headers, "content-type").unwrap_or_default();
-    let Some((name, bytes)) = handed_over(kind, &body) else {
+    let kind = header_of(headers, "content-type").unwrap_or_default();
+    let Some((name, bytes)) = handed_over(kind, body) else {
         return envelope.error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body");
     };
     let mut memory = at.records.memory();
-    if !memory.items.contains_key(&id) {
+    if item.is_some_and(|id| !memory.items.contains_key(&id)) {
         return envelope.record(StatusCode::OK, None);
     }
-    let key = header_of(&headers, "idempotency-key");
+    let key = header_of(headers, "idempotency-key");
     let known = key.and_then(|key| memory.files.iter().position(|file| file["key"] == key));
     let number = known.unwrap_or(memory.files.len()) + 1;
     if known.is_none() {
         let sha256 = hex(&Sha256::digest(&bytes));
         memory.files.push(json!({
-            "item": id, "name": name, "size": bytes.len(), "sha256": sha256, "type": kind, "key": key,
+            "item": item, "name": name, "size": bytes.len(), "sha256": sha256, "type": kind, "key": key,
         }));
     }
     if fault == Fault::CutAfterWrite {
@@ -302,6 +313,36 @@ async fn file(
     }
     let told = json!({ "file": format!("f{number}") });
     (StatusCode::CREATED, Json(told)).into_response()
+}
+
+/// Says to which item a file belongs that was handed over before: `{"file": "f1"}`, as it was answered then.
+async fn attach(
+    State(at): State<At>,
+    Path(id): Path<u64>,
+    headers: HeaderMap,
+    Json(asked): Json<Value>,
+) -> Response {
+    let fault = match at.writer(&headers) {
+        Ok(fault) => fault,
+        Err(answer) => return *answer,
+    };
+    let mut memory = at.records.memory();
+    let named = asked["file"]
+        .as_str()
+        .and_then(|name| name.strip_prefix('f'));
+    let position = named.and_then(|number| number.parse::<usize>().ok()?.checked_sub(1));
+    let known = memory.items.contains_key(&id);
+    let Some(file) = position
+        .and_then(|position| memory.files.get_mut(position))
+        .filter(|_| known)
+    else {
+        return at.records.0.system.envelope.record(StatusCode::OK, None);
+    };
+    file["item"] = id.into();
+    if fault == Fault::CutAfterWrite {
+        return cut();
+    }
+    (StatusCode::OK, Json(json!({ "attached": id }))).into_response()
 }
 
 /// Name and bytes of a file: a part of a form, base64 in JSON, or the body itself.
