@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// Bytes of the bomb's sheet once it is unpacked.
-const UNPACKED: usize = 500 << 20;
+const UNPACKED: usize = 480 << 20;
 
 /// A plan with so many tasks of group I.
 pub fn plan(tasks: usize) -> String {
@@ -74,11 +74,11 @@ pub fn bomb() -> zip::result::ZipResult<Vec<u8>> {
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
     out.start_file("xl/worksheets/sheet1.xml", options)?;
     out.write_all(b"<worksheet xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><sheetData>")?;
-    let row =
-        b"<row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>AAAAAAAAAAAAAAAA</t></is></c></row>"
-            .repeat(1 << 14);
+    // Long runs of one letter: nothing is packed smaller.
+    let text = "A".repeat(30_000);
+    let row = format!(r#"<row r="1"><c r="A1" t="inlineStr"><is><t>{text}</t></is></c></row>"#);
     for _ in 0..UNPACKED / row.len() {
-        out.write_all(&row)?;
+        out.write_all(row.as_bytes())?;
     }
     out.write_all(b"</sheetData></worksheet>")?;
     Ok(out.finish()?.into_inner())
