@@ -11,19 +11,11 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use support::control::{ask, ask_over, dial, request, task_to_add};
 use support::disks::Disk;
-use support::machine::{Machine, Service, until};
+use support::machine::{Machine, SOON, Service, until};
 use support::strace;
 
 /// The longest that anything may take to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Tries come soon after each other, so that nobody has to wait for the next one.
-const SOON: [&str; 4] = [
-    "sync.backoff_min_s=0.05",
-    "sync.backoff_max_s=0.2",
-    "upstream.probe_interval_s=0.1",
-    "upstream.probe_jitter_s=0",
-];
 
 fn status(machine: &Machine) -> Value {
     machine.run(&["status", "--json"]).json()
@@ -77,7 +69,7 @@ impl Pair {
     }
 
     fn serve_below(&mut self, set: &[&str]) {
-        let url = format!("upstream.url={}", listens_at(&self.ministry));
+        let url = format!("upstream.url=https://{}", self.ministry.address());
         let set = [&SOON[..], &[&url], set].concat();
         self.below = Some(self.commune.serve_with(&set));
     }
@@ -169,14 +161,6 @@ fn d2_no_room_for_files_lets_records_pass_and_the_file_waits_and_is_told() {
     });
     pair.stop_below();
     pair.above.take().expect("it runs").stop();
-}
-
-/// Where a ministry listens since its last start.
-fn listens_at(machine: &Machine) -> String {
-    let log = fs::read_to_string(machine.at("log")).expect("a log");
-    let (_, rest) = log.rsplit_once("address=").expect("it says where");
-    let text = rest.split_whitespace().next().unwrap_or_default();
-    format!("https://{}", text.trim_matches('"'))
 }
 
 /// Adds a task and hears that it is kept.
@@ -569,8 +553,12 @@ fn d13_a_hand_in_the_database_is_noticed_running_or_stopped_and_nothing_of_it_tr
                 // Some of them may not be there.
                 let _ = fs::remove_file(pair.commune.at(name));
             }
-            for name in ["store.db", "sealed"] {
-                fs::copy(kept.path().join(name), pair.commune.at(name)).expect("room");
+            // What a stopped service leaves may still have its log.
+            for name in ["store.db", "store.db-wal", "sealed"] {
+                let kept = kept.path().join(name);
+                if kept.exists() {
+                    fs::copy(kept, pair.commune.at(name)).expect("room");
+                }
             }
         }
     }

@@ -5,7 +5,6 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -115,7 +114,7 @@ impl Site {
         let took = began.elapsed();
         self.services[role as usize] = Some(service);
         if role == Role::Province {
-            self.line.lead_to(Some(listens_at(&self.province)));
+            self.line.lead_to(Some(self.province.address()));
         }
         took
     }
@@ -151,14 +150,6 @@ impl Site {
     fn batches(&self, role: Role) -> u64 {
         batches(&look(self.at(role).path()), role)
     }
-}
-
-/// Where a service says in its log that it listens.
-fn listens_at(machine: &Machine) -> SocketAddr {
-    let log = fs::read_to_string(machine.at("log")).expect("a log");
-    let (_, rest) = log.rsplit_once("address=").expect("it says where");
-    let text = rest.split_whitespace().next().unwrap_or_default();
-    text.trim_matches('"').parse().expect("an address")
 }
 
 /// A connection that only reads, to a store in use by a service.

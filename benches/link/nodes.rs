@@ -219,7 +219,7 @@ pub fn token(node: &Node, code: &str, unit: UnitId) -> String {
 
 /// The way up of a node in this process.
 pub async fn upstream(dir: &Path, node: &Node, url: &str) -> Upstream {
-    let (chain, key) = setup::upstream_identity(dir)
+    let (chain, key) = nqsync::trust::renewal::held(dir)
         .expect("keys")
         .expect("enrolled");
     let meta = |key: &'static str| async move {

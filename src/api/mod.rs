@@ -232,7 +232,9 @@ pub enum Command {
         expires_s: u64,
         url: Option<String>,
     },
-    /// Cuts a downstream node off.
+    /// Has a downstream node take a new key at its next contact.
+    NodeRenew { node: String, reason: String },
+    /// Cuts a downstream node off, or takes that back.
     NodeRevoke {
         node: String,
         reason: String,
@@ -553,6 +555,7 @@ impl Command {
                 | AuditAccept { .. }
                 | NodeToken { .. }
                 | NodeRevoke { .. }
+                | NodeRenew { .. }
                 | NodeAdopt { .. }
                 | QuarantineRetry { .. }
                 | QuarantineDrop { .. }

@@ -56,6 +56,20 @@ pub enum Verb {
         #[arg(long)]
         incarnation: String,
     },
+    /// Have a node take a new key, when its old one may be known to others
+    ///
+    /// The node takes it by itself at its next contact. From then on the old key opens nothing, so a copy of the node's disk
+    /// made before is a stranger here. Certificates need no such word: they are renewed by themselves.
+    #[command(
+        after_help = "Example:\n  nqsync node renew 26548 --reason \"the old disk was not wiped\""
+    )]
+    Renew {
+        /// Its id, the beginning of it, or its unit
+        node: String,
+        /// Why; kept in the audit
+        #[arg(long)]
+        reason: String,
+    },
     /// Cut a node off; it can neither send nor fetch any more
     #[command(
         after_help = "Examples:\n  nqsync node revoke 0192f3c8 --reason \"server stolen\"\n  nqsync node revoke 0192f3c8 --undo --reason \"found again\""
@@ -89,6 +103,7 @@ impl Verb {
             Verb::Adopt { node, incarnation } => {
                 job(Command::NodeAdopt { node, incarnation }, written)
             }
+            Verb::Renew { node, reason } => job(Command::NodeRenew { node, reason }, written),
             Verb::Revoke { node, reason, undo } => {
                 job(Command::NodeRevoke { node, reason, undo }, written)
             }
@@ -130,6 +145,10 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-clock", clock(at(data, "clock_offset_ms"), screen)),
         ("label-pending", screen.plain(at(data, "pending"))),
         ("label-pin", screen.plain(at(data, "pin"))),
+        (
+            "label-certificate-until",
+            screen.time(at(data, "certificate_until")),
+        ),
     ])
 }
 

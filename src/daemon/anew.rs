@@ -18,7 +18,7 @@ use crate::store::links::{self, Role};
 use crate::store::{Store, StoreError, Tx, audit, queries};
 use crate::trust::files::{self, Existing, Secrecy};
 use crate::trust::identity::{NodeKey, new_node_id};
-use crate::trust::token;
+use crate::trust::{renewal, token};
 
 /// The new key until it takes the old one's place.
 const NEXT_KEY: &str = "keys/next.key";
@@ -139,6 +139,10 @@ fn put_keys_in_place(dir: &Path, old: Option<NodeId>) -> Result<(), StoreError> 
             rename(NODE_KEY, &aside)?;
         }
     }
+    renewal::forget_others(dir).map_err(|error| StoreError::Io {
+        what: "forget the other keys".to_owned(),
+        source: std::io::Error::other(error),
+    })?;
     rename(NEXT_CERTIFICATE, UPSTREAM_CERTIFICATE)?;
     rename(NEXT_KEY, NODE_KEY)
 }

@@ -1,22 +1,25 @@
 //! The parent's listener: certificate, allow-list, accept loop.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use nqsync_core::model::NodeId;
+use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{DaemonError, setup};
+use crate::clock::Clock;
 use crate::config::{Config, Listen};
 use crate::node::Node;
 use crate::server::accept::{AcceptLimits, Acceptor};
 use crate::server::connections::Connections;
 use crate::server::link::{Hub, HubLimits};
-use crate::store::{Role, Store, StoreError, blobs};
+use crate::store::{Role, Store, StoreError, blobs, nodes};
 use crate::trust::authority::{Authority, NODE_LIFETIME};
 use crate::trust::identity::NodeKey;
 use crate::trust::pin::Pin;
@@ -58,16 +61,18 @@ pub async fn start(
         Err(error) => return Err(trust(&error)),
     };
     let key = NodeKey::load(&dir.join(setup::NODE_KEY)).map_err(|e| trust(&e))?;
-    let issued = authority
-        .issue_server_cert(&key, own, &listen.names, now, NODE_LIFETIME)
-        .map_err(|e| trust(&e))?;
-    let mut chain = crate::trust::certificate::parse_chain(issued.pem.as_bytes())
-        .ok_or_else(|| DaemonError::Trust("the own certificate cannot be read back".to_owned()))?;
-    chain.push(authority.certificate().clone());
+    let authority = Arc::new(authority);
+    let serving = Serving {
+        authority: authority.clone(),
+        key,
+        node: own,
+        names: listen.names.clone(),
+        clock: node.clock.clone(),
+    };
     let allowed = Arc::new(AllowList(node.store.clone()));
     let tls = ServerTls::new(
-        chain,
-        &key,
+        serving.chain()?,
+        &serving.key,
         allowed.clone(),
         setup::trust_clock(&node.clock),
     )
@@ -79,11 +84,8 @@ pub async fn start(
     let listener = TcpListener::bind(&listen.address).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
     note_address(node, listen, address, &authority).await?;
-    let hub = Hub::new(
-        node.clone(),
-        hub_limits(config, listen),
-        Some(Arc::new(authority)),
-    );
+    let hub = Hub::new(node.clone(), hub_limits(config, listen), Some(authority));
+    tasks.spawn(keep_certified(serving, tls.clone(), stop.clone()));
     let acceptor = Acceptor::new(tls, accept_limits(listen));
     tasks.spawn(follow(
         node.store.clone(),
@@ -99,6 +101,49 @@ pub async fn start(
     let (router, stop) = (hub.router(), stop.clone());
     tasks.spawn(async move { acceptor.serve(listener, router, stop).await });
     Ok(Some(address))
+}
+
+/// What the own certificate is issued from.
+struct Serving {
+    authority: Arc<Authority>,
+    key: NodeKey,
+    node: NodeId,
+    names: Vec<String>,
+    clock: Clock,
+}
+
+impl Serving {
+    /// A certificate of today, and the authority's own after it: children find the key there that they pinned.
+    fn chain(&self) -> Result<Vec<CertificateDer<'static>>, DaemonError> {
+        let now = Timestamp::from_millisecond(self.clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let issued = self
+            .authority
+            .issue_server_cert(&self.key, self.node, &self.names, now, NODE_LIFETIME)
+            .map_err(setup::trust)?;
+        let mut chain = crate::trust::certificate::parse_chain(issued.pem.as_bytes())
+            .ok_or_else(|| setup::trust("the own certificate cannot be read back"))?;
+        chain.push(self.authority.certificate().clone());
+        Ok(chain)
+    }
+}
+
+/// How often a service that is never restarted gives itself a new certificate.
+const CERTIFIED_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+async fn keep_certified(serving: Serving, tls: ServerTls, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            _ = stop.cancelled() => return,
+            _ = tokio::time::sleep(CERTIFIED_EVERY) => {}
+        }
+        let replaced = serving.chain().and_then(|chain| {
+            tls.replace_certificate(chain, &serving.key)
+                .map_err(setup::trust)
+        });
+        if let Err(error) = replaced {
+            tracing::error!(%error, "the certificate that children see is not renewed");
+        }
+    }
 }
 
 /// Tokens tell children where we are and which authority to pin.
@@ -178,10 +223,12 @@ async fn ask_for_files(store: Store, connections: Connections, stop: Cancellatio
     }
 }
 
-/// A revocation takes effect on open connections too.
+/// A revocation takes effect on open connections too, and so does its undoing, and a key that another one has replaced. A child that is to
+/// take a new key has to greet again to hear of it.
 async fn follow(store: Store, connections: Connections, stop: CancellationToken) {
     let mut commits = store.commits();
     let mut known = store.shown().children;
+    let mut asked = HashSet::new();
     loop {
         tokio::select! {
             _ = stop.cancelled() => return,
@@ -191,9 +238,19 @@ async fn follow(store: Store, connections: Connections, stop: CancellationToken)
         if Arc::ptr_eq(&known, &now) {
             continue;
         }
-        for (_, node) in known.iter().filter(|(pin, _)| !now.contains_key(*pin)) {
-            connections.close(*node);
-        }
+        let gone = known.keys().filter(|pin| !now.contains_key(*pin));
+        let come = now.keys().filter(|pin| !known.contains_key(*pin));
+        gone.chain(come)
+            .for_each(|pin| connections.close_key(&Pin::from_bytes(*pin)));
         known = now;
+        match store.read(nodes::asked_for_key).await {
+            Ok(now) => {
+                now.difference(&asked).for_each(|node| {
+                    connections.close(*node);
+                });
+                asked = now;
+            }
+            Err(error) => tracing::error!(%error, "cannot tell who is to take a new key"),
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod anew;
 pub mod control;
 pub mod housekeeping;
 mod interfaces;
+mod keys;
 pub mod listener;
 pub mod schedule;
 mod scrub;

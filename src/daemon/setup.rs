@@ -20,11 +20,9 @@ use crate::store::links::{self, Role};
 use crate::store::{Store, StoreError, StoreOptions, Tx};
 pub use crate::trust::identity::NODE_KEY;
 use crate::trust::identity::{NodeKey, new_node_id};
+pub use crate::trust::renewal::UPSTREAM_CERTIFICATE;
 use crate::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning, pin_mismatch};
-use crate::trust::{certificate, files, token};
-
-/// File of the certificate the parent issued.
-pub const UPSTREAM_CERTIFICATE: &str = "keys/upstream.pem";
+use crate::trust::{files, renewal, token};
 
 /// Store options that a configuration asks for.
 pub fn store_options(config: &Config) -> StoreOptions {
@@ -226,6 +224,7 @@ pub async fn enrol(
     };
     let enrolled = ask(&url, token.parent, clock, &request).await?;
     let certificate = enrolled.certificate.clone();
+    renewal::forget_others(&dir).map_err(trust)?;
     files::write(
         &dir.join(UPSTREAM_CERTIFICATE),
         certificate.as_bytes(),
@@ -330,17 +329,4 @@ pub(super) async fn ask(
             .map(|r| r.message)
             .unwrap_or_else(|_| format!("HTTP status {status}")),
     ))
-}
-
-/// This node's certificate for its parent, when it has enrolled.
-pub fn upstream_identity(
-    dir: &Path,
-) -> Result<Option<(Vec<rustls_pki_types::CertificateDer<'static>>, NodeKey)>, DaemonError> {
-    let path = dir.join(UPSTREAM_CERTIFICATE);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let chain = certificate::load_chain(&path).map_err(trust)?;
-    let key = NodeKey::load(&dir.join(NODE_KEY)).map_err(trust)?;
-    Ok(Some((chain, key)))
 }

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::interfaces::Interfaces;
+use super::keys::Line;
 use super::wishes::Wishes;
-use super::{DaemonError, schedule, setup};
+use super::{DaemonError, schedule};
 use crate::config::{Config, Loaded};
 use crate::link::backoff::Backoff;
 use crate::link::{LinkError, Report, Upstream};
@@ -23,10 +24,14 @@ use crate::node::{Node, files, recovery};
 use crate::store::links::{self, Role};
 use crate::store::queries;
 use crate::trust::pin::Pin;
-use crate::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning};
+use crate::trust::renewal::UPSTREAM_CERTIFICATE;
+use crate::trust::tls::ClientTimeouts;
 
 /// Pause before a session that was cut, or has to be opened again, is opened.
 const REOPEN: Duration = Duration::from_millis(200);
+
+/// Longest that a session goes on without a new greeting.
+const SESSION: Duration = Duration::from_secs(24 * 3600);
 
 /// Pauses between two comparisons while something still waits on one side.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
@@ -64,9 +69,10 @@ pub async fn start(
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Result<Option<Handle>, DaemonError> {
-    let Some((chain, key)) = setup::upstream_identity(&loaded.config.node.data_dir)? else {
+    let dir = loaded.config.node.data_dir.clone();
+    if !dir.join(UPSTREAM_CERTIFICATE).exists() {
         return Ok(None);
-    };
+    }
     let meta = |key: &'static str| {
         node.store
             .read(move |connection| queries::meta(connection, key))
@@ -84,20 +90,14 @@ pub async fn start(
         ));
     };
     let waits = Waits::of(&loaded.config);
-    let tls = ClientTls::new(
-        Some((chain, &key)),
-        ParentPin(pin),
-        setup::trust_clock(&node.clock),
-        std::sync::Arc::new(log_date_warning),
-    );
-    let client = tls
-        .and_then(|tls| tls.http_client(&waits.client))
-        .map_err(|error| DaemonError::Trust(error.to_string()))?;
+    let Some(line) = Line::open(dir, pin, node.clock.clone(), waits.client)? else {
+        return Ok(None);
+    };
     let link = node
         .store
         .write(move |tx| links::ensure(tx.connection(), parent, Role::Upstream))
         .await?;
-    let upstream = Upstream::new(node.clone(), url, client, link);
+    let upstream = Upstream::new(node.clone(), url, line.clone(), link);
     let (wishes, queue) = mpsc::channel(16);
     let handle = Handle {
         wishes,
@@ -107,6 +107,7 @@ pub async fn start(
     let uplink = Uplink {
         node: node.clone(),
         upstream,
+        line,
         config,
         wishes: Wishes::new(queue),
     };
@@ -161,6 +162,7 @@ impl Waits {
 struct Uplink {
     node: Node,
     upstream: Upstream,
+    line: Line,
     config: watch::Receiver<Config>,
     wishes: Wishes,
 }
@@ -178,9 +180,9 @@ impl Uplink {
                 Ok(torn) => {
                     backoff.reset();
                     self.note_success(None).await;
-                    (self.session(torn).await, true)
+                    (self.renewed_or_session(torn).await, true)
                 }
-                Err(error) => (error, false),
+                Err(error) => (self.other_key(error), false),
             };
             self.note_failure(&error).await;
             match &error {
@@ -198,6 +200,31 @@ impl Uplink {
         }
     }
 
+    /// What is due to be renewed comes first; where that fails, the exchange goes on with what is there: a certificate
+    /// must never cut a line.
+    async fn renewed_or_session(&self, torn: bool) -> LinkError {
+        match self.line.renew(&self.upstream).await {
+            Ok(true) => return LinkError::Reopen("a new certificate is in use".to_owned()),
+            Ok(false) => {}
+            Err(error @ LinkError::Unreachable { .. }) => return error,
+            Err(error) => tracing::error!(%error, "the certificate is not renewed"),
+        }
+        self.session(torn).await
+    }
+
+    /// A parent that came back with an old copy of its disk knows the key before the one in use.
+    fn other_key(&self, error: LinkError) -> LinkError {
+        match &error {
+            LinkError::Refused { code, .. } if code == "unknown_node" => {}
+            _ => return error,
+        }
+        match self.line.change_key() {
+            // The words of the parent stay; the next try is another one.
+            Ok(_) => error,
+            Err(failed) => failed,
+        }
+    }
+
     /// A session: everything at once, until something fails.
     async fn session(&self, torn: bool) -> LinkError {
         let result = tokio::try_join!(
@@ -205,7 +232,8 @@ impl Uplink {
             self.pulls(),
             self.pushes(),
             self.file_moves(),
-            self.answer_wishes()
+            self.answer_wishes(),
+            greet_again()
         );
         match result {
             Err(error) => error,
@@ -413,6 +441,12 @@ impl Uplink {
             tracing::error!(%error, "cannot note the failed contact");
         }
     }
+}
+
+/// A session on a good line would never end; what is told in a greeting (audits, renewals) is told once a day.
+async fn greet_again() -> Result<(), LinkError> {
+    sleep(SESSION).await;
+    Err(LinkError::Reopen("a day has passed".to_owned()))
 }
 
 /// Whether only files are stopped by this: no room for them here or at the parent.

@@ -5,6 +5,7 @@
 
 mod compare;
 mod files;
+mod renew;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use nqsync_core::protocol::{
     Ack, Agree, BATCH_HEADER, BEFORE_HEADER, HEAD_HEADER, Hello, MAX_SMALL_BODY, PREFIX, PROTOCOL,
-    Pull, Refused, SESSION_HEADER, Welcome, hex, running_hash, unhex,
+    Pull, Refused, Renew, SESSION_HEADER, Welcome, hex, running_hash, unhex,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -73,6 +74,9 @@ pub enum LinkError {
     /// One file cannot be moved; the others can.
     #[error("a file cannot be moved: {0}")]
     BadFile(String),
+    /// The own keys or certificates cannot be used.
+    #[error("cannot renew the certificate of this node: {0}")]
+    Keys(String),
     /// The own store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,6 +89,7 @@ impl LinkError {
             LinkError::Unreachable { .. } | LinkError::Busy { .. } | LinkError::Reopen(_) => true,
             LinkError::Unreadable(_) | LinkError::BadFile(_) => true,
             LinkError::Store(error) => !error.is_fatal(),
+            LinkError::Keys(_) => false,
             LinkError::Refused { .. } | LinkError::Impostor { .. } => false,
         }
     }
@@ -170,6 +175,8 @@ struct Inner {
     session: std::sync::Mutex<String>,
     /// What the parent asked to be said back at the next greeting.
     echo: std::sync::Mutex<String>,
+    /// What the parent wants renewed.
+    renew: std::sync::Mutex<Option<Renew>>,
 }
 
 impl Upstream {
@@ -193,6 +200,7 @@ impl Upstream {
                 bad_files: std::sync::Mutex::default(),
                 session: std::sync::Mutex::default(),
                 echo: std::sync::Mutex::default(),
+                renew: std::sync::Mutex::default(),
             }),
         }
     }
@@ -251,6 +259,7 @@ impl Upstream {
             .store(welcome.limits.batch_bytes, Relaxed);
         *under_way = None;
         *self.session() = welcome.session.clone();
+        *self.renew() = welcome.renew;
         let greeting = session::Greeting::of_parent(&welcome);
         let store = node.store.clone();
         let met = store

@@ -63,6 +63,8 @@ pub async fn admit(
                 enrolled_at: now_ms,
                 revoked_at: None,
                 reason: None,
+                next_pin: None,
+                key_asked: false,
             };
             if token::check(&known, &secret, pin, now)? == Grant::First {
                 nodes::use_token(tx.connection(), &row.hash, now_ms, pin.as_bytes())?;

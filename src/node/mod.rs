@@ -14,6 +14,7 @@ pub mod offer;
 pub mod receive;
 pub mod recovery;
 pub mod refusal;
+pub mod renewal;
 pub mod rollups;
 pub mod session;
 pub mod witness;

@@ -204,23 +204,24 @@ impl Acceptor {
         };
         let peer = self.tls.identify(stream.get_ref().1.peer_certificates());
         let _place = match peer {
-            Peer::Node { node, .. } => {
+            Peer::Node { node, pin } => {
                 let place = self
                     .connections
-                    .admit_node(node, self.limits.per_node, &stop);
+                    .admit_node((node, pin), self.limits.per_node, &stop);
                 drop(stranger);
-                // A revocation between the two looks at the list found no connection to close.
-                if !self.tls.still_holds(&peer) {
-                    return;
-                }
                 place
             }
             Peer::Unknown(pin) => {
                 info!(%remote, %pin, "a node with an unknown key connected; it is told to enrol");
+                stranger.shown(pin);
                 stranger
             }
             Peer::Anonymous => stranger,
         };
+        // A change between the two looks at the list found no connection to close.
+        if !self.tls.still_holds(&peer) {
+            return;
+        }
         self.counts.served.fetch_add(1, Ordering::Relaxed);
         self.http(stream, remote, peer, router, stop, shutdown)
             .await;

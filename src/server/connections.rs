@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nqsync_core::model::NodeId;
 use tokio_util::sync::CancellationToken;
 
+use crate::trust::pin::Pin;
+
 /// All open connections of one listener. Clones share the list.
 #[derive(Debug, Clone, Default)]
 pub struct Connections {
@@ -31,6 +33,8 @@ struct List {
 #[derive(Debug)]
 struct Entry {
     id: u64,
+    /// The key that it is held with, when one was shown.
+    key: Option<Pin>,
     stop: CancellationToken,
 }
 
@@ -54,6 +58,15 @@ impl Connections {
             .map_or(&[][..], Vec::as_slice);
         entries.iter().for_each(|entry| entry.stop.cancel());
         entries.len()
+    }
+
+    /// Close the connections that are held with this key, because it has come onto the list, or off it: who is at the other
+    /// end is looked up when a connection begins.
+    pub fn close_key(&self, key: &Pin) {
+        let list = self.list();
+        let held = list.by_holder.values().flatten();
+        held.filter(|entry| entry.key.as_ref() == Some(key))
+            .for_each(|entry| entry.stop.cancel());
     }
 
     /// How many connections a node has open.
@@ -86,12 +99,17 @@ impl Connections {
             .by_holder
             .get(&holder)
             .is_some_and(|entries| entries.len() >= limit);
-        (!full).then(|| self.add(&mut list, holder, stop))
+        (!full).then(|| self.add(&mut list, holder, None, stop))
     }
 
     /// A place for a node. At its limit the oldest connection gives way: after a cut line that one is dead, and the
     /// new one is the node trying to come back.
-    pub(super) fn admit_node(&self, node: NodeId, limit: usize, stop: &CancellationToken) -> Place {
+    pub(super) fn admit_node(
+        &self,
+        (node, key): (NodeId, Pin),
+        limit: usize,
+        stop: &CancellationToken,
+    ) -> Place {
         let holder = Holder::Node(node);
         let mut list = self.list();
         let open = list.by_holder.get(&holder).map_or(&[][..], Vec::as_slice);
@@ -100,14 +118,21 @@ impl Connections {
         open.iter()
             .take(surplus)
             .for_each(|entry| entry.stop.cancel());
-        self.add(&mut list, holder, stop)
+        self.add(&mut list, holder, Some(key), stop)
     }
 
-    fn add(&self, list: &mut List, holder: Holder, stop: &CancellationToken) -> Place {
+    fn add(
+        &self,
+        list: &mut List,
+        holder: Holder,
+        key: Option<Pin>,
+        stop: &CancellationToken,
+    ) -> Place {
         let id = list.next_id;
         list.next_id += 1;
         list.by_holder.entry(holder).or_default().push(Entry {
             id,
+            key,
             stop: stop.clone(),
         });
         Place {
@@ -119,6 +144,21 @@ impl Connections {
 
     fn list(&self) -> MutexGuard<'_, List> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// A stranger has shown this key.
+    pub(super) fn shown(&self, key: Pin) {
+        let mut list = self.connections.list();
+        let entries = list.by_holder.get_mut(&self.holder);
+        let ours = entries
+            .into_iter()
+            .flatten()
+            .find(|entry| entry.id == self.id);
+        if let Some(entry) = ours {
+            entry.key = Some(key);
+        }
     }
 }
 
@@ -145,7 +185,7 @@ mod tests {
         let node = NodeId(uuid::Uuid::from_u128(1));
         let places: Vec<_> = stops
             .iter()
-            .map(|stop| connections.admit_node(node, 2, stop))
+            .map(|stop| connections.admit_node((node, Pin::from_bytes([7; 32])), 2, stop))
             .collect();
         assert_eq!(
             stops

@@ -6,6 +6,7 @@
 mod compare;
 mod files;
 mod newest;
+mod renew;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,10 +34,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::newest::Newest;
 use crate::node::branches::Verdict;
 use crate::node::offer::{self, Batch};
-use crate::node::{Node, branches, enrolment, receive, session, witness};
+use crate::node::{Node, branches, enrolment, receive, renewal, session, witness};
 use crate::store::links::{self, Contact, Direction, Position, Role};
 use crate::store::{LinkId, StoreError, Tx, audit, blobs};
 use crate::trust::authority::Authority;
+use crate::trust::pin::Pin;
 use crate::trust::tls::Peer;
 
 /// Limits of the parent's end.
@@ -149,6 +151,7 @@ impl Hub {
             .route("/pull", post(pull))
             .route("/agree", post(agree))
             .route("/compare", post(compare::compare))
+            .route("/renew", post(renew::renew))
             .route(
                 "/blob/{sha256}",
                 get(files::send_blob)
@@ -229,6 +232,7 @@ impl Hub {
 struct Child {
     node: NodeId,
     link: LinkId,
+    key: Pin,
 }
 
 /// An answer that is not what was asked for.
@@ -270,14 +274,14 @@ async fn known_only(
     next: middleware::Next,
 ) -> Result<Response, Reply> {
     let peer = request.extensions().get::<Peer>().cloned();
-    let node = match peer {
+    let (node, key) = match peer {
         Some(Peer::Node { node, pin }) => {
             // An open connection outlives its key's place on the list by a moment; its requests do not.
             if hub.inner.node.store.shown().children.get(pin.as_bytes()) != Some(&node) {
                 let message = "this node was revoked; ask the administrator of this level";
                 return Err(refuse(StatusCode::FORBIDDEN, "revoked", message));
             }
-            node
+            (node, pin)
         }
         Some(Peer::Unknown(pin)) => {
             let message = format!(
@@ -317,7 +321,7 @@ async fn known_only(
     }
     let now = hub.inner.node.clock.now_ms();
     hub.heard().insert(link, now);
-    request.extensions_mut().insert(Child { node, link });
+    request.extensions_mut().insert(Child { node, link, key });
     Ok(next.run(request).await)
 }
 
@@ -421,6 +425,7 @@ async fn open(
                 wanted: blobs::asked_again(tx.connection(), child.link)?,
                 audit,
                 countersigned,
+                renew: renewal::met(tx, child.node, &child.key, now_ms)?,
             }))
         })
         .await?;

@@ -15,6 +15,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0005_branches.sql")),
     M::up(include_str!("migrations/0006_homecoming.sql")),
     M::up(include_str!("migrations/0007_witness.sql")),
+    M::up(include_str!("migrations/0008_renewal.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

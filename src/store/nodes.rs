@@ -1,5 +1,7 @@
 //! Downstream nodes and enrolment tokens.
 
+use std::collections::HashSet;
+
 use nqsync_core::model::{NodeId, UnitId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
@@ -17,6 +19,10 @@ pub struct NodeRow {
     pub enrolled_at: i64,
     pub revoked_at: Option<i64>,
     pub reason: Option<String>,
+    /// A key that was certified and is not used yet.
+    pub next_pin: Option<[u8; 32]>,
+    /// A person wants the node to take a new key.
+    pub key_asked: bool,
 }
 
 /// An enrolment token as the parent keeps it.
@@ -40,16 +46,24 @@ fn node_row(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
         enrolled_at: row.get(4)?,
         revoked_at: row.get(5)?,
         reason: row.get(6)?,
+        next_pin: row.get(7)?,
+        key_asked: row.get(8)?,
     })
 }
 
 /// All downstream nodes, revoked ones too.
 pub fn all(connection: &Connection) -> Result<Vec<NodeRow>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT node, unit, pin, certificate, enrolled_at, revoked_at, reason FROM node ORDER BY enrolled_at",
+        "SELECT node, unit, pin, certificate, enrolled_at, revoked_at, reason, next_pin, key_asked FROM node
+         ORDER BY enrolled_at",
     )?;
     let rows = statement.query_map([], node_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One downstream node.
+pub fn one(connection: &Connection, node: NodeId) -> Result<Option<NodeRow>, StoreError> {
+    Ok(all(connection)?.into_iter().find(|row| row.node == node))
 }
 
 /// Adds a downstream node.
@@ -77,6 +91,58 @@ pub fn set_revoked(
     connection.execute(
         "UPDATE node SET revoked_at = ?2, reason = ?3 WHERE node = ?1",
         params![node.0.as_bytes(), at, reason],
+    )?;
+    Ok(())
+}
+
+/// Keeps a renewed certificate for the key that a node has.
+pub fn set_certificate(
+    connection: &Connection,
+    node: NodeId,
+    certificate: &str,
+) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE node SET certificate = ?2 WHERE node = ?1",
+        params![node.0.as_bytes(), certificate],
+    )?;
+    Ok(())
+}
+
+/// Keeps a key that a node is going to use, beside the one it uses.
+pub fn set_next_key(
+    connection: &Connection,
+    node: NodeId,
+    pin: &[u8; 32],
+    certificate: &str,
+) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE node SET next_pin = ?2, next_certificate = ?3 WHERE node = ?1",
+        params![node.0.as_bytes(), pin, certificate],
+    )?;
+    Ok(())
+}
+
+/// The next key takes the place of the one before, which opens nothing any more.
+pub fn take_next_key(connection: &Connection, node: NodeId) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE node SET pin = next_pin, certificate = next_certificate, next_pin = NULL, next_certificate = NULL,
+         key_asked = 0 WHERE node = ?1 AND next_pin IS NOT NULL",
+        [node.0.as_bytes()],
+    )?;
+    Ok(())
+}
+
+/// The nodes that are to take a new key.
+pub fn asked_for_key(connection: &Connection) -> Result<HashSet<NodeId>, StoreError> {
+    let asked = all(connection)?.into_iter().filter(|row| row.key_asked);
+    Ok(asked.map(|row| row.node).collect())
+}
+
+/// Wants a node to take a new key at its next contact.
+pub fn ask_for_key(connection: &Connection, node: NodeId) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE node SET key_asked = 1 WHERE node = ?1",
+        [node.0.as_bytes()],
     )?;
     Ok(())
 }

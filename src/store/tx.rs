@@ -139,7 +139,11 @@ impl WriterState {
         let children = nodes::all(connection)?
             .into_iter()
             .filter(|row| row.revoked_at.is_none());
-        let children = Arc::new(children.map(|row| (row.pin, row.node)).collect());
+        let keys = children.flat_map(|row| {
+            let next = row.next_pin.map(|pin| (pin, row.node));
+            std::iter::once((row.pin, row.node)).chain(next)
+        });
+        let children = Arc::new(keys.collect());
         Ok(WriterState {
             incarnation: None,
             node,

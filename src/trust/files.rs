@@ -89,20 +89,11 @@ pub fn write(
             path: path.to_owned(),
         });
     }
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    make_private_folder(folder).map_err(failed("make the folder of"))?;
+    make_private_folder(folder_of(path)).map_err(failed("make the folder of"))?;
 
     let temporary = path.with_added_extension("tmp");
     // Left by a crash; create_new below must not inherit its mode.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("replace the old draft of")(error));
-        }
-        _ => {}
-    }
+    remove(&temporary)?;
     let mode = match secrecy {
         Secrecy::Private => 0o600,
         Secrecy::Public => 0o644,
@@ -116,10 +107,41 @@ pub fn write(
     file.write_all(content)
         .and_then(|()| file.sync_all())
         .map_err(failed("write"))?;
-    fs::rename(&temporary, path).map_err(failed("put in place"))?;
-    File::open(folder)
+    put_in_place(&temporary, path)
+}
+
+/// Give a file another name in the same folder; a crash leaves it under one of the two.
+pub fn put_in_place(from: &Path, to: &Path) -> Result<(), FileError> {
+    let failed = |action| {
+        move |source| FileError::Io {
+            action,
+            path: to.to_owned(),
+            source,
+        }
+    };
+    fs::rename(from, to).map_err(failed("put in place"))?;
+    File::open(folder_of(to))
         .and_then(|folder| folder.sync_all())
         .map_err(failed("make durable the folder of"))
+}
+
+/// Remove a file that may not be there.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(FileError::Io {
+            action: "remove",
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent();
+    parent
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Read a certificate file.

@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod files;
 pub mod identity;
 pub mod pin;
+pub mod renewal;
 pub mod signature;
 pub mod tls;
 pub mod token;

@@ -210,7 +210,8 @@ impl ServerTls {
     pub fn still_holds(&self, peer: &Peer) -> bool {
         match peer {
             Peer::Node { node, pin } => self.pins.node_of(pin) == Some(*node),
-            Peer::Unknown(_) | Peer::Anonymous => true,
+            Peer::Unknown(pin) => self.pins.node_of(pin).is_none(),
+            Peer::Anonymous => true,
         }
     }
 }

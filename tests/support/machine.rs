@@ -1,5 +1,6 @@
 //! The program itself on a directory of its own: verbs as a person types them, and the service as systemd starts it.
 
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,6 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// Tries come soon after each other, so that nobody has to wait for the next one.
+pub const SOON: [&str; 4] = [
+    "sync.backoff_min_s=0.05",
+    "sync.backoff_max_s=0.2",
+    "upstream.probe_interval_s=0.1",
+    "upstream.probe_jitter_s=0",
+];
 
 /// A machine with one node.
 pub struct Machine {
@@ -247,6 +256,14 @@ impl Machine {
             socket,
             log: path,
         }
+    }
+
+    /// Where its service listens, as it said at its last start.
+    pub fn address(&self) -> SocketAddr {
+        let log = std::fs::read_to_string(self.at("log")).expect("a log");
+        let (_, rest) = log.rsplit_once("address=").expect("it says where");
+        let text = rest.split_whitespace().next().unwrap_or_default();
+        text.trim_matches('"').parse().expect("an address")
     }
 
     /// Starts the service where it must refuse; what it said.

@@ -359,7 +359,7 @@ impl Place {
         over: impl FnOnce(reqwest::Client) -> T,
     ) {
         use nqsync::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning};
-        let (chain, key) = setup::upstream_identity(self.dir.path())
+        let (chain, key) = nqsync::trust::renewal::held(self.dir.path())
             .expect("readable keys")
             .expect("enrolled");
         let (pin, parent) = self

@@ -56,7 +56,7 @@ async fn tls(
 impl Raw {
     /// With a child's own certificate, where that child stands.
     pub async fn of(child: &Place) -> Raw {
-        let (chain, key) = setup::upstream_identity(child.dir.path())
+        let (chain, key) = nqsync::trust::renewal::held(child.dir.path())
             .expect("readable keys")
             .expect("enrolled");
         let tls = tls(child, Some((chain, &key))).await;
@@ -90,7 +90,7 @@ impl Raw {
 
     /// The same for a machine whose service does not run.
     pub async fn at(machine: &Machine) -> Raw {
-        let (chain, key) = setup::upstream_identity(machine.path())
+        let (chain, key) = nqsync::trust::renewal::held(machine.path())
             .expect("readable keys")
             .expect("enrolled");
         let store = Store::open(&StoreOptions::new(machine.path())).expect("its store");

@@ -218,6 +218,33 @@ pub struct Welcome {
     /// The parent's signature under the child's audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub countersigned: Option<Countersigned>,
+    /// The child's certificate is to be renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew: Option<Renew>,
+}
+
+/// What a child is to have renewed. The parent judges: its clock is the one that is looked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Renew {
+    /// The certificate, for the key it has: a third of its lifetime has passed.
+    Certificate,
+    /// The key too: a person asks for it.
+    Key,
+}
+
+/// A child asks for a new certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RenewRequest {
+    /// Certificate request, PEM: proof that the child holds the key.
+    pub csr: String,
+}
+
+/// The new certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Renewed {
+    /// PEM.
+    pub certificate: String,
 }
 
 /// Limits a receiver states.

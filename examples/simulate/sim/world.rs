@@ -589,5 +589,6 @@ fn code_of(error: &LinkError) -> &'static str {
         LinkError::Unreadable(_) => "unreadable",
         LinkError::BadFile(_) => "bad file",
         LinkError::Store(_) => "store",
+        LinkError::Keys(_) => "keys",
     }
 }

@@ -12,6 +12,7 @@ use crate::store::blobs::hex;
 use crate::store::branches::{self, State};
 use crate::store::nodes::{self, NodeRow, TokenRow};
 use crate::store::{LinkId, LinkRow, StoreError, links, queries};
+use crate::trust::certificate;
 use crate::trust::pin::Pin;
 use crate::trust::token;
 
@@ -117,6 +118,8 @@ pub fn item(
         "version": state.as_ref().and_then(|state| state.version.clone()),
         "state": contact,
         "pin": hex(&row.pin),
+        "certificate_until": certificate_end(&row.certificate),
+        "key_asked": row.key_asked,
         "clock_offset_ms": state.as_ref().and_then(|state| state.clock_ahead_ms),
         "pending": pending.unwrap_or(0),
         "last_error": state.as_ref().and_then(|state| state.last_error.clone()),
@@ -124,6 +127,13 @@ pub fn item(
         "revoked_at": row.revoked_at.map(time),
         "reason": row.reason,
     }))
+}
+
+fn certificate_end(pem: &str) -> Option<String> {
+    let chain = certificate::parse_chain(pem.as_bytes())?;
+    Some(time(
+        certificate::read(&chain[0])?.not_after.as_millisecond(),
+    ))
 }
 
 /// A node by its id, a unique beginning of it, or the unit it serves.
@@ -229,6 +239,25 @@ fn serves_with_a_copy(on: &Writing<'_, '_>, unit: UnitId) -> Result<bool, StoreE
     Ok(known.iter().any(|branch| branch.state == State::Refused))
 }
 
+/// Has a node take a new key at its next contact; the one it has opens nothing from then on.
+pub fn renew(on: &mut Writing<'_, '_>, typed: &str, reason: &str) -> Result<Said, Refusal> {
+    needed("reason-needed", Some(reason))?;
+    let tree = on.tx.tree();
+    let row = find(on.tx.connection(), &tree, typed)?;
+    if row.revoked_at.is_some() {
+        return Err(Refusal::usage(
+            "node-is-revoked",
+            [("unit", tree.code(row.unit))],
+        ));
+    }
+    nodes::ask_for_key(on.tx.connection(), row.node)?;
+    // A session that is open ends, so that the child greets again and hears of it.
+    on.tx.tree_has_changed();
+    let row = current(on.tx.connection(), row.node)?;
+    let data = item(on.tx.connection(), &tree, &row, on.now_ms)?;
+    Ok(Said::done(data).note("note-node-renews", [("unit", tree.code(row.unit))]))
+}
+
 /// Cuts a node off at once, or takes that back.
 pub fn revoke(
     on: &mut Writing<'_, '_>,
@@ -258,10 +287,8 @@ pub fn revoke(
 }
 
 fn current(connection: &Connection, node: NodeId) -> Result<NodeRow, Refusal> {
-    let row = nodes::all(connection)?
-        .into_iter()
-        .find(|row| row.node == node);
-    row.ok_or_else(|| Refusal::usage("no-such-node", [("node", node.to_string())]))
+    nodes::one(connection, node)?
+        .ok_or_else(|| Refusal::usage("no-such-node", [("node", node.to_string())]))
 }
 
 /// This node's id, as the store has it.

@@ -33,6 +33,8 @@ fn enrol(fixture: &Fixture) -> LinkId {
             enrolled_at: NOW,
             revoked_at: None,
             reason: None,
+            next_pin: None,
+            key_asked: false,
         };
         rows::insert(tx.connection(), &row).expect("a node");
         let link = links::ensure(tx.connection(), node, Role::Downstream).expect("a link");

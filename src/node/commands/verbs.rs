@@ -123,6 +123,7 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         } => nodes::token(on, unit, *expires_s, url.as_deref()),
         Command::NodeAdopt { node, incarnation } => clones::adopt(on, node, incarnation),
         Command::Adopt { how } => adopt::adopt(on, *how),
+        Command::NodeRenew { node, reason } => nodes::renew(on, node, reason),
         Command::NodeRevoke { node, reason, undo } => nodes::revoke(on, node, reason, *undo),
         Command::IndicatorDefine { .. } => indicators::define(on, &request.command),
         Command::IndicatorSet { .. } => indicators::set(on, &request.command),
