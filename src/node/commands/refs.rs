@@ -1,5 +1,7 @@
 //! What people type to name a task, a piece of evidence or a period.
 
+use std::collections::HashMap;
+
 use nqsync_core::calendar::{Period, fold};
 use nqsync_core::model::{Facts, Kind, UnitId};
 use nqsync_core::sync::{Record, scope};
@@ -20,7 +22,7 @@ const MAX_NAMED: usize = 10;
 pub fn task(view: &View<'_>, text: &str) -> Result<Stored, Refusal> {
     let mut found = by_id(view, Kind::Task, text)?;
     if found.is_empty() && text.contains('/') {
-        found = by_number(view, text)?;
+        found = Tasks::load(view)?.grouped(view, text)?;
     }
     only(found, text, "task", |stored| title(&stored.record))
 }
@@ -95,30 +97,74 @@ fn by_id(view: &View<'_>, kind: Kind, text: &str) -> Result<Vec<Stored>, Refusal
     )?)
 }
 
-/// Tasks whose group and number were typed. One that was withdrawn counts only when no other is meant.
-fn by_number(view: &View<'_>, text: &str) -> Result<Vec<Stored>, Refusal> {
-    let wanted = fold(text);
-    let mut found = records::of_kind(view.connection, Kind::Task)?;
-    found.retain(|stored| {
-        let group = group_of(&stored.record);
-        let number = text_of(&stored.record, "number");
-        !number.is_empty() && fold(&format!("{}/{number}", group.code)) == wanted
-    });
-    if found.iter().any(|s| s.record.shown("withdrawn").is_none()) {
-        found.retain(|s| s.record.shown("withdrawn").is_none());
-    }
-    Ok(found)
+/// Where the tasks are by the numbers that people name them with. A table with thousands of rows looks them up in one of
+/// these; one that is read anew for each row takes time with the square of them.
+pub struct Tasks {
+    by_number: HashMap<String, Vec<Uuid>>,
+    by_group: HashMap<String, Vec<Uuid>>,
 }
 
-/// The tasks assigned to a unit that carry a number, in whatever group: how reports in tables name them.
-pub fn tasks_numbered(view: &View<'_>, number: &str, unit: UnitId) -> Result<Vec<Stored>, Refusal> {
-    let wanted = fold(number);
-    let mut found = records::of_kind(view.connection, Kind::Task)?;
-    found.retain(|stored| {
-        fold(&text_of(&stored.record, "number")) == wanted
-            && stored.record.shown("withdrawn").is_none()
-            && scope::assigned(&stored.record).contains(&unit)
-    });
+impl Tasks {
+    /// As the store has them now.
+    pub fn load(view: &View<'_>) -> Result<Tasks, Refusal> {
+        let (mut by_number, mut by_group) = (HashMap::new(), HashMap::new());
+        for stored in records::of_kind(view.connection, Kind::Task)? {
+            let (id, number) = (stored.record.key().id, text_of(&stored.record, "number"));
+            if !number.is_empty() {
+                let grouped = fold(&format!("{}/{number}", group_of(&stored.record).code));
+                push(&mut by_group, grouped, id);
+            }
+            push(&mut by_number, fold(&number), id);
+        }
+        Ok(Tasks {
+            by_number,
+            by_group,
+        })
+    }
+
+    /// The task by id, or `GROUP/NUMBER`.
+    pub fn task(&self, view: &View<'_>, text: &str) -> Result<Stored, Refusal> {
+        let mut found = by_id(view, Kind::Task, text)?;
+        if found.is_empty() {
+            found = self.grouped(view, text)?;
+        }
+        only(found, text, "task", |stored| title(&stored.record))
+    }
+
+    /// Those whose group and number were typed. One that was withdrawn counts only when no other is meant.
+    fn grouped(&self, view: &View<'_>, text: &str) -> Result<Vec<Stored>, Refusal> {
+        let mut found = loaded(view, self.by_group.get(&fold(text)))?;
+        if found.iter().any(|s| s.record.shown("withdrawn").is_none()) {
+            found.retain(|s| s.record.shown("withdrawn").is_none());
+        }
+        Ok(found)
+    }
+
+    /// Those assigned to a unit that carry a number, in whatever group: how reports in tables name them.
+    pub fn given_to(
+        &self,
+        view: &View<'_>,
+        unit: UnitId,
+        number: &str,
+    ) -> Result<Vec<Stored>, Refusal> {
+        let mut found = loaded(view, self.by_number.get(&fold(number)))?;
+        found.retain(|stored| {
+            stored.record.shown("withdrawn").is_none()
+                && scope::assigned(&stored.record).contains(&unit)
+        });
+        Ok(found)
+    }
+}
+
+fn push(map: &mut HashMap<String, Vec<Uuid>>, key: String, id: Uuid) {
+    map.entry(key).or_default().push(id);
+}
+
+fn loaded(view: &View<'_>, ids: Option<&Vec<Uuid>>) -> Result<Vec<Stored>, Refusal> {
+    let mut found = Vec::new();
+    for id in ids.into_iter().flatten() {
+        found.extend(records::load(view.connection, *id)?);
+    }
     Ok(found)
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Plan, Row, Step, differing};
 use crate::api::ReportFields;
 use crate::node::Refusal;
-use crate::node::commands::refs::{self, Named};
+use crate::node::commands::refs::{self, Named, Tasks};
 use crate::node::commands::reports::{check_open, values_of};
 use crate::node::commands::views::View;
 use crate::node::commands::{Values, resolve};
@@ -21,8 +21,9 @@ pub(super) fn plan(
     table: Records<ReportRow>,
 ) -> Result<Plan, Refusal> {
     let mut plan = Plan::begin(view, &table.remarks);
+    let tasks = Tasks::load(view)?;
     for row in &table.rows {
-        match plan_row(view, acting, asked, row) {
+        match plan_row(view, &tasks, (acting, asked), row) {
             Ok(planned) => plan.rows.push(planned),
             Err(refusal) => plan.refuse(view, row.row, &row.task, &refusal),
         }
@@ -30,7 +31,12 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-fn plan_row(view: &View<'_>, acting: UnitId, asked: bool, row: &ReportRow) -> Result<Row, Refusal> {
+fn plan_row(
+    view: &View<'_>,
+    tasks: &Tasks,
+    (acting, asked): (UnitId, bool),
+    row: &ReportRow,
+) -> Result<Row, Refusal> {
     let unit = match row.unit.as_str() {
         "" => acting,
         text => resolve(view.tree, text, acting)?,
@@ -49,7 +55,7 @@ fn plan_row(view: &View<'_>, acting: UnitId, asked: bool, row: &ReportRow) -> Re
             [("unit", view.tree.code(unit))],
         ));
     }
-    let named = named(view, row, unit)?;
+    let named = named(view, tasks, row, unit)?;
     check_open(view, &named)?;
     let values = values(row, named.report.as_ref())?;
     let period = named.period;
@@ -72,13 +78,13 @@ fn plan_row(view: &View<'_>, acting: UnitId, asked: bool, row: &ReportRow) -> Re
     })
 }
 
-fn named(view: &View<'_>, row: &ReportRow, unit: UnitId) -> Result<Named, Refusal> {
+fn named(view: &View<'_>, tasks: &Tasks, row: &ReportRow, unit: UnitId) -> Result<Named, Refusal> {
     let period = match row.period {
         Some(period) => period,
         None => refs::period(view, None)?,
     };
     let mut named = Named {
-        task: task_of(view, row, unit)?,
+        task: task_of(view, tasks, row, unit)?,
         unit,
         period,
         report: None,
@@ -90,11 +96,16 @@ fn named(view: &View<'_>, row: &ReportRow, unit: UnitId) -> Result<Named, Refusa
 }
 
 /// The task by id or `GROUP/NUMBER`, else by its number alone among those given to the unit.
-fn task_of(view: &View<'_>, row: &ReportRow, unit: UnitId) -> Result<Stored, Refusal> {
-    let mut numbered = refs::tasks_numbered(view, &row.task, unit)?;
+fn task_of(
+    view: &View<'_>,
+    tasks: &Tasks,
+    row: &ReportRow,
+    unit: UnitId,
+) -> Result<Stored, Refusal> {
+    let mut numbered = tasks.given_to(view, unit, &row.task)?;
     match (numbered.pop(), numbered.is_empty()) {
         (Some(only), true) => Ok(only),
-        _ => refs::task(view, &row.task),
+        _ => tasks.task(view, &row.task),
     }
 }
 
