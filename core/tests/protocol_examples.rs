@@ -2,8 +2,8 @@
 
 use nqsync_core::model::{Facts, Key, Kind};
 use nqsync_core::protocol::{
-    Ack, Agreement, EnrolRequest, Enrolled, Hello, Line, Pull, Refused, Welcome, parse_line,
-    render_record, running_hash, unhex,
+    Ack, Agreement, EnrolRequest, Enrolled, Hello, Line, Pull, Refused, Welcome, bundle,
+    parse_line, render_record, running_hash, unhex,
 };
 use nqsync_core::sync::{Edit, Record};
 use serde::Serialize;
@@ -126,6 +126,25 @@ fn the_running_hash_shown_is_that_of_the_frame_shown() {
             Ok(Line::Left(_) | Line::Receipt(_))
         ));
     }
+}
+
+#[test]
+fn the_header_of_a_bundle_shown_is_one() {
+    let header: bundle::Header = serde_json::from_str(block("bundle-header")).expect("a header");
+    assert_eq!(
+        serde_json::to_string(&header).expect("json"),
+        block("bundle-header")
+    );
+    let signed = header.signed_text(&[3; 32]).expect("json");
+    let text = bundle::envelope(&signed, b"by");
+    let framed = bundle::frame(text.as_bytes()).expect("an envelope");
+    assert_eq!(framed.header(), Ok(header));
+    let first_words = |text: &str| -> Vec<String> {
+        let words = text.lines().map(|line| line.split([' ', '{']).next());
+        words.flatten().map(str::to_owned).collect()
+    };
+    let shown = first_words(&block("envelope").replace("HEADER", "{"));
+    assert_eq!(first_words(&text), shown);
 }
 
 #[test]

@@ -494,6 +494,19 @@ pub enum Command {
     /// A person has looked into a neighbour's audit that contradicted what was seen of it.
     AuditAccept { peer: String, reason: String },
 
+    /// What waits for a neighbour, sealed on a medium. Without `to`: for the node above.
+    BundleExport {
+        to: Option<String>,
+        folder: String,
+        since: Option<u64>,
+        one_way: bool,
+        lasts_s: u64,
+    },
+    /// Takes in the bundles on a medium.
+    BundleImport { folder: String },
+    /// The bundles on a medium, or without one those that went and came.
+    BundleShow { folder: Option<String> },
+
     /// Mass changes that wait for a person, and those that can be undone.
     HoldList,
     /// One of them with its records.
@@ -535,7 +548,7 @@ impl Command {
             }
             RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
             HoldList | HoldShow { .. } | PeriodList { .. } | PeriodShow { .. } => false,
-            AuditShow { .. } | AuditVerify | AuditExport { .. } => false,
+            AuditShow { .. } | AuditVerify | AuditExport { .. } | BundleShow { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
             Export { .. } => false,
@@ -551,6 +564,8 @@ impl Command {
             self,
             Verify { .. }
                 | Backup { .. }
+                | BundleExport { .. }
+                | BundleImport { .. }
                 | Adopt { .. }
                 | AuditAccept { .. }
                 | NodeToken { .. }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, audit, backup, conflict, demo, directive, evidence, export, hold, import, indicator,
-    node, period, proposal, quarantine, report, restore, rollup, setup, shell, sync, task, unit,
-    verify,
+    adapter, audit, backup, bundle, conflict, demo, directive, evidence, export, hold, import,
+    indicator, node, period, proposal, quarantine, report, restore, rollup, setup, shell, sync,
+    task, unit, verify,
 };
 use crate::api::{self, Lang};
 
@@ -143,6 +143,9 @@ pub enum Verb {
     /// Show who did what, and prove that nobody changed it afterwards
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Carry data on a medium where no line may join two nodes: export, import, show
+    #[command(subcommand)]
+    Bundle(bundle::Verb),
     Restore(restore::RestoreArgs),
     Adopt(restore::AdoptArgs),
     /// Nodes below this one: list, invite, show, cut off

@@ -7,6 +7,7 @@ mod adapter;
 mod args;
 mod audit;
 mod backup;
+mod bundle;
 mod conflict;
 mod connect;
 mod demo;
@@ -156,6 +157,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Verify(args) => ask(args.job(), caller, out),
         Verb::Backup(args) => backup::run(&args, caller, out),
         Verb::Audit(verb) => audit::run(verb, caller, out),
+        Verb::Bundle(verb) => ask(verb.job(caller)?, caller, out),
         Verb::Status => ask(job(Command::Status, status::show), caller, out),
         Verb::Node(verb) => ask(verb.job(), caller, out),
         Verb::Enrol(args) => setup::enrol(args, caller, out),

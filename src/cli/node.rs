@@ -193,7 +193,7 @@ fn token(data: &Value, screen: &Screen) -> String {
     )
 }
 
-fn seconds(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let wrong = || "expected a duration such as 30m, 24h or 7d".to_owned();
     let (number, factor) = match text.char_indices().last() {
         Some((end, 's')) => (&text[..end], 1),

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::DaemonError;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
+use crate::node::bundle::UPSTREAM_KEY;
 use crate::node::{Node, Settings, enrolment, receive};
 use crate::store::links::{self, Role};
 use crate::store::{Store, StoreError, StoreOptions, Tx};
@@ -269,6 +270,10 @@ pub fn join(
     tx.set_meta("unit", &enrolled.unit.to_string())?;
     tx.set_meta("upstream_url", url)?;
     tx.set_meta("upstream_pin", pin)?;
+    tx.set_meta(
+        UPSTREAM_KEY,
+        enrolled.authority.as_deref().unwrap_or_default(),
+    )?;
     tx.set_meta("upstream_node", &enrolled.parent.to_string())?;
     let link = links::ensure(tx.connection(), enrolled.parent, Role::Upstream)?;
     tx.tree_has_changed();

@@ -1,7 +1,7 @@
 //! Enrolment at the parent: a one-time token buys a certificate for one unit's server.
 
 use nqsync_core::model::{Facts, Kind, NodeId};
-use nqsync_core::protocol::{EnrolRequest, Enrolled, render_record};
+use nqsync_core::protocol::{EnrolRequest, Enrolled, hex, render_record};
 use nqsync_core::sync::Record;
 use serde_json::value::RawValue;
 
@@ -10,6 +10,7 @@ use crate::store::links::{self, Role};
 use crate::store::nodes::{self, NodeRow};
 use crate::store::{StoreError, Tx, audit, records};
 use crate::trust::authority::{Authority, NODE_LIFETIME, request_pin};
+use crate::trust::signature;
 use crate::trust::token::{self, Grant, TokenError, TokenRecord, TokenSecret, TokenUse};
 
 /// Why a node was not enrolled.
@@ -39,6 +40,7 @@ pub async fn admit(
     let issued = authority
         .sign_csr(&request.csr, request.node, now, NODE_LIFETIME)
         .map_err(|e| AdmitError::Request(e.to_string()))?;
+    let key = hex(&signature::public(authority.key()));
     let store = node.store.clone();
     store
         .write(move |tx| {
@@ -80,6 +82,7 @@ pub async fn admit(
             Ok(Enrolled {
                 certificate: entry.certificate,
                 parent: tx.node()?,
+                authority: Some(key.clone()),
                 unit: entry.unit,
                 units,
             })

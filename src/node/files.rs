@@ -11,7 +11,7 @@ use crate::store::blobs::{self, BlobId};
 use crate::store::{LinkId, Rec, Role, StoreError, Tx, audit, queries};
 
 /// The file a record names: its SHA-256, its length, and the units that need its bytes.
-fn file_of(record: &Record) -> Option<(BlobId, u64, Vec<UnitId>)> {
+pub(super) fn file_of(record: &Record) -> Option<(BlobId, u64, Vec<UnitId>)> {
     let readers = match record.facts() {
         Facts::Evidence { reviewer, .. } => vec![*reviewer],
         Facts::Directive { .. } => scope::assigned(record),

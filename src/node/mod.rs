@@ -5,6 +5,7 @@
 
 pub mod brake;
 pub mod branches;
+pub mod bundle;
 pub mod commands;
 pub mod enrolment;
 pub mod files;

@@ -2,12 +2,13 @@
 
 use nqsync_core::model::{Key, Kind, NodeId, Tree, UnitId};
 use nqsync_core::protocol::{
-    Ack, Receipt, ZSTD_LEVEL, hex, render_brought, render_left, render_receipt, render_record,
-    running_hash,
+    Ack, Receipt, SetAside, ZSTD_LEVEL, hex, render_brought, render_left, render_receipt,
+    render_record, running_hash,
 };
 use nqsync_core::sync::scope::{Ends, ends};
 use nqsync_core::sync::{Context, Digest, Incarnation};
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Node, receive};
@@ -26,29 +27,43 @@ pub struct Batch {
     /// Bytes before compression.
     pub plain_bytes: usize,
     /// What it holds.
-    pub sent: Vec<Sent>,
-    /// Receipts in it.
-    pub receipts: Vec<(Rec, UnitId)>,
-    /// Items set aside here that the parent is to look at, because they may be lost work of a unit above, or of which the
-    /// child is to hear that they left its scope.
-    pub brought: Vec<i64>,
+    pub contents: Contents,
     /// Where the next batch of the same round begins: (lane, row).
     pub until: (i64, i64),
     /// The newest opening of this store.
     pub head: Option<Incarnation>,
 }
 
+/// What a batch holds and the peer answers for. Of a bundle it is kept until the receipt comes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Contents {
+    /// Records and announcements.
+    pub sent: Vec<Sent>,
+    /// Receipts.
+    pub receipts: Vec<(Rec, UnitId)>,
+    /// Items set aside here that the parent is to look at, because they may be lost work of a unit above, or of which the
+    /// child is to hear that they left its scope.
+    pub brought: Vec<i64>,
+}
+
 /// One record in a batch.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Sent {
     rec: Rec,
     id: Uuid,
-    kind: &'static str,
+    kind: Kind,
     /// `None`: the announcement that it left the peer's scope.
     digest: Option<Digest>,
     /// Units whose node is the peer and of whose receipt the owner, farther away, must hear.
     relay: Vec<UnitId>,
     extent: Option<Context>,
+}
+
+impl Sent {
+    /// Which record in which state.
+    pub fn state(&self) -> (Rec, Option<Digest>) {
+        (self.rec, self.digest)
+    }
 }
 
 /// What a batch is prepared for.
@@ -74,6 +89,18 @@ pub fn prepare(
     target: Target,
     position: &Position,
 ) -> Result<Option<Batch>, StoreError> {
+    prepare_but(node, connection, tree, target, position, &mut |_| false)
+}
+
+/// The same without what `leave_out` says. A batch may come out empty while more waits behind its end.
+pub fn prepare_but(
+    node: &Node,
+    connection: &Connection,
+    tree: &Tree,
+    target: Target,
+    position: &Position,
+    leave_out: &mut dyn FnMut(&Due) -> bool,
+) -> Result<Option<Batch>, StoreError> {
     let due = links::due(
         connection,
         target.link,
@@ -95,13 +122,19 @@ pub fn prepare(
         before: position.hash.clone(),
         body: Vec::new(),
         plain_bytes: 0,
-        sent: Vec::with_capacity(due.len()),
-        receipts: Vec::new(),
-        brought: Vec::new(),
+        contents: Contents {
+            sent: Vec::with_capacity(due.len()),
+            ..Contents::default()
+        },
         until: target.after,
         head: queries::last_incarnation(connection)?,
     };
+    let held = &mut batch.contents;
     for (lane, item) in &due {
+        if leave_out(item) {
+            batch.until = (*lane, item.rec().0);
+            continue;
+        }
         if let Due::Record(stored) = item
             && let Err(error) = records::as_written(stored)
         {
@@ -110,13 +143,13 @@ pub fn prepare(
             return Err(error);
         }
         let (line, sent) = render(item, tree, target);
-        if !batch.sent.is_empty() && text.len() + line.len() > limit {
+        if !held.sent.is_empty() && text.len() + line.len() > limit {
             break;
         }
         text.push_str(&line);
         text.push('\n');
         batch.until = (*lane, sent.rec.0);
-        batch.sent.push(sent);
+        held.sent.push(sent);
     }
     for receipt in owed {
         let line = render_receipt(&Receipt {
@@ -126,12 +159,12 @@ pub fn prepare(
             at: receipt.at,
         });
         let line = line.map_err(|e| StoreError::Damaged(e.to_string()))?;
-        if !batch.sent.is_empty() && text.len() + line.len() > limit {
+        if !held.sent.is_empty() && text.len() + line.len() > limit {
             break;
         }
         text.push_str(&line);
         text.push('\n');
-        batch.receipts.push((receipt.rec, receipt.unit));
+        held.receipts.push((receipt.rec, receipt.unit));
     }
     for item in brought {
         let line = match item.to_parent {
@@ -142,10 +175,10 @@ pub fn prepare(
             break;
         }
         // The answer names records: one that goes for itself goes alone.
-        if batch.sent.iter().all(|sent| sent.id != item.record) {
+        if held.sent.iter().all(|sent| sent.id != item.record) {
             text.push_str(&line);
             text.push('\n');
-            batch.brought.push(item.item);
+            held.brought.push(item.item);
         }
     }
     batch.plain_bytes = text.len();
@@ -175,7 +208,7 @@ fn render(item: &Due, tree: &Tree, target: Target) -> (String, Sent) {
             let sent = Sent {
                 rec: *rec,
                 id: *id,
-                kind: kind.as_str(),
+                kind: *kind,
                 digest: None,
                 relay: Vec::new(),
                 extent: None,
@@ -189,7 +222,7 @@ fn render(item: &Due, tree: &Tree, target: Target) -> (String, Sent) {
             let sent = Sent {
                 rec: stored.rec,
                 id: record.key().id,
-                kind: record.key().kind.as_str(),
+                kind: record.key().kind,
                 digest: Some(stored.digest),
                 relay,
                 extent,
@@ -220,7 +253,7 @@ fn relay_units(record: &nqsync_core::sync::Record, tree: &Tree, target: Target) 
 impl Batch {
     /// How many records and announcements it holds.
     pub fn records(&self) -> usize {
-        self.sent.len()
+        self.contents.sent.len()
     }
 
     /// The position after this batch.
@@ -242,14 +275,30 @@ pub fn acknowledged(
     batch: &Batch,
     ack: &Ack,
 ) -> Result<(), StoreError> {
+    answered(node, tx, link, &batch.contents, &ack.set_aside)?;
+    let direction = match tx.link(link)?.role {
+        Role::Upstream => Direction::Up,
+        Role::Downstream => Direction::Down,
+    };
+    links::set_position(tx.connection(), link, direction, &batch.position())
+}
+
+/// Notes the peer's answer for what it was sent: it is on its disk, or set aside there.
+pub fn answered(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    contents: &Contents,
+    set_aside: &[SetAside],
+) -> Result<(), StoreError> {
     let now_ms = node.clock.now_ms();
     let role = tx.link(link)?.role;
-    for sent in &batch.sent {
+    for sent in &contents.sent {
         let Some(digest) = sent.digest else {
             links::left_announced(tx.connection(), link, sent.rec)?;
             continue;
         };
-        let refused = ack.set_aside.iter().find(|aside| aside.id == sent.id);
+        let refused = set_aside.iter().find(|aside| aside.id == sent.id);
         links::answered(tx.connection(), link, sent.rec, digest, refused.is_some())?;
         match refused {
             Some(aside) => quarantine::put(
@@ -258,7 +307,7 @@ pub fn acknowledged(
                     item: 0,
                     incoming: false,
                     link,
-                    kind: sent.kind.to_owned(),
+                    kind: sent.kind.to_string(),
                     record: sent.id,
                     digest: Some(digest.0),
                     code: aside.code.clone(),
@@ -282,25 +331,20 @@ pub fn acknowledged(
             }
         }
     }
-    receipts::told(tx.connection(), link, &batch.receipts)?;
-    for item in &batch.brought {
+    receipts::told(tx.connection(), link, &contents.receipts)?;
+    for item in &contents.brought {
         match role {
             // Where the parent knew it, it comes down from there.
             Role::Upstream => quarantine::shown_to_parent(tx.connection(), *item)?,
             Role::Downstream => quarantine::remove(tx.connection(), *item)?,
         }
     }
-    let with_file = |sent: &Sent| sent.kind == Kind::Evidence.as_str();
-    if role == Role::Upstream && batch.sent.iter().any(with_file) {
+    let with_file = |sent: &Sent| sent.kind == Kind::Evidence;
+    if role == Role::Upstream && contents.sent.iter().any(with_file) {
         // Asked before it held the record, the parent did not know the file; now it does.
         tx.wake(link);
     }
-    let direction = if role == Role::Upstream {
-        Direction::Up
-    } else {
-        Direction::Down
-    };
-    links::set_position(tx.connection(), link, direction, &batch.position())
+    Ok(())
 }
 
 /// A position as it is said to a peer.

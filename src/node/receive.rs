@@ -3,6 +3,8 @@
 //! A record that cannot be taken is set aside with its reason on both sides; it never stops the rest. Receiving the
 //! same batch twice changes nothing.
 
+mod ceiling;
+
 use std::collections::HashSet;
 use std::io::Read;
 
@@ -15,6 +17,8 @@ use nqsync_core::sync::scope::{Ends, ends};
 use nqsync_core::sync::{Context, Edit, Record};
 use serde_json::json;
 use uuid::Uuid;
+
+pub use self::ceiling::within;
 
 use super::brake::{self, Grip, HELD};
 use super::homecoming::{Helps, bring_home, forget_what_came, our_own_again};

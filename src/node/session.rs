@@ -86,29 +86,7 @@ pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Resul
             // Also without a fork: a copy made and brought back under one opening shows in the positions alone.
             links::note_fork(tx.connection(), link)?;
         }
-        tracing::warn!(
-            link = link.0,
-            forked,
-            "the peer remembers another past; offering everything again"
-        );
-        links::forget(tx.connection(), link)?;
-        receive::owe_receipts(tx, link)?;
-        if !child {
-            quarantine::show_parent_again(tx.connection())?;
-            // The parent says of each file whether it has it; a child asks for what it misses.
-            blobs::owe_again(tx.connection(), link)?;
-        }
-        tx.wake(link);
-        let detail = serde_json::json!({ "forked": forked });
-        let subject = link.0.to_string();
-        let act = audit::Act {
-            at: now,
-            actor: "nqsync",
-            act: "link.torn",
-            subject: &subject,
-            detail,
-        };
-        audit::append(tx, &act)?;
+        tear(tx, link, forked, now)?;
         (Mark::default(), Mark::default())
     } else {
         // The receiver's memory is the truth: it is on its disk. A lost acknowledgement costs a resend.
@@ -134,6 +112,31 @@ pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Resul
         down,
         torn,
     })
+}
+
+/// Gives up what is known of a peer that remembers another past: everything is offered again.
+pub fn tear(tx: &mut Tx<'_>, link: LinkId, forked: bool, now_ms: i64) -> Result<(), StoreError> {
+    tracing::warn!(
+        link = link.0,
+        forked,
+        "the peer remembers another past; offering everything again"
+    );
+    links::forget(tx.connection(), link)?;
+    receive::owe_receipts(tx, link)?;
+    if tx.link(link)?.role == Role::Upstream {
+        quarantine::show_parent_again(tx.connection())?;
+        // The parent says of each file whether it has it; a child asks for what it misses.
+        blobs::owe_again(tx.connection(), link)?;
+    }
+    tx.wake(link);
+    let act = audit::Act {
+        at: now_ms,
+        actor: "nqsync",
+        act: "link.torn",
+        subject: &link.0.to_string(),
+        detail: serde_json::json!({ "forked": forked }),
+    };
+    audit::append(tx, &act)
 }
 
 /// Our side of the comparison after a session.
@@ -222,22 +225,31 @@ pub async fn finish_blob(node: &Node, link: LinkId, id: BlobId) -> Result<(), Bl
 pub async fn note_file(node: &Node, link: LinkId, id: BlobId, size: u64) -> Result<(), StoreError> {
     let now = node.clock.now_ms();
     node.store
-        .write(move |tx| {
-            blobs::arrived(tx.connection(), link, &id, size, now)?;
-            for owed in blobs::owed_to(tx.connection(), &id)? {
-                tx.wake(owed);
-            }
-            let subject = blobs::hex(&id);
-            let act = audit::Act {
-                at: now,
-                actor: "nqsync",
-                act: "file.received",
-                subject: &subject,
-                detail: serde_json::json!({ "link": link.0 }),
-            };
-            audit::append(tx, &act)
-        })
+        .write(move |tx| file_arrived(tx, link, id, size, now))
         .await
+}
+
+/// The same, in a transaction that does more.
+pub fn file_arrived(
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    id: BlobId,
+    size: u64,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    blobs::arrived(tx.connection(), link, &id, size, now_ms)?;
+    for owed in blobs::owed_to(tx.connection(), &id)? {
+        tx.wake(owed);
+    }
+    let subject = blobs::hex(&id);
+    let act = audit::Act {
+        at: now_ms,
+        actor: "nqsync",
+        act: "file.received",
+        subject: &subject,
+        detail: serde_json::json!({ "link": link.0 }),
+    };
+    audit::append(tx, &act)
 }
 
 /// The position after a batch was taken in.

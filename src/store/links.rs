@@ -73,6 +73,16 @@ pub enum Due {
     Left(Rec, Uuid, nqsync_core::model::Kind),
 }
 
+impl Due {
+    /// The record's row.
+    pub fn rec(&self) -> Rec {
+        match self {
+            Due::Record(stored) => stored.rec,
+            Due::Left(rec, ..) => *rec,
+        }
+    }
+}
+
 fn position(row: &Row<'_>, at: usize) -> rusqlite::Result<Position> {
     Ok(Position {
         batch: row.get::<_, i64>(at)? as u64,

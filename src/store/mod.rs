@@ -9,6 +9,7 @@ pub mod audit;
 pub mod backup;
 pub mod blobs;
 pub mod branches;
+pub mod bundles;
 pub mod compare;
 mod engine;
 mod format;

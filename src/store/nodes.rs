@@ -66,6 +66,17 @@ pub fn one(connection: &Connection, node: NodeId) -> Result<Option<NodeRow>, Sto
     Ok(all(connection)?.into_iter().find(|row| row.node == node))
 }
 
+/// The keys by which a node that is in force may speak, with their certificates: the one in use, then one that it may take.
+pub fn keys(connection: &Connection, node: NodeId) -> Result<Vec<([u8; 32], String)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT pin, certificate FROM node WHERE node = ?1 AND revoked_at IS NULL UNION ALL
+         SELECT next_pin, next_certificate FROM node
+         WHERE node = ?1 AND revoked_at IS NULL AND next_pin IS NOT NULL",
+    )?;
+    let rows = statement.query_map([node.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Adds a downstream node.
 pub fn insert(connection: &Connection, node: &NodeRow) -> Result<(), StoreError> {
     connection.execute(

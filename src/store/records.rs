@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::StoreError;
 
 /// Row number of a record; local, never leaves the node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Rec(pub i64);
 
 /// Local marks of a record.

@@ -30,7 +30,9 @@ const VI: &str = concat!(
     "\n",
     include_str!("period.vi.ftl"),
     "\n",
-    include_str!("audit.vi.ftl")
+    include_str!("audit.vi.ftl"),
+    "\n",
+    include_str!("bundle.vi.ftl")
 );
 const EN: &str = concat!(
     include_str!("en.ftl"),
@@ -47,7 +49,9 @@ const EN: &str = concat!(
     "\n",
     include_str!("period.en.ftl"),
     "\n",
-    include_str!("audit.en.ftl")
+    include_str!("audit.en.ftl"),
+    "\n",
+    include_str!("bundle.en.ftl")
 );
 
 type Bundle = FluentBundle<FluentResource>;

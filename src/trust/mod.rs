@@ -13,6 +13,7 @@ pub mod files;
 pub mod identity;
 pub mod pin;
 pub mod renewal;
+pub mod sealing;
 pub mod signature;
 pub mod tls;
 pub mod token;

@@ -79,6 +79,13 @@ pub fn asked_for(dir: &Path, fresh: bool) -> Result<NodeKey, KeyError> {
     NodeKey::load(&dir.join(NODE_KEY))
 }
 
+/// The key with this pin among those that are here: one that came for an older key can still be opened.
+pub fn holder(dir: &Path, pin: &Pin) -> Option<NodeKey> {
+    let all = [NODE_KEY, BEFORE_KEY, RENEWED_KEY].into_iter();
+    all.filter_map(|name| NodeKey::load(&dir.join(name)).ok())
+        .find(|key| key.pin() == *pin)
+}
+
 /// Whether a new key was begun that the parent does not know yet.
 pub fn is_begun(dir: &Path) -> bool {
     dir.join(RENEWED_KEY).exists()

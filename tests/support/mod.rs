@@ -8,6 +8,7 @@ pub mod disks;
 pub mod files;
 pub mod folders;
 pub mod machine;
+pub mod medium;
 pub mod office;
 pub mod outside;
 pub mod promises;

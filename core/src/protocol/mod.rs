@@ -4,6 +4,7 @@
 //! a batch down and acknowledges the one before (it may wait for news), `blob` moves files. A batch is NDJSON in one
 //! zstd frame; its lines are [`Line`]s.
 
+pub mod bundle;
 mod plain;
 
 use serde::{Deserialize, Serialize};
@@ -362,6 +363,10 @@ pub struct Enrolled {
     pub certificate: String,
     /// The parent.
     pub parent: NodeId,
+    /// Key of the parent's authority (SubjectPublicKeyInfo, DER), hex: the one whose pin the token carries. Bundles for the
+    /// parent are sealed for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     /// The unit the child now serves.
     pub unit: UnitId,
     /// The records of the units, so that the child knows its place: lines as in a batch.

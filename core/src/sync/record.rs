@@ -19,7 +19,9 @@ use crate::model::{Facts, FactsError, Key};
 pub const LIFE: &str = "life";
 
 /// First half of the SHA-256 over a record's key, facts and edits: equal digests mean equal bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Digest(pub [u8; 16]);
 
 /// One record as this node holds it.

@@ -4,6 +4,7 @@
 pub mod adopt;
 pub mod audits;
 pub mod backup;
+pub mod bundles;
 pub mod clones;
 pub mod conflicts;
 #[cfg(test)]
@@ -306,6 +307,8 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
     let request_id = request.request_id.clone();
     let result = if let Command::Backup { to } = &request.command {
         backup::make(node, &request, to.clone()).await
+    } else if let Command::BundleExport { .. } | Command::BundleImport { .. } = &request.command {
+        bundles::carry_out(node, &request).await
     } else if let Command::Verify { local, repair } = request.command {
         verify::here(node, local, repair)
             .await

@@ -1,6 +1,6 @@
 //! Health of this node on one screen, and what a sync would do. Nothing is called well that was not seen to be well.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use nqsync_core::model::{Kind, Lane, UnitId};
@@ -12,12 +12,13 @@ use super::nodes::{self, contact_state, peer_code};
 use super::shared::time;
 use super::{Reading, Said, backup, conflicts, proposals};
 use crate::api::{Exit, Lang};
+use crate::node::bundle::ANSWER_DUE_MS;
 use crate::node::{Refusal, files, health, recovery};
 use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
 use crate::store::{
-    LinkId, LinkRow, Role, StoreError, adapters, blobs, branches, holds, links, quarantine,
-    queries, receipts, records,
+    LinkId, LinkRow, Role, StoreError, adapters, blobs, branches, bundles, holds, links,
+    quarantine, queries, receipts, records,
 };
 
 /// Records listed by a preview; counts and bytes are of all.
@@ -77,6 +78,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
     if holds_open > 0 {
         problems.add("problem-held", records_held.to_string(), held_since);
     }
+    let bundles = carried(on, &mut problems)?;
     restored(on, &mut problems)?;
     own_health(on, &mut problems)?;
     let (present, missing, owed, bytes) = blobs::counts(on.connection)?;
@@ -109,6 +111,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "proposals_open": proposals::count_open(on)?,
         "blobs": { "present": present, "missing": missing, "pending_up": owed, "bytes": bytes },
         "receipts": receipts(on, upstream_row)?,
+        "bundles": bundles,
         "adapters": adapters,
         "disk": disk,
         "backup": { "deposited": false, "only_here": only_here, "note": note,
@@ -207,6 +210,29 @@ fn downstream(
         all.push(item);
     }
     Ok(all)
+}
+
+/// Bundles without a receipt, and those that wait for one before them.
+fn carried(on: &Reading<'_>, problems: &mut Problems) -> Result<Value, Refusal> {
+    let (unanswered, waiting) = (
+        bundles::unanswered(on.connection)?,
+        bundles::waiting(on.connection)?,
+    );
+    let oldest = unanswered.iter().map(|made| made.made_at).min();
+    for made in &unanswered {
+        if on.now_ms.saturating_sub(made.made_at) > ANSWER_DUE_MS {
+            let peer = peer_code(on.connection, &on.tree, made.link)?;
+            problems.add("problem-bundle-unanswered", peer, Some(made.made_at));
+        }
+    }
+    let links: BTreeSet<LinkId> = waiting.iter().map(|bundle| bundle.link).collect();
+    for link in links {
+        let since = waiting.iter().filter(|bundle| bundle.link == link);
+        let since = since.map(|bundle| bundle.came_at).min();
+        let peer = peer_code(on.connection, &on.tree, link)?;
+        problems.add("problem-bundle-waits", peer, since);
+    }
+    Ok(json!({ "unanswered_since": oldest.map(time), "waiting": waiting.len() }))
 }
 
 /// What the store knows to be wrong with itself.

@@ -1,9 +1,9 @@
 //! Which module answers which verb.
 
 use super::{
-    Reading, Said, Writing, adopt, audits, clones, conflicts, directives, evidence, holds, import,
-    indicators, nodes, periods, proposals, quarantine, reports, rollup, status, succession, tasks,
-    units, unknown_verb,
+    Reading, Said, Writing, adopt, audits, bundles, clones, conflicts, directives, evidence, holds,
+    import, indicators, nodes, periods, proposals, quarantine, reports, rollup, status, succession,
+    tasks, units, unknown_verb,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -56,6 +56,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::ConflictShow { conflict } => conflicts::show(on, conflict),
         Command::QuarantineList => quarantine::list(on),
         Command::QuarantineShow { item } => quarantine::show(on, *item),
+        Command::BundleShow { folder } => bundles::show(on, folder.as_deref()),
         Command::AuditShow { filter } => audits::show(on, filter),
         Command::AuditVerify => audits::verify(on),
         Command::AuditExport { to } => audits::file::export(on, to),

@@ -1,0 +1,69 @@
+//! Levels of secrecy, and the one question that every way out of a node asks of a record.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A level of secrecy (*độ mật*), as the law on the protection of state secrets names them.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Classification {
+    /// Not classified.
+    #[default]
+    None,
+    /// *Mật*.
+    Confidential,
+    /// *Tối mật*.
+    Secret,
+    /// *Tuyệt mật*.
+    TopSecret,
+}
+
+impl Classification {
+    /// The level that a record's facts state. A record without one is not classified; a word that this version does not
+    /// know may mean anything, so it counts as the highest.
+    pub fn of_facts(facts_raw: &str) -> Classification {
+        let facts: Option<Value> = serde_json::from_str(facts_raw).ok();
+        match facts.as_ref().map(|facts| &facts["classification"]) {
+            None => Classification::TopSecret,
+            Some(Value::Null) => Classification::None,
+            Some(stated) => {
+                Classification::deserialize(stated).unwrap_or(Classification::TopSecret)
+            }
+        }
+    }
+
+    /// Whether a way with this ceiling may carry a record of this level.
+    pub fn may_pass(self, ceiling: Classification) -> bool {
+        self <= ceiling
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_read_from_the_facts_and_an_unknown_one_is_the_highest() {
+        let of = Classification::of_facts;
+        assert_eq!(of(r#"{"issuer":"x"}"#), Classification::None);
+        assert_eq!(of(r#"{"classification":null}"#), Classification::None);
+        assert_eq!(of(r#"{"classification":"none"}"#), Classification::None);
+        assert_eq!(of(r#"{"classification":"secret"}"#), Classification::Secret);
+        for strange in [
+            r#"{"classification":"cosmic"}"#,
+            r#"{"classification":0}"#,
+            "{",
+        ] {
+            assert_eq!(of(strange), Classification::TopSecret, "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_way_carries_its_own_level_and_those_below() {
+        use Classification::{Confidential, None, Secret, TopSecret};
+        assert!(None.may_pass(None) && Confidential.may_pass(Secret));
+        assert!(!Confidential.may_pass(None) && !TopSecret.may_pass(Secret));
+    }
+}

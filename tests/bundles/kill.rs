@@ -1,0 +1,174 @@
+//! The verbs of bundles on the real program, killed at system calls that write.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::support::files::noise;
+use super::support::machine::{Machine, copy_tree};
+use super::support::medium::Medium;
+use super::support::strace;
+
+/// A ministry and its commune as they stand on two machines without a line, with something to carry.
+struct Pair {
+    ministry: Machine,
+    commune: Machine,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let ministry = Machine::ministry("BO");
+        let above = ministry.serve();
+        let commune = Machine::child(&ministry, "24001", "commune");
+        let below = commune.serve();
+        let line = ["task", "add", "--title", "Số hoá", "--lead", "24001"];
+        let place = ["--group", "III", "--number", "1"];
+        ministry.run(&[&line[..], &place].concat()).expect(0);
+        commune.run(&["sync", "--wait"]).expect(0);
+        below.stop();
+        above.stop();
+        let proof = commune.at("phieu.txt");
+        fs::write(&proof, noise(3, 300_000)).expect("room");
+        let proof = proof.to_str().expect("text");
+        commune.run(&["evidence", "add", "III/1", proof]).expect(0);
+        let line = ["report", "set", "III/1", "--percent", "50"];
+        commune.run(&line).expect(0);
+        Pair { ministry, commune }
+    }
+}
+
+fn copy_of(machine: &Machine) -> Machine {
+    let copy = Machine::new();
+    copy_tree(machine.path(), copy.path());
+    copy
+}
+
+/// Calls that change what is on a disk.
+const WRITES: &str = "pwrite64,write,fsync,fdatasync,rename,mkdir,ftruncate,unlink";
+
+/// About so many moments to kill at, with every one of the rare calls.
+fn moments(undisturbed: &strace::Traced, count: usize) -> Vec<(String, usize)> {
+    let all = undisturbed.moments();
+    let step = all.len().div_ceil(count).max(1);
+    let rare = |call: &str| ["rename", "mkdir"].contains(&call);
+    let chosen = all.iter().enumerate();
+    chosen
+        .filter(|(place, (call, _))| place % step == 0 || rare(call))
+        .map(|(_, moment)| moment.clone())
+        .collect()
+}
+
+/// The bundles on a medium that have their names.
+fn named(medium: &Path) -> Vec<String> {
+    let entries = fs::read_dir(medium).expect("a folder");
+    let names = entries.map(|e| {
+        e.expect("an entry")
+            .file_name()
+            .into_string()
+            .expect("text")
+    });
+    let mut names: Vec<String> = names
+        .filter(|name| !name.ends_with(".unfinished"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a8_killed_at_any_step_of_an_export_no_bundle_has_its_name_that_is_not_whole() {
+    if !strace::usable() {
+        return;
+    }
+    let pair = Pair::new();
+    let medium = Medium::new();
+    let text = medium.text();
+    let line = ["bundle", "export", &text];
+    let undisturbed = copy_of(&pair.commune);
+    let ran = strace::run(&undisturbed, &line, WRITES, None);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let (mut killed, mut consumed) = (0, 0);
+    for (call, number) in moments(&ran, 12) {
+        let what = format!("killed at {call} {number}");
+        let commune = copy_of(&pair.commune);
+        let ministry = copy_of(&pair.ministry);
+        let medium = Medium::new();
+        let text = medium.text();
+        let line = ["bundle", "export", &text, "--json"];
+        let inject = format!("signal=SIGKILL:when={number}");
+        let ran = strace::run(&commune, &line, &call, Some(&inject));
+        killed += usize::from(ran.killed);
+        let before = named(medium.path());
+        if !before.is_empty() {
+            // It has its name: it is whole.
+            let taken = ministry.run(&["bundle", "import", &text, "--json"]);
+            assert_eq!(taken.code, 0, "{what}: {taken:?}");
+        }
+        let again = commune.run(&line);
+        assert_eq!(again.code, 0, "{what}: {again:?}");
+        let again = again.json();
+        let unnamed = again["without_name"].as_array().expect("a list").len();
+        consumed += unnamed;
+        let expected = 1 + before.len() + unnamed;
+        assert_eq!(
+            again["number"], expected,
+            "{what}: no number twice: {again}"
+        );
+        let taken = ministry.run(&["bundle", "import", &text, "--json"]);
+        assert_eq!(taken.code, 0, "{what}: {taken:?}");
+        let evidence = ministry.run(&["evidence", "list", "--json"]).expect(0);
+        assert_eq!(evidence.json()["items"][0]["state"], "present", "{what}");
+    }
+    println!("{killed} kills; {consumed} numbers without a bundle, each told");
+    assert!(
+        killed > 6 && consumed > 0,
+        "{killed} kills, {consumed} consumed"
+    );
+}
+
+#[test]
+fn a9_killed_at_any_step_of_an_import_the_same_import_finishes_it() {
+    if !strace::usable() {
+        return;
+    }
+    let pair = Pair::new();
+    let medium = Medium::new();
+    let text = medium.text();
+    pair.commune.run(&["bundle", "export", &text]).expect(0);
+    let line = ["bundle", "import", &text];
+    let undisturbed = copy_of(&pair.ministry);
+    let ran = strace::run(&undisturbed, &line, WRITES, None);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let held = |machine: &Machine| -> (Value, Value) {
+        let reports = machine.run(&["report", "list", "--json"]).expect(0).json();
+        let files = machine
+            .run(&["evidence", "list", "--json"])
+            .expect(0)
+            .json();
+        let file = &files["items"][0];
+        (
+            reports["items"][0]["percent"].clone(),
+            json!([file["sha256"], file["state"]]),
+        )
+    };
+    let whole = held(&undisturbed);
+    assert_eq!(whole.0, "50");
+    let mut killed = 0;
+    for (call, number) in moments(&ran, 12) {
+        let what = format!("killed at {call} {number}");
+        let ministry = copy_of(&pair.ministry);
+        let inject = format!("signal=SIGKILL:when={number}");
+        let ran = strace::run(&ministry, &line, &call, Some(&inject));
+        killed += usize::from(ran.killed);
+        let again = ministry.run(&["bundle", "import", &text, "--json"]);
+        assert_eq!(again.code, 0, "{what}: {again:?}");
+        assert_eq!(held(&ministry), whole, "{what}");
+        let third = ministry
+            .run(&["bundle", "import", &text, "--json"])
+            .expect(0);
+        assert_eq!(third.json()["items"][0]["outcome"], "repeat", "{what}");
+        let verified = ministry.run(&["audit", "verify"]);
+        assert_eq!(verified.code, 0, "{what}: {verified:?}");
+    }
+    assert!(killed > 6, "{killed} kills");
+}
