@@ -10,7 +10,7 @@ use std::fs;
 use std::sync::atomic::Ordering;
 
 use nqsync::api::{Command, Exit};
-use nqsync::store::records;
+use nqsync::store::{audit, records};
 use nqsync::trust::identity::{NODE_KEY, NodeKey};
 use nqsync_core::model::{Classification, Facts, Key, Kind};
 use nqsync_core::protocol::bundle::frame;
@@ -66,6 +66,18 @@ async fn pending(place: &Place, other: &Place) -> u64 {
 async fn reports_and_files_go_up_by_bundle_and_the_receipt_and_a_verdict_come_down() {
     let (world, task) = apart().await;
     let (commune, province) = (&world.commune, &world.province);
+    let happened = commune.node.store.write(|tx| {
+        let act = audit::Act {
+            at: support::START_MS,
+            actor: "lan",
+            act: "something",
+            subject: "",
+            detail: json!({}),
+        };
+        audit::append(tx, &act)
+    });
+    happened.await.expect("written");
+    let signed = commune.data(Command::AuditVerify).await["countersigned_up_to"].as_i64();
     let report = world.report(task, 60).await;
     let bytes = noise(11, 9 << 20);
     let (proof, file) = commune
@@ -97,6 +109,12 @@ async fn reports_and_files_go_up_by_bundle_and_the_receipt_and_a_verdict_come_do
     assert!(commune.holds(new).await);
     assert_eq!(pending(commune, province).await, 0);
     assert_eq!(commune.files_owed().await, 0);
+    let verified = commune.data(Command::AuditVerify).await;
+    let now_signed = verified["countersigned_up_to"].as_i64();
+    assert!(
+        verified["ok"] == true && now_signed > signed,
+        "{signed:?} {verified}"
+    );
     let status = commune.data(Command::Status).await;
     assert_eq!(status["receipts"]["reached_issuer"], 2, "{status}");
 
@@ -110,6 +128,17 @@ async fn reports_and_files_go_up_by_bundle_and_the_receipt_and_a_verdict_come_do
     let moved = commune.sync().await;
     assert_eq!(moved.agrees, Some(true));
     assert_eq!(moved.report.sent + moved.report.received, 0);
+    // A bundle that the line has overtaken is no audit that was cut.
+    let overtaken = Medium::new();
+    world.report(task, 70).await;
+    commune.bundle(None, &overtaken).await;
+    world.report(task, 80).await;
+    commune.sync().await;
+    province.take_bundles(&overtaken).await;
+    assert_eq!(commune.sync().await.agrees, Some(true));
+    for place in [commune, province] {
+        assert!(!place.has_problem("audit_contradicts").await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -285,6 +314,11 @@ async fn ib3_a_bundle_cut_changed_or_signed_by_another_key_is_refused_whole() {
     assert_eq!(item["code"], "unknown_issuer");
 
     assert_eq!(held(&world.province).await, before);
+    let shown = world
+        .province
+        .data(Command::BundleShow { folder: None })
+        .await;
+    assert_eq!(shown["total"], 0, "none of them was begun: {shown}");
     let refused = world.province.acts("bundle.refused").await;
     assert!(refused.len() > 40, "each refusal is in the audit");
     assert_eq!(world.province.take_one(&bundle).await.0, "taken");

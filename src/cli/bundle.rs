@@ -51,6 +51,9 @@ pub enum Verb {
         folder: PathBuf,
     },
     /// Show the bundles on a medium, or without one those that went and came
+    ///
+    /// Every byte on the medium is compared with what was signed; exit 4 when one of them cannot be taken in. On the way out it
+    /// tells whether a medium can be trusted.
     #[command(after_help = "Examples:\n  nqsync bundle show /media/usb\n  nqsync bundle show")]
     Show {
         /// The medium, or one bundle on it
@@ -82,7 +85,7 @@ impl Verb {
                 Command::BundleImport {
                     folder: path(folder)?,
                 },
-                show,
+                taken,
             ),
             Verb::Show { folder } => job(
                 Command::BundleShow {
@@ -110,12 +113,32 @@ pub(super) fn made(data: &Value, screen: &Screen) -> String {
     ])
 }
 
+pub(super) fn taken(data: &Value, screen: &Screen) -> String {
+    listed(
+        data,
+        screen,
+        None,
+        &[
+            num("label-number", |b, s| s.plain(at(b, "number"))),
+            col("label-unit", |b, s| s.plain(at(b, "from"))),
+            col("label-state", |b, s| {
+                s.word("word-bundle-", at(b, "outcome"))
+            }),
+            num("label-records", |b, s| s.plain(at(b, "records"))),
+            num("label-files", |b, s| s.plain(at(b, "files"))),
+            num("label-answers", |b, s| s.plain(at(b, "answers"))),
+            col("label-missing-numbers", missing),
+        ],
+    )
+}
+
+fn missing(item: &Value, _: &Screen) -> String {
+    let numbers = at(item, "missing").as_array().cloned().unwrap_or_default();
+    let texts: Vec<String> = numbers.iter().map(Value::to_string).collect();
+    texts.join(", ")
+}
+
 pub(super) fn show(data: &Value, screen: &Screen) -> String {
-    let missing = |item: &Value, _: &Screen| {
-        let numbers = at(item, "missing").as_array().cloned().unwrap_or_default();
-        let texts: Vec<String> = numbers.iter().map(Value::to_string).collect();
-        texts.join(", ")
-    };
     let peer = |item: &Value, screen: &Screen| match item.get("peer") {
         Some(peer) => screen.plain(peer),
         None => screen.plain(at(item, "from")),

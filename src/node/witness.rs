@@ -134,6 +134,43 @@ pub fn compare(
     witness::put(tx.connection(), Whose::Theirs, &sight)
 }
 
+/// What a bundle shows of its issuer's audit, and a parent's word on ours. A bundle that was overtaken by the line shows
+/// what is known already.
+pub fn brought(
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    shown: &AuditShown,
+    word: Option<&Countersigned>,
+    torn: bool,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let last = witness::latest(tx.connection(), link, Whose::Theirs, 1)?;
+    let overtaken = |sight: &Sight| shown.head.number < sight.entry.number;
+    if torn || !last.first().is_some_and(overtaken) {
+        compare(tx, link, shown, (torn, false), now_ms)?;
+    }
+    match word {
+        Some(word) => {
+            let parent = tx.link(link)?.peer;
+            keep(tx, link, (parent, tx.node()?), word)
+        }
+        None => Ok(()),
+    }
+}
+
+/// The parent's word on the head of its child's audit that it has seen last.
+pub fn word_on(
+    connection: &Connection,
+    link: LinkId,
+    key: &NodeKey,
+    nodes: (NodeId, NodeId),
+    now_ms: i64,
+) -> Result<Option<Countersigned>, StoreError> {
+    let last = witness::latest(connection, link, Whose::Theirs, 1)?;
+    let last = last.into_iter().next();
+    Ok(last.and_then(|sight| countersign(key, nodes, &head(sight.entry), now_ms)))
+}
+
 /// The parent's word on the head that a child shows.
 pub fn countersign(
     key: &NodeKey,

@@ -18,6 +18,7 @@ note-bundle-repeat = Bundle { $number } of { $peer } was taken in before; nothin
 note-bundle-late = Bundle { $number } of { $peer } came after a later one that holds the same; nothing changed.
 note-bundle-waits = Bundle { $number } of { $peer } waits: bundles { $missing } did not come. Import it again after them, or ask for a new bundle made without --since.
 note-bundle-refused = { $bundle } was refused: { $why } ({ $detail })
+note-bundle-not-whole = Something on this medium cannot be taken in; --json says why.
 label-missing-numbers = Never came
 label-answers = Receipts
 word-bundle-new = not taken in yet

@@ -18,6 +18,7 @@ note-bundle-repeat = Gói số { $number } của { $peer } đã nhận trước 
 note-bundle-late = Gói số { $number } của { $peer } đến sau một gói mới hơn có cùng nội dung; không có gì thay đổi.
 note-bundle-waits = Gói số { $number } của { $peer } phải chờ: gói { $missing } chưa đến. Hãy nhập lại sau khi có chúng, hoặc xin gói mới không dùng --since.
 note-bundle-refused = { $bundle } bị từ chối: { $why } ({ $detail })
+note-bundle-not-whole = Có gói trên thiết bị này không nhận được; --json cho biết vì sao.
 label-missing-numbers = Chưa từng đến
 label-answers = Biên nhận
 word-bundle-new = chưa nhận

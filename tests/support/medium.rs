@@ -168,6 +168,8 @@ impl Forged {
             heard: At::default(),
             answers: Vec::new(),
             wanted: Vec::new(),
+            audit: None,
+            countersigned: None,
         };
         let manifest = serde_json::to_vec(&manifest).expect("json");
         let own = Pin::of_spki(&signature::public(&self.key));

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{SetAside, Versions, hex, unhex};
+use super::{AuditShown, Countersigned, SetAside, Versions, hex, unhex};
 use crate::model::{Classification, NodeId};
 use crate::sync::Incarnation;
 
@@ -23,6 +23,8 @@ pub const MAX_ENVELOPE: usize = 8 << 20;
 pub const MAX_SEGMENTS: usize = 60_000;
 /// What sealing adds to a segment: the encapsulated key and the tag, in bytes.
 pub const SEAL_BYTES: u64 = 65 + 16;
+/// Greatest number of a bundle: every reader of JSON has it exact.
+pub const MAX_NUMBER: u64 = 1 << 53;
 /// Longest manifest, in bytes.
 pub const MAX_MANIFEST: u64 = 64 << 20;
 /// Bytes of a file in one segment.
@@ -162,7 +164,8 @@ impl Framed<'_> {
         let header: Header = serde_json::from_str(self.header)
             .map_err(|error| EnvelopeError::Header(error.to_string()))?;
         let odd = |what: &str| Err(EnvelopeError::Header(what.to_owned()));
-        if header.number == 0 || header.before.number >= header.number {
+        let counted = 1..=MAX_NUMBER;
+        if !counted.contains(&header.number) || header.before.number >= header.number {
             return odd("its number does not follow the one before");
         }
         if header.base.number > header.before.number {
@@ -203,6 +206,12 @@ pub struct Manifest {
     /// Files, by SHA-256 as hex digits, that the recipient has to bring: also such as it had brought before.
     #[serde(default)]
     pub wanted: Vec<String>,
+    /// The issuer's audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditShown>,
+    /// A parent's signature under the end of its child's audit that it has seen last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub countersigned: Option<Countersigned>,
 }
 
 /// What a segment holds.
@@ -376,11 +385,12 @@ mod tests {
 
     #[test]
     fn a_header_that_contradicts_itself_is_refused_even_when_signed() {
-        let mut odd = vec![header(4, 2), header(4, 2), header(4, 2), header(4, 2)];
+        let mut odd = vec![header(4, 2); 5];
         odd[0].number = 0;
         odd[1].before.number = 4;
         odd[2].base.number = 4;
         odd[3].segments.clear();
+        odd[4].number = u64::MAX;
         for header in odd {
             let raw = enveloped(&header);
             let read = frame(raw.as_bytes()).expect("a frame").header();

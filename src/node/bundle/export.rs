@@ -21,11 +21,11 @@ use uuid::Uuid;
 use super::medium::{self, Draft};
 use super::peer::Peer;
 use super::{BundleError, CEILING, Kept, seal_info};
-use crate::node::{Node, files, offer};
+use crate::node::{Node, files, offer, witness};
 use crate::store::blobs::{self, BlobId};
 use crate::store::bundles::{self, Made, Remembered};
 use crate::store::links::{Due, Position};
-use crate::store::{LinkId, Rec, StoreError, audit, queries};
+use crate::store::{LinkId, Rec, Role, StoreError, audit, queries};
 use crate::trust::pin::Pin;
 use crate::trust::{sealing, signature};
 
@@ -175,7 +175,15 @@ pub fn export(node: &Node, order: &Order) -> Result<Option<Exported>, BundleErro
         queries::chain(tx.connection(), CHAIN_SHOWN)
     })?;
     let answered = answers.len();
-    let wanted = node.store.read_blocking(|c| blobs::asked_again(c, link))?;
+    let (wanted, audit, countersigned) = node.store.read_blocking(|c| {
+        let nodes = (peer.own, peer.node);
+        let word = match peer.role {
+            Role::Downstream => witness::word_on(c, link, &peer.key, nodes, now_ms)?,
+            Role::Upstream => None,
+        };
+        let shown = witness::shown(c, link, None)?;
+        Ok::<_, StoreError>((blobs::asked_again(c, link)?, shown, word))
+    })?;
     let manifest = Manifest {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -185,6 +193,8 @@ pub fn export(node: &Node, order: &Order) -> Result<Option<Exported>, BundleErro
         heard,
         answers,
         wanted,
+        audit: Some(audit),
+        countersigned,
     };
     let first = writing.manifest(&manifest)?;
     writing.segments.insert(0, first);

@@ -15,7 +15,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::medium::{self, Bundle};
-use super::peer::Peer;
+use super::peer::{Peer, own_key};
 use super::taking::Taking;
 use super::{BundleError, CEILING, seal_info};
 use crate::node::Node;
@@ -235,25 +235,8 @@ impl Proved {
     }
 
     /// Whether every segment is what was signed, before any of them is opened.
-    fn check_segments(&self, max_segment: u64) -> Result<(), BundleError> {
-        for (index, segment) in self.header.segments.iter().enumerate() {
-            let number = index + 1;
-            let wrong = |what: String| BundleError::Segment { number, what };
-            if segment.bytes > max_segment {
-                return Err(wrong(format!("it may have at most {max_segment} bytes")));
-            }
-            let (file, length) = self.bundle.file(number)?;
-            if length != segment.bytes {
-                let said = segment.bytes;
-                return Err(wrong(format!("it has {length} bytes instead of {said}")));
-            }
-            let found = sha256_of(file.take(segment.bytes));
-            let found = found.map_err(|error| wrong(format!("it cannot be read: {error}")))?;
-            if found != segment.sha256 {
-                return Err(wrong("its bytes were changed".to_owned()));
-            }
-        }
-        Ok(())
+    pub fn check_segments(&self, node: &Node) -> Result<(), BundleError> {
+        check_segments(&self.bundle, &self.header, node)
     }
 
     /// Reads, proves again and opens one segment: the medium may be another one by now.
@@ -328,9 +311,7 @@ fn take(node: &Node, envelope: &Proved, person: &str) -> Result<Outcome, BundleE
         return Ok(Outcome::Waits(missing));
     }
     envelope.may_be_taken(now_ms)?;
-    let max_batch = node.settings.max_batch_bytes as u64;
-    let most = max_batch.max(FILE_PIECE).max(MAX_MANIFEST) + SEAL_BYTES;
-    envelope.check_segments(most)?;
+    envelope.check_segments(node)?;
     let manifest = envelope.manifest()?;
     let begun = remembered.find(&envelope.at).cloned();
     let mut taking = Taking {
@@ -348,6 +329,44 @@ fn take(node: &Node, envelope: &Proved, person: &str) -> Result<Outcome, BundleE
     taking.segments(&manifest)?;
     taking.conclude(&manifest, person)?;
     Ok(Outcome::Taken(taking.taken))
+}
+
+/// The header of a bundle that this node made, when all of it is on the medium.
+pub fn own(node: &Node, folder: &Path) -> Result<Header, BundleError> {
+    let bundle = Bundle::open(folder)?;
+    let raw = bundle.read(0, MAX_ENVELOPE as u64)?;
+    let framed = frame(&raw)?;
+    let pin = Pin::from_bytes(framed.key);
+    let key = own_key(node.store.dir(), &pin).ok_or(BundleError::UnknownIssuer(pin))?;
+    if !signature::is_true(&signature::public(&key), &framed.signed, &framed.signature) {
+        return Err(BundleError::Signature);
+    }
+    let header = framed.header()?;
+    check_segments(&bundle, &header, node)?;
+    Ok(header)
+}
+
+fn check_segments(bundle: &Bundle, header: &Header, node: &Node) -> Result<(), BundleError> {
+    let max_batch = node.settings.max_batch_bytes as u64;
+    let most = max_batch.max(FILE_PIECE).max(MAX_MANIFEST) + SEAL_BYTES;
+    for (index, segment) in header.segments.iter().enumerate() {
+        let number = index + 1;
+        let wrong = |what: String| BundleError::Segment { number, what };
+        if segment.bytes > most {
+            return Err(wrong(format!("it may have at most {most} bytes")));
+        }
+        let (file, length) = bundle.file(number)?;
+        if length != segment.bytes {
+            let said = segment.bytes;
+            return Err(wrong(format!("it has {length} bytes instead of {said}")));
+        }
+        let found = sha256_of(file.take(segment.bytes));
+        let found = found.map_err(|error| wrong(format!("it cannot be read: {error}")))?;
+        if found != segment.sha256 {
+            return Err(wrong("its bytes were changed".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 fn sha256_of(mut file: impl Read) -> std::io::Result<String> {

@@ -32,7 +32,8 @@ pub struct Peer {
     pub public: Vec<u8>,
     /// The key by which it knows us: our own towards our parent, our authority's towards a child.
     pub key: NodeKey,
-    role: Role,
+    /// Which of us is the parent.
+    pub role: Role,
 }
 
 impl Peer {
@@ -54,11 +55,7 @@ impl Peer {
                 .find(|row| row.revoked_at.is_none() && is_key(row))
                 .map(|row| row.node)
         };
-        let keys = dir.join("keys");
-        if node.is_none()
-            && (renewal::holder(dir, pin).is_some()
-                || NodeKey::load(&keys.join(CA_KEY_FILE)).is_ok_and(|key| key.pin() == *pin))
-        {
+        if node.is_none() && own_key(dir, pin).is_some() {
             return Err(BundleError::Own);
         }
         let link = links::find(connection, node.ok_or_else(unknown)?)?.ok_or_else(unknown)?;
@@ -113,6 +110,12 @@ impl Peer {
             _ => false,
         }
     }
+}
+
+/// The key with this pin, if it is one by which a neighbour knows us.
+pub fn own_key(dir: &Path, pin: &Pin) -> Option<NodeKey> {
+    let authority = || NodeKey::load(&dir.join("keys").join(CA_KEY_FILE)).ok();
+    renewal::holder(dir, pin).or_else(|| authority().filter(|key| key.pin() == *pin))
 }
 
 fn upstream_pin(connection: &Connection) -> Result<Option<Pin>, StoreError> {

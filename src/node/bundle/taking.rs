@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::import::{Proved, Taken};
 use super::{BundleError, CEILING, Kept};
-use crate::node::{Node, offer, receive, renewal, session};
+use crate::node::{Node, offer, receive, renewal, session, witness};
 use crate::store::blobs::{self, BlobError, BlobId};
 use crate::store::bundles::{self, Came, State};
 use crate::store::links::{self, Contact};
@@ -69,7 +69,12 @@ impl Taking<'_> {
             for id in wanted.filter_map(|file| blobs::parse_hex(file)) {
                 blobs::owe_once_more(tx.connection(), link, &id)?;
             }
-            hear(&node, tx, link, &manifest)
+            let (answers, regressed) = hear(&node, tx, link, &manifest)?;
+            if let Some(shown) = &manifest.audit {
+                let word = manifest.countersigned.as_ref();
+                witness::brought(tx, link, shown, word, torn || regressed, now_ms)?;
+            }
+            Ok::<_, StoreError>(answers)
         })?;
         self.taken.answers = answers;
         self.row = Some(row);
@@ -261,17 +266,19 @@ fn grow(
     }
 }
 
-/// Takes the answers to our own bundles in. Answers how many there were.
+/// Takes the answers to our own bundles in. Answers how many there were, and whether the neighbour lost what it had
+/// confirmed.
 fn hear(
     node: &Node,
     tx: &mut Tx<'_>,
     link: LinkId,
     manifest: &Manifest,
-) -> Result<usize, StoreError> {
+) -> Result<(usize, bool), StoreError> {
     let now_ms = node.clock.now_ms();
     let made = bundles::made_for(tx.connection(), link)?;
     let heard = made.iter().rfind(|made| made.answered_at.is_some());
-    if heard.is_some_and(|heard| manifest.taken.number < heard.at.number) {
+    let regressed = heard.is_some_and(|heard| manifest.taken.number < heard.at.number);
+    if regressed {
         // It had more than it has now: what it answered for is no ground to build on.
         links::note_fork(tx.connection(), link)?;
         session::tear(tx, link, true, now_ms)?;
@@ -284,8 +291,16 @@ fn hear(
         let Some(text) = bundles::contents(tx.connection(), link, &answer.at)? else {
             continue;
         };
-        let kept: Kept =
+        let mut kept: Kept =
             serde_json::from_str(&text).map_err(|e| StoreError::Damaged(e.to_string()))?;
+        // What was exchanged meanwhile in a later state is not thrown back to this one.
+        let mut open = Vec::new();
+        for sent in kept.records.sent {
+            if !links::accepted_by_peer(tx.connection(), link, sent.state().0)? {
+                open.push(sent);
+            }
+        }
+        kept.records.sent = open;
         offer::answered(node, tx, link, &kept.records, &answer.set_aside)?;
         for id in answer
             .files
@@ -306,5 +321,5 @@ fn hear(
         };
         audit::append(tx, &act)?;
     }
-    Ok(heard)
+    Ok((heard, regressed))
 }

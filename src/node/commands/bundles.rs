@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nqsync_core::protocol::bundle::Standing;
+use nqsync_core::protocol::bundle::{Header, Standing};
 use serde_json::{Value, json};
 
 use super::nodes::{self, peer_code};
@@ -10,7 +10,7 @@ use super::shared::time;
 use super::{Note, Reading, Said, answer, unknown_verb};
 use crate::api::{Answer, Command, Exit, Lang, Request};
 use crate::node::bundle::export::{Exported, Order, export};
-use crate::node::bundle::import::{Looked, Outcome, Proved, import, prove};
+use crate::node::bundle::import::{Looked, Outcome, Proved, import, own, prove};
 use crate::node::bundle::medium::{self, MediumError};
 use crate::node::bundle::{BundleError, ONE_AT_A_TIME};
 use crate::node::{Node, Refusal, recovery};
@@ -311,23 +311,47 @@ pub fn show(on: &Reading<'_>, folder: Option<&str>) -> Result<Said, Refusal> {
 }
 
 fn on_medium(on: &Reading<'_>, folder: &str) -> Result<Said, Refusal> {
-    let mut items = Vec::new();
+    let (mut items, mut whole) = (Vec::new(), true);
     let found = medium::bundles(Path::new(folder)).map_err(BundleError::from)?;
     for (name, path) in found {
-        items.push(match prove(on.node, &path) {
-            Ok(proved) => proved_item(on, &name, &proved)?,
+        let looked = match prove(on.node, &path) {
+            Ok(proved) => proved
+                .check_segments(on.node)
+                .map(|()| proved_item(on, &name, &proved)),
+            Err(BundleError::Own) => own(on.node, &path).map(|header| Ok(own_item(&name, &header))),
+            Err(error) => Err(error),
+        };
+        items.push(match looked {
+            Ok(item) => item?,
             Err(BundleError::Store(error)) => return Err(error.into()),
-            Err(BundleError::Own) => json!({ "bundle": name, "outcome": "own" }),
-            Err(error) => json!({ "bundle": name, "outcome": "refused", "code": error.code(),
-                "reason": error.to_string() }),
+            Err(error) => {
+                whole = false;
+                json!({ "bundle": name, "outcome": "refused", "code": error.code(),
+                    "reason": error.to_string() })
+            }
         });
     }
     if items.is_empty() {
         return Err(Refusal::usage("bundle-none", [("path", folder.to_owned())]));
     }
-    Ok(Said::done(
-        json!({ "folder": folder, "total": items.len(), "items": items }),
-    ))
+    let data = json!({ "folder": folder, "total": items.len(), "items": items });
+    let mut said = Said::done(data);
+    if !whole {
+        said = said.note("note-bundle-not-whole", []);
+        said.exit = Exit::Degraded;
+    }
+    Ok(said)
+}
+
+fn own_item(name: &str, header: &Header) -> Value {
+    json!({
+        "bundle": name,
+        "number": header.number,
+        "base": header.base.number,
+        "made_at": time(header.made_at),
+        "expires_at": time(header.expires_at),
+        "outcome": "own",
+    })
 }
 
 fn proved_item(on: &Reading<'_>, name: &str, proved: &Proved) -> Result<Value, Refusal> {
