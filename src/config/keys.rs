@@ -124,6 +124,8 @@ const DAY_S: f64 = 86_400.0;
 
 /// The levels of a government.
 pub const LEVELS: &[&str] = &["commune", "province", "ministry"];
+/// The ways to a parent.
+pub const UPSTREAM_KINDS: &[&str] = &["line", "bundle"];
 /// The kinds of reporting period.
 pub const PERIOD_KINDS: &[&str] = &["week", "month", "quarter", "half", "nine_months", "year"];
 
@@ -291,6 +293,14 @@ pub const KEYS: &[Key] = &[
         Required,
         "Address of the parent node, https://host:port.",
         "The parent has moved. A foreign server at that address is refused: its key is pinned at enrolment.",
+    ),
+    key(
+        "upstream",
+        "kind",
+        Kind::Choice(UPSTREAM_KINDS),
+        Value("\"line\""),
+        "How the parent is reached: over a line, or by bundles on media alone; then this node never dials.",
+        "No line may join this network to the parent's: \"bundle\".",
     ),
     key(
         "upstream",

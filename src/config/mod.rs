@@ -26,7 +26,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-pub use model::{Config, Level, Listen, Log, LogFormat, Node, Reporting, Store, Sync, Upstream};
+pub use model::{
+    Config, Level, Listen, Log, LogFormat, Node, Reporting, Store, Sync, Upstream, UpstreamKind,
+};
 pub use problem::{ConfigErrors, Fault, Place, Problem};
 pub use sample::sample;
 pub use show::{Shown, schema, show};

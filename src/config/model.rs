@@ -87,12 +87,23 @@ pub struct Listen {
     pub max_concurrent_batches: usize,
 }
 
+/// How the parent is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamKind {
+    /// Over a line.
+    Line,
+    /// By bundles on media alone.
+    Bundle,
+}
+
 /// `[upstream]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the key table documents every key, once")]
 pub struct Upstream {
     pub url: String,
+    pub kind: UpstreamKind,
     pub connect_timeout_s: Seconds,
     pub request_timeout_s: Seconds,
     pub long_poll_s: Seconds,

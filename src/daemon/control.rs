@@ -102,7 +102,7 @@ async fn sync(State(control): State<Control>, Json(wish): Json<Value>) -> Respon
         let done = failed(
             Exit::Failed,
             "no_upstream",
-            "this node has no upstream; enrol it first",
+            "this node has no line to a node above; enrol it first, or see upstream.kind",
         );
         return format!("{done}\n").into_response();
     };

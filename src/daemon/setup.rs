@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::DaemonError;
 use crate::clock::Clock;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, UpstreamKind};
 use crate::node::bundle::UPSTREAM_KEY;
 use crate::node::{Node, Settings, enrolment, receive};
 use crate::store::links::{self, Role};
@@ -53,6 +53,10 @@ pub fn settings(loaded: &Loaded) -> Settings {
 pub(super) fn limits(config: &Config) -> Settings {
     Settings {
         service: false,
+        carried: config
+            .upstream
+            .as_ref()
+            .is_some_and(|upstream| upstream.kind == UpstreamKind::Bundle),
         zone: config.node.time_zone.clone(),
         period: config.reporting.period,
         max_blob_bytes: config.sync.max_blob_bytes.bytes(),

@@ -70,7 +70,8 @@ pub async fn start(
     tasks: &TaskTracker,
 ) -> Result<Option<Handle>, DaemonError> {
     let dir = loaded.config.node.data_dir.clone();
-    if !dir.join(UPSTREAM_CERTIFICATE).exists() {
+    // Where no line may be, nothing is dialled.
+    if node.settings.carried || !dir.join(UPSTREAM_CERTIFICATE).exists() {
         return Ok(None);
     }
     let meta = |key: &'static str| {

@@ -49,6 +49,8 @@ pub struct Node {
 pub struct Settings {
     /// Whether this is the running service, and not a verb on the store of a stopped one.
     pub service: bool,
+    /// Whether the parent is reached by bundles alone.
+    pub carried: bool,
     /// Zone of periods and deadlines.
     pub zone: TimeZone,
     /// Kind of period meant where none is named.
@@ -87,6 +89,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             service: false,
+            carried: false,
             zone: TimeZone::get("Asia/Ho_Chi_Minh").unwrap_or(TimeZone::UTC),
             period: PeriodKind::Month,
             max_blob_bytes: 2 << 30,

@@ -217,6 +217,13 @@ pub fn came_from(connection: &Connection, link: LinkId) -> Result<Vec<Came>, Sto
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// When the last bundle of a neighbour was taken in.
+pub fn last_taken_at(connection: &Connection, link: LinkId) -> Result<Option<i64>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT max(at) FROM bundle_in WHERE link = ?1 AND state = 'taken'")?
+        .query_row([link.0], |row| row.get(0))?)
+}
+
 /// All bundles that wait for one that did not come.
 pub fn waiting(connection: &Connection) -> Result<Vec<Came>, StoreError> {
     let sql = format!("SELECT {CAME} FROM bundle_in WHERE state = 'waits' ORDER BY link, number");

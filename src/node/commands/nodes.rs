@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::shared::{needed, time};
 use super::{Reading, Said, Writing, clones};
 use crate::node::Refusal;
+use crate::node::bundle::ANSWER_DUE_MS;
 use crate::store::blobs::hex;
 use crate::store::branches::{self, State};
 use crate::store::nodes::{self, NodeRow, TokenRow};
-use crate::store::{LinkId, LinkRow, StoreError, links, queries};
+use crate::store::{LinkId, LinkRow, StoreError, bundles, links, queries};
 use crate::trust::certificate;
 use crate::trust::pin::Pin;
 use crate::trust::token;
@@ -38,6 +39,21 @@ pub fn contact_state(row: Option<&LinkRow>, now_ms: i64) -> &'static str {
         Some(at) if fresh(at) => "ok",
         Some(_) => "down",
     }
+}
+
+/// How contact stands with a neighbour that was last heard of by bundle; `None`: it was not.
+fn carried_state(
+    connection: &Connection,
+    row: Option<&LinkRow>,
+    now_ms: i64,
+) -> Result<Option<&'static str>, StoreError> {
+    let Some(row) = row else { return Ok(None) };
+    let last = bundles::last_taken_at(connection, row.link)?;
+    let last = last.filter(|at| row.last_contact_at.is_none_or(|heard| heard <= *at));
+    Ok(last.map(|at| match now_ms.saturating_sub(at) <= ANSWER_DUE_MS {
+        true => "carried",
+        false => "down",
+    }))
 }
 
 /// The code of the unit at the other end of a link.
@@ -100,7 +116,10 @@ pub fn item(
         .transpose()?;
     let contact = match row.revoked_at {
         Some(_) => "revoked",
-        None => contact_state(state.as_ref(), now_ms),
+        None => match carried_state(connection, state.as_ref(), now_ms)? {
+            Some(carried) => carried,
+            None => contact_state(state.as_ref(), now_ms),
+        },
     };
     let last_contact = state.as_ref().and_then(|state| state.last_contact_at);
     let away = last_contact.is_none_or(|at| now_ms.saturating_sub(at) > AWAY_AFTER_MS);

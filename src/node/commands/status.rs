@@ -136,7 +136,10 @@ fn upstream(
     if url.is_none() && row.is_none() {
         return Ok(Value::Null);
     }
-    let state = contact_state(row, on.now_ms);
+    let state = match on.node.settings.carried {
+        true => "carried",
+        false => contact_state(row, on.now_ms),
+    };
     let error = row.and_then(|row| row.last_error.clone());
     let since = row.and_then(|row| row.last_success_at.or(row.last_attempt_at));
     let key = match state {
@@ -144,7 +147,7 @@ fn upstream(
         "never" => "problem-upstream-never",
         _ => "problem-upstream-down",
     };
-    if state != "ok" {
+    if !["ok", "carried"].contains(&state) {
         let what = error.clone().unwrap_or_else(|| state.to_owned());
         problems.add(key, what, since);
     }
