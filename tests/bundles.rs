@@ -1,7 +1,7 @@
 //! Bundles on media: carried, lost, repeated, changed, meant for others; without any line between the two nodes.
 
-#[path = "bundles/kill.rs"]
-mod kill;
+#[path = "bundles/program.rs"]
+mod program;
 #[path = "bundles/strange.rs"]
 mod strange;
 mod support;

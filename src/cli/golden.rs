@@ -136,6 +136,26 @@ fn views() -> Vec<(&'static str, View, Value)> {
         ("status", status::show, status_data()),
         ("rollup", rollup::show, rollup()),
         (
+            "bundle export",
+            bundle::made,
+            json!({ "made": true, "to": "75", "number": 12, "folder": "/media/usb/nqsync-58453938-a3301a1f-000012",
+                "records": 41, "files": 3, "answers": 1, "bytes": 1234567, "expires_at": "2026-05-02T03:04:00Z" }),
+        ),
+        (
+            "bundle import",
+            bundle::taken,
+            json!({ "total": 2, "items": [
+                { "number": 12, "from": "26548", "outcome": "taken", "records": 41, "files": 3, "answers": 1,
+                    "missing": [10, 11] },
+                { "bundle": "nqsync-58453938-a3301a1f-000013", "from": "", "number": null, "outcome": "refused" }] }),
+        ),
+        (
+            "bundle show",
+            bundle::show,
+            json!({ "total": 1, "items": [{ "direction": "in", "peer": "26548", "number": 12,
+                "at": "2026-04-02T03:04:00Z", "outcome": "waits" }] }),
+        ),
+        (
             "task list",
             task::list,
             json!({ "items": [task_item(1), task_item(2)], "total": 2 }),

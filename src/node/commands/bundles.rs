@@ -88,7 +88,9 @@ fn make(node: &Node, request: &Request) -> Result<Said, Refusal> {
         let base = match since {
             None => None,
             Some(number) => {
-                let known = made.iter().find(|made| made.at.number == *number);
+                let known = made
+                    .iter()
+                    .find(|made| made.at.number == *number && made.placed);
                 let given = ("number", number.to_string());
                 let known = known.ok_or_else(|| Refusal::usage("bundle-since", [given]))?;
                 Some(known.at.clone())

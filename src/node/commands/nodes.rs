@@ -50,10 +50,12 @@ fn carried_state(
     let Some(row) = row else { return Ok(None) };
     let last = bundles::last_taken_at(connection, row.link)?;
     let last = last.filter(|at| row.last_contact_at.is_none_or(|heard| heard <= *at));
-    Ok(last.map(|at| match now_ms.saturating_sub(at) <= ANSWER_DUE_MS {
-        true => "carried",
-        false => "down",
-    }))
+    Ok(
+        last.map(|at| match now_ms.saturating_sub(at) <= ANSWER_DUE_MS {
+            true => "carried",
+            false => "down",
+        }),
+    )
 }
 
 /// The code of the unit at the other end of a link.

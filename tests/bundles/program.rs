@@ -1,4 +1,4 @@
-//! The verbs of bundles on the real program, killed at system calls that write.
+//! The verbs of bundles on the real program: with services that dial nobody, and killed at system calls that write.
 
 use std::fs;
 use std::path::Path;
@@ -171,4 +171,51 @@ fn a9_killed_at_any_step_of_an_import_the_same_import_finishes_it() {
         assert_eq!(verified.code, 0, "{what}: {verified:?}");
     }
     assert!(killed > 6, "{killed} kills");
+}
+
+#[test]
+fn services_that_dial_nobody_are_well_and_carry_everything_by_bundle() {
+    let pair = Pair::new();
+    let below = pair
+        .commune
+        .serve_with(&["upstream.url=https://127.0.0.1:1", "upstream.kind=bundle"]);
+    let above = pair.ministry.serve();
+    let status = |machine: &Machine| machine.run(&["status", "--json"]).json();
+    let medium = Medium::new();
+    let text = medium.text();
+    pair.commune.run(&["bundle", "export", &text]).expect(0);
+    let shown = pair.ministry.run(&["bundle", "show", &text, "--json"]);
+    assert_eq!(shown.expect(0).json()["items"][0]["outcome"], "new");
+    pair.ministry.run(&["bundle", "import", &text]).expect(0);
+    let to = ["bundle", "export", &text, "--to", "24001"];
+    pair.ministry.run(&to).expect(0);
+    pair.commune.run(&["bundle", "import", &text]).expect(0);
+    let here = status(&pair.commune);
+    assert_eq!(here["healthy"], true, "{here}");
+    assert_eq!(here["upstream"]["state"], "carried");
+    assert_eq!(here["upstream"]["pending_up"], 0);
+    assert_eq!(
+        here["upstream"]["last_attempt_at"],
+        here["upstream"]["last_success_at"]
+    );
+    let there = status(&pair.ministry);
+    assert_eq!(there["downstream"][0]["state"], "carried", "{there}");
+    let asked = pair.commune.run(&["sync", "--wait", "--json"]);
+    assert_eq!(asked.failure(), "no_upstream");
+    below.stop();
+    above.stop();
+
+    // A medium that went bad shows before it is carried anywhere.
+    let name = named(medium.path()).remove(0);
+    let path = medium.path().join(name).join("000001");
+    let mut bytes = fs::read(&path).expect("a segment");
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).expect("written");
+    for machine in [&pair.commune, &pair.ministry] {
+        let shown = machine.run(&["bundle", "show", &text, "--json"]).expect(4);
+        let items = shown.json()["items"].clone();
+        let refused = items.as_array().expect("a list").iter();
+        let refused = refused.filter(|item| item["code"] == "damaged").count();
+        assert_eq!(refused, 1, "{items}");
+    }
 }
