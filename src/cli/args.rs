@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, audit, backup, bundle, conflict, demo, directive, evidence, export, hold, import,
-    indicator, node, period, proposal, quarantine, report, restore, rollup, setup, shell, sync,
-    task, unit, verify,
+    adapter, audit, backup, bundle, conflict, demo, directive, doctor, evidence, export, hold,
+    import, indicator, node, period, proposal, quarantine, report, restore, rollup, setup, shell,
+    sync, task, unit, verify,
 };
 use crate::api::{self, Lang};
 
@@ -138,6 +138,7 @@ pub enum Verb {
         after_help = "Examples:\n  nqsync status\n  nqsync status --json | jq .upstream.state"
     )]
     Status,
+    Doctor(doctor::DoctorArgs),
     Verify(verify::VerifyArgs),
     Backup(backup::BackupArgs),
     /// Show who did what, and prove that nobody changed it afterwards

@@ -12,6 +12,7 @@ mod conflict;
 mod connect;
 mod demo;
 mod directive;
+mod doctor;
 mod evidence;
 mod export;
 mod hold;
@@ -158,6 +159,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Backup(args) => backup::run(&args, caller, out),
         Verb::Audit(verb) => audit::run(verb, caller, out),
         Verb::Bundle(verb) => ask(verb.job(caller)?, caller, out),
+        Verb::Doctor(args) => doctor::run(&args, caller, out),
         Verb::Status => ask(job(Command::Status, status::show), caller, out),
         Verb::Node(verb) => ask(verb.job(), caller, out),
         Verb::Enrol(args) => setup::enrol(args, caller, out),

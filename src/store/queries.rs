@@ -1,8 +1,10 @@
 //! Facts about the store itself, the unit tree, the rollup's marks and the rows of imported files.
 
+use std::path::Path;
+
 use nqsync_core::model::{Kind, Tree, UnitId, UnitInfo};
 use nqsync_core::sync::Incarnation;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{StoreError, records};
@@ -13,6 +15,15 @@ pub fn meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreE
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
         .query_row([key], |row| row.get(0))
         .optional()?)
+}
+
+/// The same of a store that somebody else may have open, or that does not open: only looked at.
+pub fn meta_on_disk(dir: &Path, key: &str) -> Result<Option<String>, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    meta(
+        &Connection::open_with_flags(dir.join("store.db"), flags)?,
+        key,
+    )
 }
 
 /// The unit tree as it is on the day the store was told (`meta.today`, kept by the service).

@@ -32,7 +32,9 @@ const VI: &str = concat!(
     "\n",
     include_str!("audit.vi.ftl"),
     "\n",
-    include_str!("bundle.vi.ftl")
+    include_str!("bundle.vi.ftl"),
+    "\n",
+    include_str!("doctor.vi.ftl")
 );
 const EN: &str = concat!(
     include_str!("en.ftl"),
@@ -51,7 +53,9 @@ const EN: &str = concat!(
     "\n",
     include_str!("audit.en.ftl"),
     "\n",
-    include_str!("bundle.en.ftl")
+    include_str!("bundle.en.ftl"),
+    "\n",
+    include_str!("doctor.en.ftl")
 );
 
 type Bundle = FluentBundle<FluentResource>;

@@ -29,22 +29,37 @@ pub type Held = (Vec<CertificateDer<'static>>, NodeKey);
 
 /// What this node shows to its parent; `None` before it has enrolled. What a renewal that was cut left is put in place.
 pub fn held(dir: &Path) -> Result<Option<Held>, KeyError> {
+    let Some((held, from)) = find(dir)? else {
+        return Ok(None);
+    };
+    // The certificate was switched; the key it is for takes its place, and the other one changes places with it.
+    match from {
+        RENEWED_KEY => change_places(dir, RENEWED_KEY, BEFORE_KEY)?,
+        BEFORE_KEY => change_places(dir, BEFORE_KEY, RENEWED_KEY)?,
+        _ => {}
+    }
+    Ok(Some(held))
+}
+
+/// The same, and everything stays where it is: for whoever only looks.
+pub fn looked_at(dir: &Path) -> Result<Option<Held>, KeyError> {
+    Ok(find(dir)?.map(|(held, _)| held))
+}
+
+fn find(dir: &Path) -> Result<Option<(Held, &'static str)>, KeyError> {
     let path = dir.join(UPSTREAM_CERTIFICATE);
     if !path.exists() {
         return Ok(None);
     }
     let chain = certificate::load_chain(&path)?;
+    let certified = Pin::of_certificate(&chain[0]);
     let key = NodeKey::load(&dir.join(NODE_KEY))?;
-    let Some(certified) = Pin::of_certificate(&chain[0]).filter(|pin| *pin != key.pin()) else {
-        return Ok(Some((chain, key)));
-    };
-    // The certificate was switched; the key it is for takes its place, and the other one changes places with it.
-    for (from, aside) in [(RENEWED_KEY, BEFORE_KEY), (BEFORE_KEY, RENEWED_KEY)] {
+    if certified.is_none_or(|pin| pin == key.pin()) {
+        return Ok(Some(((chain, key), NODE_KEY)));
+    }
+    for from in [RENEWED_KEY, BEFORE_KEY] {
         match NodeKey::load(&dir.join(from)) {
-            Ok(found) if found.pin() == certified => {
-                change_places(dir, from, aside)?;
-                return Ok(Some((chain, found)));
-            }
+            Ok(key) if certified == Some(key.pin()) => return Ok(Some(((chain, key), from))),
             _ => {}
         }
     }

@@ -1,0 +1,196 @@
+//! The way to the parent, step by step: its name, the line, the key of what answers, and what it says to us.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nqsync_core::protocol::{PREFIX, PROTOCOL, Refused};
+use reqwest::header::DATE;
+use reqwest::{Response, StatusCode, Url};
+use serde_json::json;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::Doctor;
+use crate::daemon::setup;
+use crate::link::upstream::chain_of;
+use crate::store::queries;
+use crate::trust::renewal;
+use crate::trust::tls::{ClientTimeouts, ClientTls, ParentPin, pin_mismatch};
+
+/// How long each step may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A clock that is off by more is told; the same as in `status`.
+const CLOCK_OFF_MS: i64 = 10 * 60 * 1000;
+/// The steps, in order; what comes after a fault is not looked at.
+const STEPS: [&str; 4] = ["name", "line", "identity", "answer"];
+
+impl Doctor<'_> {
+    pub(super) async fn line(&mut self) {
+        let dir = self.config.node.data_dir.clone();
+        // Keys that cannot be used were told already, and a node that has not enrolled has no parent.
+        let Ok(Some(held)) = renewal::looked_at(&dir) else {
+            return;
+        };
+        let kept = |key: &str| queries::meta_on_disk(&dir, key).ok().flatten();
+        let configured = self.config.upstream.as_ref().map(|u| u.url.clone());
+        let url = configured.filter(|url| !url.is_empty());
+        let url = url.or_else(|| kept("upstream_url"));
+        let pin = kept("upstream_pin").and_then(|text| text.parse().ok());
+        let parsed = url.as_deref().and_then(|url| Url::parse(url).ok());
+        let host = parsed.as_ref().and_then(|url| {
+            let port = url.port_or_known_default()?;
+            // An IPv6 address stands in brackets in an address and without them before a resolver.
+            let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+            Some((host, port))
+        });
+        let (Some(url), Some(pin), Some((host, port))) = (url, pin, host) else {
+            return self.fault("name", "enrolment-incomplete", &[]);
+        };
+        if !self.name(&host, port).await || !self.connects(&host, port).await {
+            return self.rest_skipped();
+        }
+        let tls = ClientTls::new(
+            Some((held.0, &held.1)),
+            ParentPin(pin),
+            setup::trust_clock(&self.clock),
+            // Dates of certificates never refuse, and the clock is looked at by itself.
+            Arc::new(|_| {}),
+        );
+        let waits = ClientTimeouts {
+            connect: PATIENCE,
+            read: PATIENCE,
+            ..ClientTimeouts::default()
+        };
+        let client = match tls.and_then(|tls| tls.http_client(&waits)) {
+            Ok(client) => client,
+            Err(error) => {
+                return self.fault("keys", "key-unusable", &[("reason", &error.to_string())]);
+            }
+        };
+        // A greeting that says its version and nothing else: it begins nothing, and is answered by who we are.
+        let greeting = client
+            .post(format!("{}{PREFIX}/open", url.trim_end_matches('/')))
+            .json(&json!({ "protocol": PROTOCOL }));
+        match greeting.send().await {
+            Ok(answer) => {
+                self.well(
+                    "identity",
+                    "doctor-identity-ok",
+                    &[("pin", &pin.to_string())],
+                );
+                self.answered(answer).await;
+            }
+            Err(error) => self.not_answered(&url, &error),
+        }
+        self.rest_skipped();
+    }
+
+    async fn name(&mut self, host: &str, port: u16) -> bool {
+        let at = ("host", host);
+        match timeout(PATIENCE, lookup_host((host, port))).await {
+            Ok(Ok(addresses)) => {
+                let addresses: Vec<String> = addresses.map(|a| a.ip().to_string()).collect();
+                let args = [at, ("addresses", &addresses.join(", "))];
+                self.well("name", "doctor-name-ok", &args);
+                true
+            }
+            Ok(Err(error)) => {
+                let args = [at, ("reason", &error.to_string())];
+                self.fault("name", "name-unknown", &args);
+                false
+            }
+            Err(_) => {
+                self.fault("name", "name-unknown", &[at, ("reason", "timeout")]);
+                false
+            }
+        }
+    }
+
+    async fn connects(&mut self, host: &str, port: u16) -> bool {
+        let shown = format!("{host}:{port}");
+        let at = ("address", shown.as_str());
+        match timeout(PATIENCE, TcpStream::connect((host, port))).await {
+            Ok(Ok(_)) => {
+                self.well("line", "doctor-line-ok", &[at]);
+                true
+            }
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                self.fault("line", "line-refused", &[at]);
+                false
+            }
+            Ok(Err(error)) => {
+                self.fault("line", "line-down", &[at, ("reason", &error.to_string())]);
+                false
+            }
+            Err(_) => {
+                self.fault("line", "line-silent", &[at]);
+                false
+            }
+        }
+    }
+
+    fn not_answered(&mut self, url: &str, error: &reqwest::Error) {
+        match pin_mismatch(error) {
+            Some(mismatch) => {
+                let args = [("url", url), ("detail", &mismatch.to_string())];
+                self.fault("identity", "other-parent", &args);
+            }
+            None => {
+                let args = [("url", url), ("reason", &chain_of(error))];
+                self.fault("identity", "no-tls", &args);
+            }
+        }
+    }
+
+    async fn answered(&mut self, answer: Response) {
+        self.clock_beside(&answer);
+        let status = answer.status();
+        let body = answer.bytes().await.unwrap_or_default();
+        let refused: Option<Refused> = serde_json::from_slice(&body).ok();
+        let (code, message) = match &refused {
+            Some(refused) => (refused.code.as_str(), refused.message.as_str()),
+            None => ("", ""),
+        };
+        let said = [("message", message)];
+        match (status, code) {
+            // Everything was in order up to the greeting that we did not finish.
+            (StatusCode::BAD_REQUEST, "unreadable") => self.well("answer", "doctor-answer-ok", &[]),
+            (_, "version") => self.fault("answer", "version-too-far", &said),
+            (_, "revoked" | "unknown_node") => self.fault("answer", "not-on-the-list", &said),
+            (StatusCode::FORBIDDEN, _) => self.fault("answer", "parent-refuses", &said),
+            _ => {
+                let status = status.to_string();
+                self.fault(
+                    "answer",
+                    "parent-ill",
+                    &[("status", &status), ("message", message)],
+                );
+            }
+        }
+    }
+
+    /// Compares this clock with the parent's, which stands in its answer.
+    fn clock_beside(&mut self, answer: &Response) {
+        let date = answer.headers().get(DATE);
+        let theirs = date
+            .and_then(|date| date.to_str().ok())
+            .and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let Some(theirs) = theirs else { return };
+        let ahead = self.clock.now_ms() - theirs.timestamp().as_millisecond();
+        if ahead.abs() > CLOCK_OFF_MS {
+            let minutes = (ahead / 60_000).to_string();
+            self.warn("clock", "clock-beside-parent", &[("minutes", &minutes)]);
+        }
+    }
+
+    /// What was not come to.
+    fn rest_skipped(&mut self) {
+        let reached = |found: &[super::Finding], step: &str| found.iter().any(|f| f.check == step);
+        for step in STEPS {
+            if !reached(&self.found, step) {
+                self.skipped(step);
+            }
+        }
+    }
+}
