@@ -472,6 +472,23 @@ async fn ib5_a_bundle_for_somebody_else_out_of_date_or_of_foreign_units_is_refus
     assert_eq!((aside.len(), aside[0].code.as_str()), (1, "out_of_scope"));
     assert!(province.holds(own.natural_id().expect("a key")).await);
 
+    // A commune whose clock stands at 1970 can never be in time; a person who knows that lets its bundle in.
+    let mut slow = Forged::of(commune, &[]).await;
+    (
+        slow.header.number,
+        slow.header.made_at,
+        slow.header.expires_at,
+    ) = (7, 0, 86_400_000);
+    let by_hand = Medium::new();
+    let folder = slow.write(&by_hand);
+    assert_eq!(province.take_one(&folder).await.1["code"], "expired");
+    let knowing = Command::BundleImport {
+        folder: by_hand.text(),
+        expired: true,
+    };
+    let taken = province.data(knowing).await;
+    assert_eq!(taken["items"][0]["outcome"], "taken", "{taken}");
+
     // A revoked node's word counts no more.
     let node = commune.node.store.shown().node.expect("a node").to_string();
     let revoke = Command::NodeRevoke {

@@ -503,7 +503,7 @@ pub enum Command {
         lasts_s: u64,
     },
     /// Takes in the bundles on a medium.
-    BundleImport { folder: String },
+    BundleImport { folder: String, expired: bool },
     /// The bundles on a medium, or without one those that went and came.
     BundleShow { folder: Option<String> },
 

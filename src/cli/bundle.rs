@@ -49,6 +49,9 @@ pub enum Verb {
     Import {
         /// The medium, or one bundle on it
         folder: PathBuf,
+        /// Take in also what is out of date: where one of the two clocks is known to be wrong
+        #[arg(long)]
+        expired: bool,
     },
     /// Show the bundles on a medium, or without one those that went and came
     ///
@@ -81,9 +84,10 @@ impl Verb {
                 },
                 made,
             ),
-            Verb::Import { folder } => job(
+            Verb::Import { folder, expired } => job(
                 Command::BundleImport {
                     folder: path(folder)?,
+                    expired,
                 },
                 taken,
             ),

@@ -174,6 +174,34 @@ fn a9_killed_at_any_step_of_an_import_the_same_import_finishes_it() {
 }
 
 #[test]
+fn ib7_a_medium_that_fails_while_it_is_written_leaves_no_bundle_and_the_next_one_is_whole() {
+    if !strace::usable() {
+        return;
+    }
+    let pair = Pair::new();
+    let medium = Medium::new();
+    let text = medium.text();
+    let line = ["bundle", "export", &text, "--json"];
+    let mut failed = 0;
+    for (call, number) in [("write", 2), ("write", 4), ("rename", 1), ("mkdir", 1)] {
+        let inject = format!("error=EIO:when={number}");
+        let ran = strace::run(&pair.commune, &line, call, Some(&inject));
+        failed += usize::from(ran.code == 1 && ran.said.contains("bundle_medium"));
+        assert_eq!(ran.code == 0, !named(medium.path()).is_empty(), "{ran:?}");
+        if ran.code == 0 {
+            pair.ministry.run(&["bundle", "import", &text]).expect(0);
+            let name = named(medium.path()).remove(0);
+            fs::remove_dir_all(medium.path().join(name)).expect("removed");
+        }
+    }
+    assert!(failed > 1, "{failed} failed");
+    pair.commune.run(&line).expect(0);
+    assert_eq!(named(medium.path()).len(), 1);
+    let taken = pair.ministry.run(&["bundle", "import", &text, "--json"]);
+    assert_eq!(taken.expect(0).json()["items"][0]["outcome"], "taken");
+}
+
+#[test]
 fn services_that_dial_nobody_are_well_and_carry_everything_by_bundle() {
     let pair = Pair::new();
     let below = pair

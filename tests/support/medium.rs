@@ -68,13 +68,22 @@ impl Place {
     /// `bundle import`.
     pub async fn take_bundles(&self, medium: &Medium) -> Answer {
         let folder = medium.text();
-        self.answer(Command::BundleImport { folder }).await
+        self.answer(Command::BundleImport {
+            folder,
+            expired: false,
+        })
+        .await
     }
 
     /// The same, for one bundle: its outcome and the code of its refusal.
     pub async fn take_one(&self, folder: &Path) -> (String, Value) {
         let folder = folder.to_str().expect("text").to_owned();
-        let answer = self.answer(Command::BundleImport { folder }).await;
+        let answer = self
+            .answer(Command::BundleImport {
+                folder,
+                expired: false,
+            })
+            .await;
         let item = answer.data["items"][0].clone();
         let outcome = item["outcome"].as_str().expect("an outcome").to_owned();
         (outcome, item)
@@ -82,7 +91,14 @@ impl Place {
 
     pub async fn try_take(&self, folder: &Path) -> Outcome {
         let folder = folder.to_str().expect("text").to_owned();
-        self.ask_for(None, Command::BundleImport { folder }).await
+        self.ask_for(
+            None,
+            Command::BundleImport {
+                folder,
+                expired: false,
+            },
+        )
+        .await
     }
 
     /// The acts in the audit that begin so.

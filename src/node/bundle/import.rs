@@ -80,8 +80,14 @@ pub struct Taken {
     pub torn: bool,
 }
 
-/// Takes in every bundle in a folder, or the one that it is, in the order of their numbers.
-pub fn import(node: &Node, folder: &Path, person: &str) -> Result<Vec<Looked>, BundleError> {
+/// Takes in every bundle in a folder, or the one that it is, in the order of their numbers. `expired`: also what is out of
+/// date, because a person knows that a clock is wrong.
+pub fn import(
+    node: &Node,
+    folder: &Path,
+    person: &str,
+    expired: bool,
+) -> Result<Vec<Looked>, BundleError> {
     let mut looked = Vec::new();
     let mut proved = Vec::new();
     for (name, path) in medium::bundles(folder)? {
@@ -99,7 +105,7 @@ pub fn import(node: &Node, folder: &Path, person: &str) -> Result<Vec<Looked>, B
     proved.sort_by_key(|(_, envelope)| (envelope.peer.link, envelope.at.number));
     for (name, envelope) in proved {
         let from = Some((envelope.peer.link, envelope.at.number));
-        let outcome = take(node, &envelope, person);
+        let outcome = take(node, &envelope, person, expired);
         looked.push(match outcome {
             Ok(outcome) => Looked {
                 name,
@@ -217,12 +223,12 @@ impl Proved {
         }
     }
 
-    fn may_be_taken(&self, now_ms: i64) -> Result<(), BundleError> {
+    fn may_be_taken(&self, now_ms: i64, expired: bool) -> Result<(), BundleError> {
         let time = |ms: i64| {
             let at = jiff::Timestamp::from_millisecond(ms);
             at.unwrap_or_default().to_string()
         };
-        if self.header.expires_at < now_ms {
+        if self.header.expires_at < now_ms && !expired {
             return Err(BundleError::Expired {
                 until: time(self.header.expires_at),
                 now: time(now_ms),
@@ -278,7 +284,12 @@ impl Proved {
     }
 }
 
-fn take(node: &Node, envelope: &Proved, person: &str) -> Result<Outcome, BundleError> {
+fn take(
+    node: &Node,
+    envelope: &Proved,
+    person: &str,
+    expired: bool,
+) -> Result<Outcome, BundleError> {
     let link = envelope.peer.link;
     let remembered = node.store.read_blocking(|c| Remembered::load(c, link))?;
     let now_ms = node.clock.now_ms();
@@ -310,7 +321,7 @@ fn take(node: &Node, envelope: &Proved, person: &str) -> Result<Outcome, BundleE
         note(node, person, "bundle.waits", peer, detail)?;
         return Ok(Outcome::Waits(missing));
     }
-    envelope.may_be_taken(now_ms)?;
+    envelope.may_be_taken(now_ms, expired)?;
     envelope.check_segments(node)?;
     let manifest = envelope.manifest()?;
     let begun = remembered.find(&envelope.at).cloned();

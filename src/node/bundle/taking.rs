@@ -199,7 +199,8 @@ impl Taking<'_> {
         let taken = &self.taken;
         let detail = json!({ "number": row.at.number, "hash": row.at.hash, "base": row.base, "lines": taken.lines,
             "changed": taken.changed, "set_aside": taken.set_aside, "files": taken.files, "answers": taken.answers,
-            "missing": taken.missing, "torn": taken.torn });
+            "missing": taken.missing, "torn": taken.torn,
+            "expired_at": self.envelope.header.expires_at });
         let (actor, peer) = (person.to_owned(), self.envelope.peer.node.to_string());
         let (now_ms, heard) = (self.node.clock.now_ms(), manifest.heard.number);
         self.node.store.write_blocking(move |tx| {

@@ -51,8 +51,8 @@ pub async fn carry_out(node: &Node, request: &Request) -> Result<Answer, Refusal
     let (worker, asked) = (node.clone(), request.clone());
     let done = tokio::task::spawn_blocking(move || match &asked.command {
         Command::BundleExport { .. } => make(&worker, &asked).map(|said| (said, "bundle_export")),
-        Command::BundleImport { folder } => {
-            take_in(&worker, &asked, folder).map(|said| (said, "bundle_import"))
+        Command::BundleImport { folder, expired } => {
+            take_in(&worker, &asked, folder, *expired).map(|said| (said, "bundle_import"))
         }
         _ => Err(unknown_verb(&asked)),
     });
@@ -192,13 +192,13 @@ fn listed(numbers: &[u64]) -> String {
     texts.join(", ")
 }
 
-fn take_in(node: &Node, request: &Request, folder: &str) -> Result<Said, Refusal> {
+fn take_in(node: &Node, request: &Request, folder: &str, expired: bool) -> Result<Said, Refusal> {
     node.store
         .read_blocking(|connection| match recovery::moved(connection)? {
             true => Err(Refusal::usage("moved", [])),
             false => Ok(()),
         })?;
-    let looked = import(node, Path::new(folder), &request.person)?;
+    let looked = import(node, Path::new(folder), &request.person, expired)?;
     if looked.is_empty() {
         return Err(Refusal::usage("bundle-none", [("path", folder.to_owned())]));
     }
