@@ -2,13 +2,14 @@
 
 use nqsync_core::model::{Facts, Key, Kind};
 use nqsync_core::protocol::{
-    Ack, Agreement, EnrolRequest, Enrolled, Hello, Line, Pull, Refused, Welcome, bundle,
+    Ack, Agreement, EnrolRequest, Enrolled, Hello, Line, Pull, Refused, Welcome, bundle, enrolment,
     parse_line, render_record, running_hash, unhex,
 };
 use nqsync_core::sync::{Edit, Record};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 const PAGE: &str = include_str!("../../docs/protocol.md");
@@ -126,6 +127,14 @@ fn the_running_hash_shown_is_that_of_the_frame_shown() {
             Ok(Line::Left(_) | Line::Receipt(_))
         ));
     }
+}
+
+#[test]
+fn the_request_shown_is_proved_by_the_token_shown() {
+    survives::<enrolment::Asked>("enrolment-request");
+    let asked: enrolment::Asked =
+        serde_json::from_str(block("enrolment-request")).expect("a request");
+    assert!(asked.is_under(&Sha256::digest([1; 32]).into()));
 }
 
 #[test]

@@ -234,6 +234,8 @@ pub enum Command {
     },
     /// Has a downstream node take a new key at its next contact.
     NodeRenew { node: String, reason: String },
+    /// Enrols a node whose request came as a file, and answers with one.
+    NodeAdmit { request: String, answer: String },
     /// Cuts a downstream node off, or takes that back.
     NodeRevoke {
         node: String,
@@ -569,6 +571,7 @@ impl Command {
                 | Adopt { .. }
                 | AuditAccept { .. }
                 | NodeToken { .. }
+                | NodeAdmit { .. }
                 | NodeRevoke { .. }
                 | NodeRenew { .. }
                 | NodeAdopt { .. }

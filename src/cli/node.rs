@@ -1,13 +1,15 @@
 //! `node`: the nodes below this one.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::Value;
 
 use super::list::{col, listed, num};
 use super::output::written;
 use super::screen::{Screen, at, short_ids};
-use super::{Job, job};
-use crate::api::Command;
+use super::{Job, absolute, job};
+use crate::api::{Command, Failure, Lang};
 
 /// Verbs of `node`.
 #[derive(Debug, Subcommand)]
@@ -31,6 +33,16 @@ pub enum Verb {
         /// Address of this node as the new node will reach it [default: from the configuration]
         #[arg(long)]
         url: Option<String>,
+    },
+    /// Enrol a node that has no line to this one: its request comes as a file, and the answer goes back as one
+    #[command(
+        after_help = "Example:\n  nqsync node admit /media/usb/24001.request /media/usb/24001.answer"
+    )]
+    Admit {
+        /// What `nqsync enrol --request` wrote there
+        request: PathBuf,
+        /// The new file for `nqsync enrol --answer`
+        answer: PathBuf,
     },
     /// Show one node
     #[command(after_help = "Example:\n  nqsync node show 0192f3c8")]
@@ -87,8 +99,15 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub(super) fn job(self) -> Job {
-        match self {
+    pub(super) fn job(self, lang: Lang) -> Result<Job, Failure> {
+        Ok(match self {
+            Verb::Admit { request, answer } => job(
+                Command::NodeAdmit {
+                    request: absolute(&request, lang)?,
+                    answer: absolute(&answer, lang)?,
+                },
+                written,
+            ),
             Verb::List => job(Command::NodeList, list),
             Verb::Token { unit, expires, url } => job(
                 Command::NodeToken {
@@ -107,7 +126,7 @@ impl Verb {
             Verb::Revoke { node, reason, undo } => {
                 job(Command::NodeRevoke { node, reason, undo }, written)
             }
-        }
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! `init`, `enrol` and `config`: what makes a node, before there is anything to ask it.
 
 use std::io::Read;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
@@ -47,7 +48,7 @@ enum Level {
 /// Enrol this node at its parent with a token made there
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  nqsync enrol --token TOKEN --dir /srv/commune\n  nqsync enrol --token - < token.txt                         not seen by others on this machine\n  nqsync enrol --upstream https://10.1.2.3:7457 --token -    at another address than the token says"
+    after_help = "Examples:\n  nqsync enrol --token TOKEN --dir /srv/commune\n  nqsync enrol --token - < token.txt                         not seen by others on this machine\n  nqsync enrol --upstream https://10.1.2.3:7457 --token -    at another address than the token says\n  nqsync enrol --token - --request /media/usb/24001.request    no line: the answer comes back as a file\n  nqsync enrol --token - --answer /media/usb/24001.answer"
 )]
 pub struct EnrolArgs {
     /// Address of the parent [default: upstream.url of the configuration, else the one in the token]
@@ -56,6 +57,12 @@ pub struct EnrolArgs {
     /// The token of `nqsync node token`; - reads it from standard input
     #[arg(long)]
     token: String,
+    /// No line: write a request for `nqsync node admit` into this new file instead
+    #[arg(long, value_name = "FILE", conflicts_with = "answer")]
+    request: Option<PathBuf>,
+    /// No line: the answer that `nqsync node admit` wrote
+    #[arg(long, value_name = "FILE")]
+    answer: Option<PathBuf>,
 }
 
 /// Verbs of `config`.
@@ -110,7 +117,15 @@ pub(super) fn init(args: InitArgs, caller: &Caller, out: &Output) -> Result<Exit
 
 pub(super) fn enrol(args: EnrolArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
     let token = token(args.token, caller)?;
-    let answer = wiring::enrol(&caller.place, args.upstream.as_deref(), &token)?;
+    let answer = match (&args.request, &args.answer) {
+        (Some(file), _) => wiring::enrol_request(&caller.place, &token, file)?,
+        (None, file) => wiring::enrol(
+            &caller.place,
+            args.upstream.as_deref(),
+            &token,
+            file.as_deref(),
+        )?,
+    };
     out.answer(&answer, |data| written(data, &out.screen));
     Ok(answer.exit)
 }

@@ -14,6 +14,7 @@ use crate::adapter::verbs::execute;
 use crate::api::{Exit, Failure, ImportKind, Lang, Outcome, Request};
 use crate::clock::Clock;
 use crate::config::{self, Config, Level};
+use crate::daemon::enrol_file;
 use crate::daemon::setup::{self, EnrolError};
 use crate::daemon::{self, DaemonError};
 use crate::node::commands::{self, refuse};
@@ -258,11 +259,30 @@ pub fn run(place: &Place) -> Result<Exit, Failure> {
         .map_err(|e| started(place, e))
 }
 
-/// Enrols this node at its parent.
-pub fn enrol(place: &Place, upstream: Option<&str>, token: &str) -> Outcome {
+/// Writes a request to be enrolled into a file.
+pub fn enrol_request(place: &Place, token: &str, file: &Path) -> Outcome {
     let config = place.load()?.config;
-    let enrolled =
-        runtime(place)?.block_on(setup::enrol(&config, &Clock::system(), upstream, token));
+    let asked = enrol_file::request(&config, token, file);
+    let node = asked.map_err(|error| not_enrolled(place, error))?;
+    let shown = file.display();
+    Ok(crate::api::Answer {
+        exit: Exit::Done,
+        data: json!({ "node": node, "unit": config.node.unit, "written_to": file }),
+        notes: vec![t!(place.lang, "note-enrol-request", path = shown)],
+    })
+}
+
+/// Enrols this node at its parent, whose answer may have come as a file.
+pub fn enrol(place: &Place, upstream: Option<&str>, token: &str, answer: Option<&Path>) -> Outcome {
+    let config = place.load()?.config;
+    let (runtime, clock) = (runtime(place)?, Clock::system());
+    let enrolled = match answer {
+        None => runtime.block_on(setup::enrol(&config, &clock, upstream, token)),
+        Some(file) => {
+            let taken = enrol_file::answer(&config, &clock, upstream, token, file);
+            runtime.block_on(taken)
+        }
+    };
     let (parent, url) = enrolled.map_err(|error| not_enrolled(place, error))?;
     Ok(crate::api::Answer {
         exit: Exit::Done,
@@ -284,6 +304,7 @@ fn not_enrolled(place: &Place, error: EnrolError) -> Failure {
                 EnrolError::Unreachable { .. } => (Exit::Unreachable, "unreachable"),
                 EnrolError::Impostor { .. } => (Exit::Authentication, "impostor"),
                 EnrolError::Refused(_) => (Exit::Authentication, "token_refused"),
+                EnrolError::Answer(_) => (Exit::Authentication, "answer_refused"),
                 _ => (Exit::Usage, "token"),
             };
             failure(exit, code, t!(place.lang, "err-enrol", reason = other))

@@ -3,6 +3,7 @@
 mod adapters;
 pub mod anew;
 pub mod control;
+pub mod enrol_file;
 pub mod housekeeping;
 mod interfaces;
 mod keys;

@@ -194,6 +194,9 @@ pub enum EnrolError {
     /// The parent refuses.
     #[error("the parent refuses: {0}")]
     Refused(String),
+    /// A file that is no answer of the parent to this node.
+    #[error("the answer cannot be taken: {0}")]
+    Answer(String),
     /// Everything local.
     #[error(transparent)]
     Local(#[from] DaemonError),
@@ -207,13 +210,7 @@ pub async fn enrol(
     url: Option<&str>,
     text: &str,
 ) -> Result<(NodeId, String), EnrolError> {
-    let token = token::parse(text)?;
-    if token.unit != config.node.unit {
-        return Err(EnrolError::OtherUnit {
-            token: token.unit,
-            node: config.node.unit.clone(),
-        });
-    }
+    let token = token_for(config, text)?;
     let url = parent_url(config, url, token.url.as_deref())?;
     let dir = config.node.data_dir.clone();
     let store = Store::open(&store_options(config)).map_err(DaemonError::from)?;
@@ -227,7 +224,32 @@ pub async fn enrol(
         node,
         csr: key.csr_pem().map_err(trust)?,
     };
-    let enrolled = ask(&url, token.parent, clock, &request).await?;
+    let answer = ask(&url, token.parent, clock, &request).await?;
+    enrolled(config, clock, store, &token, &url, answer).await
+}
+
+/// Reads a token, which has to be for the unit of this node.
+pub(super) fn token_for(config: &Config, text: &str) -> Result<token::Token, EnrolError> {
+    let token = token::parse(text)?;
+    match token.unit == config.node.unit {
+        true => Ok(token),
+        false => Err(EnrolError::OtherUnit {
+            token: token.unit,
+            node: config.node.unit.clone(),
+        }),
+    }
+}
+
+/// Keeps what the parent answered, and closes the store.
+pub(super) async fn enrolled(
+    config: &Config,
+    clock: &Clock,
+    store: Store,
+    token: &token::Token,
+    url: &str,
+    enrolled: Enrolled,
+) -> Result<(NodeId, String), EnrolError> {
+    let dir = config.node.data_dir.clone();
     let certificate = enrolled.certificate.clone();
     renewal::forget_others(&dir).map_err(trust)?;
     files::write(
@@ -242,14 +264,14 @@ pub async fn enrol(
         clock: clock.clone(),
         settings: limits(config),
     };
-    let (parent, address) = (enrolled.parent, url.clone());
+    let (parent, address) = (enrolled.parent, url.to_owned());
     let pin = token.parent.to_string();
     store
         .write(move |tx| join(&handle, tx, enrolled, &address, &pin))
         .await
         .map_err(DaemonError::from)?;
     store.close();
-    Ok((parent, url))
+    Ok((parent, url.to_owned()))
 }
 
 /// Where the parent is: as said, else as configured, else as the token says.

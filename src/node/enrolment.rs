@@ -1,6 +1,7 @@
 //! Enrolment at the parent: a one-time token buys a certificate for one unit's server.
 
 use nqsync_core::model::{Facts, Kind, NodeId};
+use nqsync_core::protocol::enrolment::{Asked, FORM};
 use nqsync_core::protocol::{EnrolRequest, Enrolled, hex, render_record};
 use nqsync_core::sync::Record;
 use serde_json::value::RawValue;
@@ -9,7 +10,8 @@ use super::Node;
 use crate::store::links::{self, Role};
 use crate::store::nodes::{self, NodeRow};
 use crate::store::{StoreError, Tx, audit, records};
-use crate::trust::authority::{Authority, NODE_LIFETIME, request_pin};
+use crate::trust::authority::{Authority, AuthorityError, NODE_LIFETIME, request_pin};
+use crate::trust::pin::Pin;
 use crate::trust::signature;
 use crate::trust::token::{self, Grant, TokenError, TokenRecord, TokenSecret, TokenUse};
 
@@ -33,61 +35,108 @@ pub async fn admit(
     authority: &Authority,
     request: EnrolRequest,
 ) -> Result<Enrolled, AdmitError> {
-    let now_ms = node.clock.now_ms();
-    let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
     let secret = TokenSecret::parse(&request.secret).ok_or(TokenError::Unknown)?;
-    let pin = request_pin(&request.csr).map_err(|e| AdmitError::Request(e.to_string()))?;
-    let issued = authority
-        .sign_csr(&request.csr, request.node, now, NODE_LIFETIME)
-        .map_err(|e| AdmitError::Request(e.to_string()))?;
-    let key = hex(&signature::public(authority.key()));
-    let store = node.store.clone();
-    store
-        .write(move |tx| {
-            let row = nodes::token(tx.connection(), &secret.hash())?.ok_or(TokenError::Unknown)?;
-            let used = row.used.and_then(|(at, by)| {
-                Some(TokenUse {
-                    at: jiff::Timestamp::from_millisecond(at).ok()?,
-                    by: crate::trust::pin::Pin::from_bytes(by),
-                })
-            });
-            let known = TokenRecord {
-                hash: row.hash,
-                unit: tx.tree().code(row.unit),
-                expires_at: jiff::Timestamp::from_millisecond(row.expires_at).unwrap_or_default(),
-                used,
-            };
-            let entry = NodeRow {
-                node: request.node,
-                unit: row.unit,
-                pin: *pin.as_bytes(),
-                certificate: issued.pem.clone(),
-                enrolled_at: now_ms,
-                revoked_at: None,
-                reason: None,
-                next_pin: None,
-                key_asked: false,
-            };
-            if token::check(&known, &secret, pin, now)? == Grant::First {
-                nodes::use_token(tx.connection(), &row.hash, now_ms, pin.as_bytes())?;
-                join_tree(tx, &entry, now_ms)?;
-            }
-            let units = records::of_kind(tx.connection(), Kind::Unit)?;
-            let lines = units
-                .iter()
-                .map(|stored| RawValue::from_string(render_record(&stored.record)));
-            let units = lines
-                .collect::<Result<_, _>>()
-                .map_err(|e| StoreError::Damaged(e.to_string()))?;
-            Ok(Enrolled {
-                certificate: entry.certificate,
-                parent: tx.node()?,
-                authority: Some(key.clone()),
-                unit: entry.unit,
-                units,
-            })
-        })
+    let asking = Asking::certify(node, authority, request.node, &request.csr)?;
+    node.store
+        .write(move |tx| asking.admit(tx, &secret.hash()))
         .await
+}
+
+/// The same for a request that came as a file.
+pub fn admit_file(
+    node: &Node,
+    authority: &Authority,
+    asked: &Asked,
+) -> Result<Enrolled, AdmitError> {
+    if asked.nqsync_enrolment != FORM {
+        let what = "it is of another version; upgrade the older node";
+        return Err(AdmitError::Request(what.to_owned()));
+    }
+    let tokens = node.store.read_blocking(nodes::tokens)?;
+    let token = tokens.iter().find(|token| asked.is_under(&token.hash));
+    let hash = token.ok_or(TokenError::Unknown)?.hash;
+    let asking = Asking::certify(node, authority, asked.node, &asked.csr)?;
+    node.store.write_blocking(move |tx| asking.admit(tx, &hash))
+}
+
+/// A node that asks to be enrolled, with the certificate that it gets if its token is good.
+struct Asking {
+    node: NodeId,
+    pin: Pin,
+    certificate: String,
+    authority: String,
+    now_ms: i64,
+}
+
+impl Asking {
+    fn certify(
+        node: &Node,
+        authority: &Authority,
+        child: NodeId,
+        csr: &str,
+    ) -> Result<Asking, AdmitError> {
+        let now_ms = node.clock.now_ms();
+        let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
+        let request = |error: AuthorityError| AdmitError::Request(error.to_string());
+        let issued = authority
+            .sign_csr(csr, child, now, NODE_LIFETIME)
+            .map_err(request)?;
+        Ok(Asking {
+            node: child,
+            pin: request_pin(csr).map_err(request)?,
+            certificate: issued.pem,
+            authority: hex(&signature::public(authority.key())),
+            now_ms,
+        })
+    }
+
+    fn admit(self, tx: &mut Tx<'_>, hash: &[u8; 32]) -> Result<Enrolled, AdmitError> {
+        let now_ms = self.now_ms;
+        let instant = |ms| jiff::Timestamp::from_millisecond(ms);
+        let row = nodes::token(tx.connection(), hash)?.ok_or(TokenError::Unknown)?;
+        let used = row.used.and_then(|(at, by)| {
+            Some(TokenUse {
+                at: instant(at).ok()?,
+                by: Pin::from_bytes(by),
+            })
+        });
+        let known = TokenRecord {
+            hash: row.hash,
+            unit: tx.tree().code(row.unit),
+            expires_at: instant(row.expires_at).unwrap_or_default(),
+            used,
+        };
+        let entry = NodeRow {
+            node: self.node,
+            unit: row.unit,
+            pin: *self.pin.as_bytes(),
+            certificate: self.certificate,
+            enrolled_at: now_ms,
+            revoked_at: None,
+            reason: None,
+            next_pin: None,
+            key_asked: false,
+        };
+        let now = instant(now_ms).unwrap_or_default();
+        if token::check(&known, hash, self.pin, now)? == Grant::First {
+            nodes::use_token(tx.connection(), &row.hash, now_ms, self.pin.as_bytes())?;
+            join_tree(tx, &entry, now_ms)?;
+        }
+        let units = records::of_kind(tx.connection(), Kind::Unit)?;
+        let lines = units
+            .iter()
+            .map(|stored| RawValue::from_string(render_record(&stored.record)));
+        let units = lines
+            .collect::<Result<_, _>>()
+            .map_err(|e| StoreError::Damaged(e.to_string()))?;
+        Ok(Enrolled {
+            certificate: entry.certificate,
+            parent: tx.node()?,
+            authority: Some(self.authority),
+            unit: entry.unit,
+            units,
+        })
+    }
 }
 
 /// The new node serves its unit from now on: one write, and a link whose first load begins. A copy of the node that serves

@@ -194,6 +194,14 @@ pub fn token(connection: &Connection, hash: &[u8; 32]) -> Result<Option<TokenRow
         .optional()?)
 }
 
+/// All tokens, used and expired ones too.
+pub fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT hash, unit, created_at, expires_at, used_at, used_by FROM token")?;
+    let rows = statement.query_map([], token_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Tokens that can still be used at `now_ms`.
 pub fn open_tokens(connection: &Connection, now_ms: i64) -> Result<Vec<TokenRow>, StoreError> {
     let mut statement = connection.prepare_cached(

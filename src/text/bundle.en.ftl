@@ -56,3 +56,8 @@ word-bundle-not-a-file = it holds links, devices or pipes where files have to be
 word-bundle-in-the-way = it is there already
 problem-bundle-unanswered = No receipt for a bundle to { $detail } since { $since }; it is kept and goes with the next one. Carry the receipt back, or use --one-way where none can come.
 problem-bundle-waits = A bundle of { $detail } waits for one that did not come.
+
+## Enrolment by file.
+note-enrol-request = The request is in { $path }. Carry it to the node above; there: nqsync node admit. It holds no secret.
+note-admitted = Unit { $unit } is enrolled; carry { $path } back, and there: nqsync enrol --token - --answer FILE.
+err-not-admitted = { $path } was not admitted: { $detail }

@@ -56,3 +56,8 @@ word-bundle-not-a-file = gói có liên kết, thiết bị hoặc ống dẫn �
 word-bundle-in-the-way = gói này đã có sẵn
 problem-bundle-unanswered = Chưa có biên nhận cho gói gửi { $detail } từ { $since }; dữ liệu vẫn được giữ và đi cùng gói sau. Hãy mang biên nhận về, hoặc dùng --one-way ở nơi không thể có biên nhận.
 problem-bundle-waits = Một gói của { $detail } đang chờ gói trước nó chưa đến.
+
+## Enrolment by file.
+note-enrol-request = Yêu cầu nằm ở { $path }. Hãy mang lên cấp trên; ở đó: nqsync node admit. Tệp không chứa bí mật.
+note-admitted = Đơn vị { $unit } đã được ghi danh; hãy mang { $path } về, và ở đó: nqsync enrol --token - --answer FILE.
+err-not-admitted = Không ghi danh được từ { $path }: { $detail }

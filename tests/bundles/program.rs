@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::support::files::noise;
 use super::support::machine::{Machine, copy_tree};
@@ -246,4 +247,77 @@ fn services_that_dial_nobody_are_well_and_carry_everything_by_bundle() {
         let refused = refused.filter(|item| item["code"] == "damaged").count();
         assert_eq!(refused, 1, "{items}");
     }
+}
+
+#[test]
+fn a_node_that_never_had_a_line_enrols_and_works_by_files_alone() {
+    let ministry = Machine::ministry("BO");
+    let listens_once = ministry.serve();
+    let add = ["unit", "add", "24001", "Xã", "--level", "commune"];
+    ministry.run(&add).expect(0);
+    let token = ministry.run(&["node", "token", "24001", "--json"]);
+    let token = token.expect(0).json()["token"].clone();
+    let token = token.as_str().expect("a token");
+    listens_once.stop();
+    let commune = Machine::new();
+    let init = ["init", "--unit", "24001", "--level", "commune"];
+    commune.run(&init).expect(0);
+    let medium = Medium::new();
+    let file = |name: &str| medium.path().join(name).to_str().expect("text").to_owned();
+    let (request, answer) = (file("request"), file("answer"));
+    let ask = ["enrol", "--token", token, "--request", &request];
+    commune.run(&ask).expect(0);
+    let sent = fs::read_to_string(&request).expect("a request");
+
+    // What was changed on the way, or made without the token, is admitted by nobody.
+    let other = Machine::new();
+    other.run(&init).expect(0);
+    let node: Value = serde_json::from_str(&sent).expect("json");
+    let forged = file("forged");
+    let changed = sent.replace(
+        node["node"].as_str().expect("an id"),
+        &Uuid::nil().to_string(),
+    );
+    fs::write(&forged, changed).expect("written");
+    let admit = ["node", "admit", &forged, &answer, "--json"];
+    assert_eq!(ministry.run(&admit).expect(12).failure(), "not_admitted");
+    fs::write(&forged, &sent[..sent.len() / 2]).expect("written");
+    assert_eq!(ministry.run(&admit).expect(2).failure(), "not_admitted");
+    assert!(!Path::new(&answer).exists());
+
+    ministry
+        .run(&["node", "admit", &request, &answer])
+        .expect(0);
+    let given = fs::read_to_string(&answer).expect("an answer");
+    // The answer is for this node and of this parent; a changed one is nothing.
+    let take = |machine: &Machine, file: &str| {
+        let line = ["enrol", "--token", token, "--answer", file, "--json"];
+        machine.run(&line)
+    };
+    let refused = take(&other, &answer).expect(12);
+    assert_eq!(refused.failure(), "answer_refused");
+    let bent = file("bent");
+    fs::write(&bent, given.replacen("Bộ", "Sở", 1)).expect("written");
+    assert_eq!(take(&commune, &bent).expect(12).failure(), "answer_refused");
+    take(&commune, &answer).expect(0);
+    // Asked for and admitted once more, as after a lost medium.
+    let second = file("second");
+    ministry
+        .run(&["node", "admit", &request, &second])
+        .expect(0);
+    take(&commune, &second).expect(0);
+
+    let line = ["task", "add", "--title", "Số hoá", "--lead", "24001"];
+    ministry.run(&line).expect(0);
+    let text = medium.text();
+    ministry
+        .run(&["bundle", "export", &text, "--to", "24001"])
+        .expect(0);
+    commune.run(&["bundle", "import", &text]).expect(0);
+    let tasks = commune.run(&["task", "list", "--json"]).expect(0).json();
+    assert_eq!(tasks["total"], 1, "{tasks}");
+    commune.run(&["bundle", "export", &text]).expect(0);
+    ministry.run(&["bundle", "import", &text]).expect(0);
+    let shown = ministry.run(&["node", "list", "--json"]).expect(0).json();
+    assert_eq!(shown["items"][0]["state"], "carried", "{shown}");
 }

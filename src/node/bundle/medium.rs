@@ -259,42 +259,57 @@ impl Bundle {
         }
     }
 
-    /// A numbered file that is open, with its length. A link is not followed, and a pipe does not keep us waiting.
+    /// A numbered file that is open, with its length.
     pub fn file(&self, number: usize) -> Result<(File, u64), MediumError> {
-        let path = numbered(&self.folder, number);
-        let shown = format!("{number:06}");
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits() as i32)
-            .open(&path);
-        let file = match opened {
-            // A link is told so by this error; a device without a driver and a socket by the other.
-            Err(error) if path.symlink_metadata().is_ok_and(|found| !found.is_file()) => {
-                tracing::debug!(%error, "not opened");
-                return Err(MediumError::NotAFile(shown));
-            }
-            opened => opened.map_err(io(format!("read {shown}")))?,
-        };
-        let found = file.metadata().map_err(io(format!("read {shown}")))?;
-        match found.is_file() {
-            true => Ok((file, found.len())),
-            false => Err(MediumError::NotAFile(shown)),
-        }
+        open_regular(&numbered(&self.folder, number), format!("{number:06}"))
     }
 
     /// Reads a numbered file of at most so many bytes.
     pub fn read(&self, number: usize, limit: u64) -> Result<Vec<u8>, MediumError> {
-        let (file, length) = self.file(number)?;
-        let name = format!("{number:06}");
-        let mut bytes = Vec::with_capacity(length.min(limit) as usize);
-        file.take(limit + 1)
-            .read_to_end(&mut bytes)
-            .map_err(io(format!("read {name}")))?;
-        match bytes.len() as u64 > limit {
-            true => Err(MediumError::TooLarge { name, limit }),
-            false => Ok(bytes),
+        read_open(self.file(number)?, format!("{number:06}"), limit)
+    }
+}
+
+/// Reads a regular file of at most so many bytes.
+pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, MediumError> {
+    let shown = path.display().to_string();
+    read_open(open_regular(path, shown.clone())?, shown, limit)
+}
+
+/// Opens a regular file, with its length. A link is not followed, and a pipe does not keep us waiting.
+fn open_regular(path: &Path, shown: String) -> Result<(File, u64), MediumError> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path);
+    let file = match opened {
+        // A link is told so by this error; a device without a driver and a socket by the other.
+        Err(error) if path.symlink_metadata().is_ok_and(|found| !found.is_file()) => {
+            tracing::debug!(%error, "not opened");
+            return Err(MediumError::NotAFile(shown));
         }
+        opened => opened.map_err(io(format!("read {shown}")))?,
+    };
+    let found = file.metadata().map_err(io(format!("read {shown}")))?;
+    match found.is_file() {
+        true => Ok((file, found.len())),
+        false => Err(MediumError::NotAFile(shown)),
+    }
+}
+
+fn read_open(
+    (file, length): (File, u64),
+    name: String,
+    limit: u64,
+) -> Result<Vec<u8>, MediumError> {
+    let mut bytes = Vec::with_capacity(length.min(limit) as usize);
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io(format!("read {name}")))?;
+    match bytes.len() as u64 > limit {
+        true => Err(MediumError::TooLarge { name, limit }),
+        false => Ok(bytes),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The verbs of the contract. Reading verbs run on one snapshot of the store, writing verbs in one transaction,
 //! together with their audit entry and the answer a retry would get.
 
+pub mod admit;
 pub mod adopt;
 pub mod audits;
 pub mod backup;
@@ -307,6 +308,12 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
     let request_id = request.request_id.clone();
     let result = if let Command::Backup { to } = &request.command {
         backup::make(node, &request, to.clone()).await
+    } else if let Command::NodeAdmit {
+        request: from,
+        answer: to,
+    } = &request.command
+    {
+        admit::carry_out(node, &request, from, to).await
     } else if let Command::BundleExport { .. } | Command::BundleImport { .. } = &request.command {
         bundles::carry_out(node, &request).await
     } else if let Command::Verify { local, repair } = request.command {
