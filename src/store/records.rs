@@ -103,8 +103,8 @@ pub(super) fn understand(raw: RawRow) -> Result<Stored, StoreError> {
     })
 }
 
-/// Whether a record is what was written: its digest is of what stands there now. Asked before a record is sent, so that
-/// what a disk or a hand has changed stays where it is.
+/// Whether a record is what was written: its digest is of what stands there now. Asked before a record is sent or written
+/// on, so that what a disk or a hand has changed stays where it is.
 pub fn as_written(stored: &Stored) -> Result<(), StoreError> {
     if stored.record.digest() == stored.digest {
         return Ok(());

@@ -413,6 +413,8 @@ impl<'a> Tx<'a> {
             Some(stored) => {
                 flags.keep_local(stored.flags);
                 if stored.digest != digest || stored.flags != flags {
+                    // A new digest over what a disk or a hand has changed would make that ours, and it would travel.
+                    records::as_written(stored)?;
                     self.note_loss(&stored.record, record, now_ms);
                     records::update(self.connection, stored.rec, record, digest, flags)?;
                     records::keep_history(self.connection, stored.rec, dropped, now_ms)?;
