@@ -311,8 +311,12 @@ fn take(
         Standing::Waits { .. } | Standing::Torn => remembered.tip().number + 1,
         Standing::Take { missing_from } => *missing_from,
     };
-    let missing = remembered.missing_before(from, envelope.at.number, NAMED);
+    let mut missing = remembered.missing_before(from, envelope.at.number, NAMED);
     if let Standing::Waits { base } = stands {
+        if missing.is_empty() {
+            // Of another past, under a number that was taken: the one it builds on is what is not known here.
+            missing.push(base);
+        }
         let row = envelope.row(State::Waits, now_ms);
         node.store
             .write_blocking(move |tx| bundles::put(tx.connection(), &row))?;
