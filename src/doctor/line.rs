@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::Doctor;
+use crate::config::UpstreamKind;
 use crate::daemon::setup;
 use crate::link::upstream::chain_of;
 use crate::store::queries;
@@ -33,7 +34,12 @@ impl Doctor<'_> {
             return;
         };
         let kept = |key: &str| queries::meta_on_disk(&dir, key).ok().flatten();
-        let configured = self.config.upstream.as_ref().map(|u| u.url.clone());
+        let upstream = self.config.upstream.as_ref();
+        if upstream.is_some_and(|upstream| upstream.kind == UpstreamKind::Bundle) {
+            // Where no line may be, nothing is dialled.
+            return self.well("line", "doctor-carried", &[]);
+        }
+        let configured = upstream.map(|upstream| upstream.url.clone());
         let url = configured.filter(|url| !url.is_empty());
         let url = url.or_else(|| kept("upstream_url"));
         let pin = kept("upstream_pin").and_then(|text| text.parse().ok());

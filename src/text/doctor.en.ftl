@@ -10,6 +10,7 @@ doctor-service-not-needed = none runs, and this node has no neighbours yet
 doctor-port-ok = { $address } takes connections
 doctor-port-free = { $address } is free for the service
 doctor-name-ok = { $host } is { $addresses }
+doctor-carried = the parent is reached by bundles; no line is looked at
 doctor-line-ok = { $address } takes connections
 doctor-identity-ok = the pinned parent answers (authority key { $pin })
 doctor-answer-ok = the parent knows this node and speaks its protocol

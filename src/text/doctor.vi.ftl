@@ -10,6 +10,7 @@ doctor-service-not-needed = chưa chạy, và nút này chưa có nút liền k�
 doctor-port-ok = { $address } nhận kết nối
 doctor-port-free = { $address } còn trống cho dịch vụ
 doctor-name-ok = { $host } là { $addresses }
+doctor-carried = liên lạc với cấp trên bằng gói; không xem đường truyền
 doctor-line-ok = { $address } nhận kết nối
 doctor-identity-ok = đúng cấp trên đã ghim trả lời (khoá { $pin })
 doctor-answer-ok = cấp trên biết nút này và cùng giao thức

@@ -233,6 +233,19 @@ fn services_that_dial_nobody_are_well_and_carry_everything_by_bundle() {
         here["upstream"]["last_attempt_at"],
         here["upstream"]["last_success_at"]
     );
+    let line = [
+        "doctor",
+        "--json",
+        "--set",
+        "upstream.url=https://127.0.0.1:1",
+    ];
+    let looked = pair
+        .commune
+        .run(&[&line[..], &["--set", "upstream.kind=bundle"]].concat());
+    let looked = looked.expect(0).json();
+    let steps = looked["items"].as_array().expect("findings").iter();
+    let line: Vec<_> = steps.filter(|item| item["check"] == "line").collect();
+    assert!(line.len() == 1 && line[0]["state"] == "ok", "{looked}");
     let there = status(&pair.ministry);
     assert_eq!(there["downstream"][0]["state"], "carried", "{there}");
     let asked = pair.commune.run(&["sync", "--wait", "--json"]);
