@@ -6,14 +6,20 @@
 mod support;
 
 use axum::http;
+use nqsync::api::{Command, RollupBy, TaskFields};
 use nqsync::link::transport::{Answering, Request, Transport};
 use nqsync_core::model::Facts;
-use nqsync_core::protocol::{HEAD_HEADER, LENGTH_HEADER, SESSION_HEADER};
+use nqsync_core::protocol::{HEAD_HEADER, LENGTH_HEADER, SESSION_HEADER, render_record};
+use nqsync_core::rollup::{GroupRollup, RULES};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use support::Place;
 use support::files::noise;
 use support::machine::Machine;
+use support::values;
 use support::world::{World, progress};
+use uuid::Uuid;
 
 /// Takes away what 0.1.0 did not know: from what a child says, and from what a parent answers. So the parent behind it has
 /// an old child, and the child before it an old parent.
@@ -125,6 +131,161 @@ async fn f1_an_old_child_and_a_new_parent_and_the_reverse_do_everything_that_bot
         "and is told"
     );
     assert_eq!(world.commune.sync().await.agrees, Some(true));
+}
+
+/// The month in which the nodes of a test begin, and the one 200 days later.
+const MARCH: &str = "2026-03";
+const OCTOBER: &str = "2026-10";
+
+/// A rollup of three tasks with all reports in, as rules of this version make it.
+fn counted(version: u32) -> Value {
+    let mut rollup = GroupRollup::empty(jiff::civil::date(2026, 3, 22));
+    rollup.tasks.total = 3;
+    rollup.tasks.by_status.insert("in_progress".into(), 3);
+    rollup.coverage.complete = true;
+    rollup.version = version;
+    let mut value = serde_json::to_value(rollup).expect("JSON");
+    if version > RULES {
+        value["weighed"] = json!({ "3": [0.5, "mới"] });
+    }
+    value
+}
+
+/// A node publishes a rollup of its own unit.
+async fn publish(place: &Place, period: &str, rollup: Value) -> Uuid {
+    let facts = Facts::Rollup {
+        issuer: place.unit(),
+        period: period.into(),
+        group: "II".into(),
+    };
+    let values = values([("rollup", rollup)]);
+    place.create(place.unit(), facts, values).await
+}
+
+async fn rollup_at(place: &Place, period: &str) -> Value {
+    let show = Command::RollupShow {
+        period: Some(period.into()),
+        unit: None,
+        by: RollupBy::Group,
+        recompute: true,
+    };
+    place.data(show).await
+}
+
+fn issuer<'a>(shown: &'a Value, code: &str) -> Option<&'a Value> {
+    let all = shown["issuers"].as_array().expect("a list");
+    all.iter().find(|item| item["issuer"] == code)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f5_a_rollup_of_an_unknown_version_is_kept_as_it_is_and_told_as_not_counted() {
+    let world = World::new().await;
+    let (commune, other) = (&world.commune, &world.other);
+    publish(commune, MARCH, counted(RULES)).await;
+    world.settle().await;
+    let above = [&world.province, &world.ministry];
+    for place in above {
+        let shown = rollup_at(place, MARCH).await;
+        assert_eq!(shown["tasks"]["total"], 3);
+        assert_eq!(shown["coverage"]["complete"], true, "{shown:#}");
+        assert_eq!(shown["not_counted"], json!([]));
+    }
+
+    // Its numbers have the form we know: only the version says that they mean something else.
+    let newer = publish(other, MARCH, counted(RULES + 1)).await;
+    world.settle().await;
+    let authored = render_record(&other.stored(newer).await.record);
+    assert!(authored.contains("weighed"));
+    for place in above {
+        let kept = render_record(&place.stored(newer).await.record);
+        assert_eq!(kept, authored, "byte for byte");
+        let shown = rollup_at(place, MARCH).await;
+        assert_eq!(shown["tasks"]["total"], 3, "{shown:#}");
+        assert_eq!(shown["coverage"]["complete"], false);
+        let left = json!([{ "issuer": "24002", "name": "Đơn vị 24002", "level": "commune", "group": "II",
+            "reason": "unknown_version", "version": RULES + 1 }]);
+        assert_eq!(shown["not_counted"], left);
+        let whole = issuer(&shown, "24001").expect("counted");
+        assert_eq!(
+            whole["coverage"]["complete"], true,
+            "the neighbour is whole"
+        );
+        assert!(issuer(&shown, "24002").is_none(), "no number of it is told");
+    }
+
+    // What says a known version and is something else is told as well.
+    publish(other, MARCH, json!({ "version": RULES, "tasks": "3" })).await;
+    world.settle().await;
+    for place in above {
+        let shown = rollup_at(place, MARCH).await;
+        assert_eq!(shown["not_counted"][0]["reason"], "unreadable");
+        assert_eq!(shown["not_counted"][0]["version"], Value::Null);
+        assert_eq!(shown["coverage"]["complete"], false);
+    }
+    publish(other, MARCH, counted(RULES)).await;
+    world.settle().await;
+    for place in above {
+        let shown = rollup_at(place, MARCH).await;
+        assert_eq!(shown["tasks"]["total"], 6);
+        assert_eq!(shown["coverage"]["complete"], true);
+        assert_eq!(shown["not_counted"], json!([]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f4_half_a_province_upgraded_while_there_was_no_line_agrees_again_and_mixes_no_rules() {
+    let world = World::new().await;
+    let (commune, other, province) = (&world.commune, &world.other, &world.province);
+    let task = world.task().await;
+    world.settle().await;
+
+    // Two hundred days without a line. One commune stays as it is, the other takes the next version.
+    for place in [commune, other, province, &world.ministry] {
+        let days = 200 * 24 * 3_600_000;
+        place.clock_ms.fetch_add(days, Ordering::SeqCst);
+    }
+    let report = world.report(task, 40).await;
+    let fields = TaskFields {
+        title: Some("Việc của xã".into()),
+        lead: Some(vec!["24001".into()]),
+        ..TaskFields::default()
+    };
+    let own = commune.data(Command::TaskAdd { fields }).await;
+    let own = own["id"].as_str().expect("an id").parse().expect("an id");
+    commune.recompute().await;
+    let newer_task = world.task_of(other, other.unit(), &[]).await;
+    let newer = publish(other, OCTOBER, counted(RULES + 1)).await;
+    let pairs = [("title", json!("Đổi trong lúc mất kết nối"))];
+    let set = province.set(task, province.unit(), pairs, None).await;
+    set.expect("set");
+
+    world.settle().await;
+    for child in [commune, other, province] {
+        assert_eq!(child.sync().await.agrees, Some(true));
+    }
+    for record in [task, report] {
+        assert_eq!(commune.digest(record).await, province.digest(record).await);
+    }
+    assert!(!province.holds(own).await && !province.holds(newer_task).await);
+    for place in [province, &world.ministry] {
+        assert_eq!(place.digest(newer).await, other.digest(newer).await);
+        let shown = rollup_at(place, OCTOBER).await;
+        let counted = issuer(&shown, "24001").expect("the old one is counted");
+        assert_eq!(counted["tasks"]["total"], 1);
+        assert!(issuer(&shown, "24002").is_none());
+        assert_eq!(shown["not_counted"][0]["issuer"], "24002");
+        assert_eq!(shown["recomputed"]["same"], true, "{shown:#}");
+        assert_eq!(shown["coverage"]["complete"], false);
+    }
+    // Every rollup says by which rules it was made.
+    let facts = Facts::Rollup {
+        issuer: commune.unit(),
+        period: OCTOBER.into(),
+        group: String::new(),
+    };
+    let made = province.stored(facts.natural_id().expect("natural")).await;
+    let value = made.record.shown("rollup").expect("a value");
+    assert_eq!(value["version"], RULES);
 }
 
 /// A program of 0.1.0 above and this one below, and the reverse.

@@ -214,6 +214,7 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
     let mut text = format!("{period}\n\n{}\n", screen.numbers(&grid.head, rows));
     text += &screen.facts(&below(data, screen));
     text += &issuers(items(data, "issuers"), screen);
+    text += &not_counted(items(data, "not_counted"), screen);
     text + &recomputed(at(data, "recomputed"), screen)
 }
 
@@ -233,6 +234,13 @@ pub(super) fn below(data: &Value, screen: &Screen) -> Vec<(&'static str, String)
         (
             "label-evidence-pending",
             some(data, "evidence_pending", screen),
+        ),
+        (
+            "label-not-counted",
+            match items(data, "not_counted").len() {
+                0 => String::new(),
+                n => screen.plain(&Value::from(n)),
+            },
         ),
     ]
 }
@@ -330,6 +338,35 @@ fn issuers(issuers: &[Value], screen: &Screen) -> String {
         screen,
         "label-issuers",
         &screen.table(&head, rows.collect(), &[2, 3], &[]),
+    )
+}
+
+/// Rollups from below that no number here contains.
+fn not_counted(left: &[Value], screen: &Screen) -> String {
+    if left.is_empty() {
+        return String::new();
+    }
+    let head = [
+        "label-issuer",
+        "label-level",
+        "label-group",
+        "label-reason",
+        "label-version",
+    ];
+    let rows = left.iter().map(|left| {
+        vec![
+            screen.plain(at(left, "issuer")),
+            screen.word("word-level-", at(left, "level")),
+            screen.plain(at(left, "group")),
+            screen.word("word-not-counted-", at(left, "reason")),
+            screen.plain(at(left, "version")),
+        ]
+    });
+    let head = head.map(|label| screen.label(label));
+    section(
+        screen,
+        "label-not-counted",
+        &screen.table(&head, rows.collect(), &[4], &[]),
     )
 }
 

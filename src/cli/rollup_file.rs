@@ -10,8 +10,8 @@ use super::screen::{Screen, at, items, number};
 use crate::sheet::inert::inert;
 use crate::t;
 
-/// Fixed names for programs: one line for each row, then the total under the key `total`. Coverage and as-of stand in
-/// every line, so that no figure is read without them.
+/// Fixed names for programs: one line for each row, then the total under the key `total`. Coverage, as-of and how many
+/// rollups are in no number stand in every line, so that no figure is read without them.
 const CSV_STATES: [&str; 10] = [
     "completed_on_time",
     "completed_late",
@@ -38,6 +38,7 @@ pub fn csv(data: &Value, screen: &Screen) -> Result<Vec<u8>, csv::Error> {
         "units_expected",
         "as_of_oldest",
         "as_of_newest",
+        "not_counted",
     ]);
     writer.write_record(&head)?;
     for row in items(data, "rows") {
@@ -82,7 +83,13 @@ fn line(data: &Value, row: &Value, screen: &Screen, key: Option<&str>) -> Vec<St
     line.extend(
         ["units_reported", "units_expected"].map(|name| number(coverage, name).to_string()),
     );
-    line.extend(["as_of.oldest", "as_of.newest"].map(|path| text(at(data, path))));
+    let as_of = if at(row, "as_of").is_object() {
+        at(row, "as_of")
+    } else {
+        at(data, "as_of")
+    };
+    line.extend(["oldest", "newest"].map(|name| text(at(as_of, name))));
+    line.push(items(data, "not_counted").len().to_string());
     line
 }
 
@@ -151,6 +158,31 @@ mod tests {
         let (total, rows) = totals.split_last().expect("lines");
         assert_eq!(*total, rows.iter().sum::<u32>());
         assert_eq!(*total, 36);
+    }
+
+    #[test]
+    fn what_is_not_counted_is_told_on_the_screen_in_the_csv_and_in_the_workbook() {
+        let mut data = rollup();
+        let none = csv(&data, &screen()).expect("in memory");
+        data["not_counted"] = serde_json::json!([{ "issuer": "24002", "name": "Xã", "level": "commune", "group": "II",
+            "reason": "unknown_version", "version": 2 }]);
+        let shown = crate::cli::rollup::show(&data, &screen());
+        let reason = screen().word("word-not-counted-", &"unknown_version".into());
+        assert!(shown.contains("24002"), "{shown}");
+        let first = reason.split(' ').next().expect("a word");
+        assert!(shown.contains(first), "{shown}");
+        let some = csv(&data, &screen()).expect("in memory");
+        for (bytes, count) in [(none, "0"), (some, "1")] {
+            let mut reader = csv::Reader::from_reader(bytes.as_slice());
+            let lines: Vec<_> = reader.records().map(|r| r.expect("a line")).collect();
+            assert!(
+                lines
+                    .iter()
+                    .all(|line| line.iter().next_back() == Some(count))
+            );
+        }
+        let told = below(&data, &screen());
+        assert!(told.contains(&("label-not-counted", "1".to_owned())));
     }
 
     #[test]

@@ -4,12 +4,41 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::status::Standing;
 use crate::model::UnitId;
 
-/// Version of the counting rules; a rollup made by other rules is told apart by it.
+/// Version of the counting rules. Every rollup carries the one it was made by. It goes up with every change of what a
+/// number means, so that what newer rules made is never added to what ours made.
 pub const RULES: u32 = 1;
+
+/// Why a rollup that another node made is in no sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotCounted {
+    /// Made by rules that are not known here, see [`RULES`]: an upgrade of this node will count it.
+    UnknownVersion(u64),
+    /// It does not even say by which rules, or is not what these rules make.
+    Unreadable,
+}
+
+impl NotCounted {
+    /// Its name for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NotCounted::UnknownVersion(_) => "unknown_version",
+            NotCounted::Unreadable => "unreadable",
+        }
+    }
+
+    /// The version of the rules, where that is what is not known.
+    pub fn version(self) -> Option<u64> {
+        match self {
+            NotCounted::UnknownVersion(version) => Some(version),
+            NotCounted::Unreadable => None,
+        }
+    }
+}
 
 /// The line of tasks whose lead is missing or not understood.
 pub const UNRESOLVED_LEAD: &str = "unresolved_lead";
@@ -106,6 +135,19 @@ pub struct GroupRollup {
 }
 
 impl GroupRollup {
+    /// Reads what another node counted.
+    ///
+    /// # Errors
+    /// [`NotCounted`], where its numbers must not be added to ours. The version is looked at first: numbers of other
+    /// rules may well have the same form.
+    pub fn parse(value: &Value) -> Result<GroupRollup, NotCounted> {
+        let version = value["version"].as_u64().ok_or(NotCounted::Unreadable)?;
+        if !(1..=u64::from(RULES)).contains(&version) {
+            return Err(NotCounted::UnknownVersion(version));
+        }
+        GroupRollup::deserialize(value).map_err(|_| NotCounted::Unreadable)
+    }
+
     /// Nothing counted yet.
     pub fn empty(evaluated_on: Date) -> GroupRollup {
         GroupRollup {
@@ -175,5 +217,33 @@ impl Counts {
             let mine = self.by_status.entry(name.clone()).or_default();
             *mine = mine.saturating_add(*count);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_known_rules_made_is_read() {
+        let made = GroupRollup::empty(jiff::civil::date(2026, 3, 31));
+        let mut value = serde_json::to_value(&made).expect("JSON");
+        assert_eq!(GroupRollup::parse(&value), Ok(made));
+        value["a newer field"] = json!(7);
+        assert!(GroupRollup::parse(&value).is_ok(), "more is no harm");
+        for version in [0, u64::from(RULES) + 1, u64::MAX] {
+            value["version"] = json!(version);
+            let read = GroupRollup::parse(&value);
+            assert_eq!(read, Err(NotCounted::UnknownVersion(version)));
+        }
+        for version in [json!(null), json!("1"), json!(-1), json!(1.5)] {
+            value["version"] = version;
+            assert_eq!(GroupRollup::parse(&value), Err(NotCounted::Unreadable));
+        }
+        let other = json!({ "version": RULES, "tasks": 3 });
+        assert_eq!(GroupRollup::parse(&other), Err(NotCounted::Unreadable));
+        assert_eq!(GroupRollup::parse(&json!(3)), Err(NotCounted::Unreadable));
     }
 }

@@ -14,7 +14,7 @@ mod shown;
 mod status;
 
 pub use count::{
-    AsOf, Counts, Coverage, GroupRollup, RULES, UNRESOLVED_LEAD, UnitCoverage, Warnings,
+    AsOf, Counts, Coverage, GroupRollup, NotCounted, RULES, UNRESOLVED_LEAD, UnitCoverage, Warnings,
 };
 pub use decimal::Decimal;
 pub use fold::{Due, GroupInput, Warning, WarningKind, derive_all, fold, list_warnings};

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use nqsync_core::model::{Facts, Tree, UnitId};
-use nqsync_core::rollup::{AsOf, Counts, Coverage, Derived, GroupRollup, PeriodSpan};
-use nqsync_core::sync::Record;
+use nqsync_core::rollup::{AsOf, Counts, Coverage, Derived, GroupRollup, NotCounted, PeriodSpan};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -26,6 +25,13 @@ struct Part {
     group: String,
     rollup: GroupRollup,
     on_path: bool,
+}
+
+/// A rollup from elsewhere that is in no sum, because it cannot be read by the rules known here.
+struct Left {
+    issuer: UnitId,
+    group: String,
+    reason: NotCounted,
 }
 
 /// What is asked for.
@@ -54,9 +60,11 @@ pub fn show(
         today: on.node.today(),
         under,
     };
-    let parts = question.parts()?;
+    let (parts, left) = question.parts()?;
     let counted: Vec<&Part> = parts.iter().filter(|part| !part.on_path).collect();
-    let total = question.total(&counted);
+    let mut total = question.total(&counted);
+    let all_in = total.coverage.complete;
+    total.coverage.complete &= left.is_empty();
     let rows = match by {
         RollupBy::Group => question.by_group(&counted)?,
         RollupBy::Issuer => question.by_issuer(&counted),
@@ -70,14 +78,18 @@ pub fn show(
     data["period"] = json!(question.span.name);
     data["evaluated_on"] = json!(total.evaluated_on);
     data["rows"] = json!(rows);
-    data["issuers"] = json!(question.issuers(&parts));
+    data["issuers"] = json!(question.issuers(&parts, &left));
+    data["not_counted"] = json!(question.not_counted(&left));
     data["recomputed"] = json!(recount);
     let mut said = Said::done(data);
     if !same {
         said = said.note("note-rollup-differs", []);
         said.exit = Exit::Failed;
     }
-    if !total.coverage.complete {
+    if !left.is_empty() {
+        said = said.note("note-rollup-not-counted", [("n", left.len().to_string())]);
+    }
+    if !all_in {
         let count = |n: u32| n.to_string();
         said = said.note(
             "note-rollup-incomplete",
@@ -112,8 +124,9 @@ impl Question<'_> {
         rollups::evaluated_on(&self.span, self.today)
     }
 
-    fn parts(&self) -> Result<Vec<Part>, StoreError> {
-        let mut parts = self.received()?;
+    /// What is counted or shown, and what came from elsewhere and cannot be.
+    fn parts(&self) -> Result<(Vec<Part>, Vec<Left>), StoreError> {
+        let (mut parts, left) = self.received()?;
         for issuer in groups::issuers(self.connection())? {
             let below = self.tree().is_within(issuer, self.on.home);
             if !self.is_own(issuer) && below {
@@ -133,7 +146,7 @@ impl Question<'_> {
                 }
             }
         }
-        Ok(parts)
+        Ok((parts, left))
     }
 
     /// A group whose tasks are held here.
@@ -156,25 +169,33 @@ impl Question<'_> {
         Ok(inputs.fold_for(&self.span, self.evaluated_on(), &among))
     }
 
-    /// What other nodes counted and sent.
-    fn received(&self) -> Result<Vec<Part>, StoreError> {
-        let stored = groups::rollups(self.connection(), &self.span.name)?;
-        let part = |record: &Record| {
-            let Facts::Rollup { issuer, group, .. } = record.facts() else {
-                return None;
+    /// What other nodes counted and sent. None is passed over in silence: a total that lacks a commune looks like one
+    /// in which that commune has no tasks.
+    fn received(&self) -> Result<(Vec<Part>, Vec<Left>), StoreError> {
+        let (mut parts, mut left) = (Vec::new(), Vec::new());
+        for stored in groups::rollups(self.connection(), &self.span.name)? {
+            let Facts::Rollup { issuer, group, .. } = stored.record.facts() else {
+                continue;
             };
-            let shown = !self.is_own(*issuer) && self.within(*issuer);
-            Some(Part {
-                issuer: *issuer,
-                group: group.clone(),
-                rollup: rollups::read(record).filter(|_| shown)?,
-                on_path: false,
-            })
-        };
-        Ok(stored
-            .iter()
-            .filter_map(|stored| part(&stored.record))
-            .collect())
+            let (issuer, group) = (*issuer, group.clone());
+            if self.is_own(issuer) || !self.within(issuer) {
+                continue;
+            }
+            match rollups::read(&stored.record) {
+                Ok(rollup) => parts.push(Part {
+                    issuer,
+                    group,
+                    rollup,
+                    on_path: false,
+                }),
+                Err(reason) => left.push(Left {
+                    issuer,
+                    group,
+                    reason,
+                }),
+            }
+        }
+        Ok((parts, left))
     }
 
     fn total(&self, parts: &[&Part]) -> GroupRollup {
@@ -239,6 +260,11 @@ impl Question<'_> {
                     row.expected += found.expected;
                 }
             }
+            for (unit, found) in &part.rollup.units {
+                if let Some(row) = units.get_mut(&(part.issuer, *unit)) {
+                    row.note(found.as_of);
+                }
+            }
         }
         units.retain(|(_, unit), _| self.within(*unit));
         let mut rows: Vec<((UnitId, UnitId), Unit)> = units.into_iter().collect();
@@ -253,6 +279,7 @@ impl Question<'_> {
                 "tasks": row.tasks,
                 "assignments": row.assignments,
                 "coverage": row.coverage(),
+                "as_of": as_of(&row.as_of),
             })
         };
         Ok(rows.iter().map(row).collect())
@@ -296,14 +323,15 @@ impl Question<'_> {
     }
 
     /// Whose numbers these are: levels of government are never mixed without being shown apart.
-    fn issuers(&self, parts: &[Part]) -> Vec<Value> {
+    fn issuers(&self, parts: &[Part], left: &[Left]) -> Vec<Value> {
         let mut all = Vec::new();
         for on_path in [false, true] {
             let these: Vec<&Part> = parts
                 .iter()
                 .filter(|part| part.on_path == on_path)
                 .collect();
-            for (issuer, total) in self.totals(&these) {
+            for (issuer, mut total) in self.totals(&these) {
+                total.coverage.complete &= on_path || left.iter().all(|left| left.issuer != issuer);
                 let mut item = shown(&total);
                 item["issuer"] = json!(self.tree().code(issuer));
                 item["name"] = json!(self.name(issuer));
@@ -315,6 +343,21 @@ impl Question<'_> {
             }
         }
         all
+    }
+
+    /// Whose rollups are in no number here, and why.
+    fn not_counted(&self, left: &[Left]) -> Vec<Value> {
+        let item = |left: &Left| {
+            json!({
+                "issuer": self.tree().code(left.issuer),
+                "name": self.name(left.issuer),
+                "level": self.tree().get(left.issuer).map(|unit| unit.level),
+                "group": left.group,
+                "reason": left.reason.as_str(),
+                "version": left.reason.version(),
+            })
+        };
+        left.iter().map(item).collect()
     }
 
     fn recount(&self) -> Result<Value, Refusal> {
@@ -338,9 +381,18 @@ struct Unit {
     assignments: Counts,
     received: u32,
     expected: u32,
+    as_of: AsOf,
 }
 
 impl Unit {
+    /// When the unit's latest report of a group was submitted, ms since 1970.
+    fn note(&mut self, at: Option<i64>) {
+        let Some(at) = at else { return };
+        let AsOf { oldest, newest } = &mut self.as_of;
+        *oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
+        *newest = (*newest).max(Some(at));
+    }
+
     fn coverage(&self) -> Coverage {
         let complete = self.received >= self.expected;
         Coverage {
@@ -366,7 +418,6 @@ fn count(counts: &mut Counts, derived: Derived, late: bool) {
 }
 
 fn shown(rollup: &GroupRollup) -> Value {
-    let AsOf { oldest, newest } = rollup.as_of;
     json!({
         "tasks": rollup.tasks,
         "assignments": rollup.assignments,
@@ -376,6 +427,10 @@ fn shown(rollup: &GroupRollup) -> Value {
         "evidence_pending": rollup.evidence_pending,
         "provisional": rollup.provisional,
         "in_conflict": rollup.in_conflict,
-        "as_of": { "oldest": oldest.map(time), "newest": newest.map(time) },
+        "as_of": as_of(&rollup.as_of),
     })
+}
+
+fn as_of(from: &AsOf) -> Value {
+    json!({ "oldest": from.oldest.map(time), "newest": from.newest.map(time) })
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use nqsync_core::calendar::{Period, PeriodKind};
 use nqsync_core::model::{Facts, Tree, UnitId};
-use nqsync_core::rollup::{GroupRollup, PeriodSpan, read_task};
+use nqsync_core::rollup::{GroupRollup, NotCounted, PeriodSpan, read_task};
 use nqsync_core::sync::Record;
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -254,12 +254,16 @@ pub fn stored(
     let Some(id) = facts_of(issuer, group, span).natural_id() else {
         return Ok(None);
     };
-    Ok(records::load(connection, id)?.and_then(|found| read(&found.record)))
+    Ok(records::load(connection, id)?.and_then(|found| read(&found.record).ok()))
 }
 
-/// Reads a rollup record; `None` when a newer version wrote what this one cannot read.
-pub fn read(record: &Record) -> Option<GroupRollup> {
-    serde_json::from_value(record.shown(REGISTER)?).ok()
+/// Reads a rollup record.
+///
+/// # Errors
+/// [`NotCounted`], when another version wrote what must not be added here. The record is stored and passed on as it is.
+pub fn read(record: &Record) -> Result<GroupRollup, NotCounted> {
+    let value = record.shown(REGISTER).ok_or(NotCounted::Unreadable)?;
+    GroupRollup::parse(&value)
 }
 
 /// The rollup of a group as it is now: the stored one, or counted here when none is stored or changes wait.
