@@ -194,3 +194,88 @@ fn j7_a_key_that_others_can_read_is_not_used() {
     let found = fs::metadata(&shelf).expect("a folder").permissions().mode();
     assert_eq!(found & 0o077, 0, "the folder of a backup");
 }
+
+/// Whether these letters stand in any file of a directory.
+fn is_anywhere(dir: &std::path::Path, text: &str) -> bool {
+    let entries = std::fs::read_dir(dir).expect("a folder").flatten();
+    entries.map(|entry| entry.path()).any(|path| {
+        if path.is_dir() {
+            return is_anywhere(&path, text);
+        }
+        // A socket is no file.
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    })
+}
+
+#[test]
+fn what_states_a_level_of_secrecy_is_refused_with_the_law_and_nothing_of_it_is_kept() {
+    let machine = Machine::ministry("BO");
+    let service = machine.serve();
+    let add = |level: &str| {
+        let line = [
+            "task",
+            "add",
+            "--title",
+            "Chuyện kín đáo",
+            "--lead",
+            "BO",
+            "--json",
+        ];
+        machine.run(&[&line[..], &["--classification", level]].concat())
+    };
+    for (level, code) in [
+        ("Mật", "above_ceiling"),
+        ("TUYỆT MẬT", "above_ceiling"),
+        ("đặc biệt", "unknown_classification"),
+    ] {
+        let refused = add(level).expect(2);
+        assert_eq!(refused.failure(), code, "{level}");
+        assert_eq!(
+            refused.err.contains("117/2025/QH15"),
+            code == "above_ceiling"
+        );
+    }
+    add("không").expect(0);
+    let line = ["task", "list", "--json"];
+    let task = machine.run(&line).expect(0).json()["items"][0]["id"].clone();
+    let task = task.as_str().expect("an id");
+    let line = [
+        "task",
+        "update",
+        task,
+        "--title",
+        "Chuyện kín hơn",
+        "--json",
+    ];
+    let refused = machine.run(&[&line[..], &["--classification", "Mật"]].concat());
+    assert_eq!(refused.expect(2).failure(), "above_ceiling");
+
+    // In a table the row is refused and the others are taken; a stamped document is refused whole.
+    let outside = tempfile::tempdir().expect("room");
+    let plan = outside.path().join("ke-hoach.csv");
+    let rows = "STT,Nhiệm vụ,Chủ trì,Độ mật\n1,Việc công khai,BO,\n2,Việc bưng bít,BO,Tối mật\n";
+    std::fs::write(&plan, rows).expect("room");
+    let plan = plan.to_str().expect("a path");
+    let ran = machine.run(&["import", plan, "--as", "tasks"]).expect(3);
+    assert!(ran.out.contains("117/2025/QH15") || ran.err.contains("117/2025/QH15"));
+    std::fs::write(plan, format!("TỐI MẬT,,,\n{rows}")).expect("room");
+    let ran = machine.run(&["import", plan, "--as", "tasks", "--json"]);
+    assert!(ran.expect(2).err.contains("117/2025/QH15"));
+    let list = machine.run(&["task", "list", "--json"]).expect(0).out;
+    assert!(
+        list.contains("Việc công khai") && !list.contains("bưng bít"),
+        "{list}"
+    );
+
+    service.stop();
+    for secret in ["Chuyện kín hơn", "Việc bưng bít"] {
+        assert!(!is_anywhere(machine.path(), secret), "{secret}");
+    }
+    assert!(
+        is_anywhere(machine.path(), "Việc công khai"),
+        "the search finds"
+    );
+}

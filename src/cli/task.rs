@@ -122,6 +122,9 @@ pub struct FieldArgs {
     /// Task this one is a part of; only for a new one
     #[arg(long, value_name = "TASK")]
     parent: Option<String>,
+    /// Level of secrecy as it is stamped; only "none" is taken on a computer that is connected to a network
+    #[arg(long, value_name = "LEVEL")]
+    classification: Option<String>,
     /// Who verifies evidence: issuer or above
     #[arg(long)]
     reviewer: Option<String>,
@@ -152,6 +155,7 @@ impl From<FieldArgs> for TaskFields {
             responsible: args.responsible,
             authority: args.authority,
             parent: args.parent,
+            classification: args.classification,
             reviewer: args.reviewer,
         }
     }

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod records;
 mod remark;
 pub mod replica;
+mod secrecy;
 mod table;
 pub mod worker;
 mod xlsx;

@@ -131,6 +131,8 @@ pub enum RemarkCode {
     ComparatorUnread,
     /// A target in words.
     TargetIsText,
+    /// The row states a level of secrecy.
+    Classified,
     /// More remarks than are kept.
     RemarksLeftOut,
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use nqsync_core::model::Classification;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::{
     csv_table,
     remark::{Remark, RemarkCode, Severity},
-    xlsx,
+    secrecy, xlsx,
 };
 
 /// How much of a file is read. Defaults suit plans and reports of a province with room to spare.
@@ -182,6 +183,17 @@ pub enum SheetError {
         /// The file's name.
         file: String,
     },
+    /// A document that is stamped as a state secret.
+    #[error(
+        "{file} is stamped {level}; nothing of it was taken. State secrets may not be drafted or stored on a computer connected \
+         to a network (Law 117/2025/QH15)"
+    )]
+    Classified {
+        /// The file's name.
+        file: String,
+        /// Its level.
+        level: Classification,
+    },
     /// A file that cannot be opened or read.
     #[error("cannot read {file}")]
     Io {
@@ -227,7 +239,7 @@ pub fn read_workbook(
     let extension = name
         .rsplit_once('.')
         .map(|(_, extension)| extension.to_ascii_lowercase());
-    let table = match extension.as_deref() {
+    let mut table = match extension.as_deref() {
         Some("csv" | "tsv" | "txt") => csv_table::read(name, bytes, limits)?,
         Some("xlsx") => xlsx::read(name, bytes, sheet, limits)?,
         _ => {
@@ -236,6 +248,7 @@ pub fn read_workbook(
             });
         }
     };
+    secrecy::withhold(&mut table)?;
     if table.rows.is_empty()
         && !table
             .remarks

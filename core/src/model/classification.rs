@@ -1,7 +1,11 @@
 //! Levels of secrecy, and the one question that every way out of a node asks of a record.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::calendar::fold;
 
 /// A level of secrecy (*độ mật*), as the law on the protection of state secrets names them.
 #[derive(
@@ -34,9 +38,33 @@ impl Classification {
         }
     }
 
+    /// The level that people name: in words of either language, or by the letter of the stamp (A, B, C). Nothing at all is no
+    /// level; `None` is a word that names none.
+    pub fn named(text: &str) -> Option<Classification> {
+        Some(match fold(text).as_str() {
+            "" | "none" | "unclassified" | "khong" | "khong mat" | "thuong" | "binh thuong"
+            | "cong khai" => Classification::None,
+            "mat" | "c" | "confidential" => Classification::Confidential,
+            "toi mat" | "b" | "secret" => Classification::Secret,
+            "tuyet mat" | "a" | "top secret" => Classification::TopSecret,
+            _ => return None,
+        })
+    }
+
     /// Whether a way with this ceiling may carry a record of this level.
     pub fn may_pass(self, ceiling: Classification) -> bool {
         self <= ceiling
+    }
+}
+
+impl fmt::Display for Classification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Classification::None => "none",
+            Classification::Confidential => "Mật",
+            Classification::Secret => "Tối mật",
+            Classification::TopSecret => "Tuyệt mật",
+        })
     }
 }
 
@@ -57,6 +85,23 @@ mod tests {
             "{",
         ] {
             assert_eq!(of(strange), Classification::TopSecret, "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_level_is_known_by_its_words_and_its_letter() {
+        use Classification::{Confidential, None as Open, Secret, TopSecret};
+        for (text, level) in [
+            ("", Some(Open)),
+            (" Không ", Some(Open)),
+            ("MẬT", Some(Confidential)),
+            ("Tối  mật", Some(Secret)),
+            ("tuyệt mật", Some(TopSecret)),
+            ("Top Secret", Some(TopSecret)),
+            ("A", Some(TopSecret)),
+            ("mật độ", None),
+        ] {
+            assert_eq!(Classification::named(text), level, "{text}");
         }
     }
 

@@ -136,6 +136,7 @@ fn command(change: &Change, submit: bool) -> Option<Command> {
                 responsible: own("responsible"),
                 authority: own("authority"),
                 parent: None,
+                classification: None,
                 reviewer: None,
             };
             match id {
