@@ -1,14 +1,18 @@
-//! What operators get wrong: another parent, a configuration of another node, a key that others can read.
+//! What operators get wrong: another parent, a configuration of another node, a key that others can read, alarms that
+//! nobody looks at, a disk without a backup.
 
 mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use nqsync::api::{Command, ReportFields, ReportRef, RollupBy};
 use rusqlite::{Connection, OpenFlags};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::machine::{Machine, until};
+use support::world::World;
 
 /// The longest that anything may take to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -278,4 +282,176 @@ fn what_states_a_level_of_secrecy_is_refused_with_the_law_and_nothing_of_it_is_k
         is_anywhere(machine.path(), "Việc công khai"),
         "the search finds"
     );
+}
+
+#[test]
+fn e8_a_lost_disk_without_a_backup_costs_what_was_never_sent_and_the_new_node_is_filled_from_above()
+{
+    let ministry = Machine::ministry("BO");
+    let above = ministry.serve();
+    let commune = Machine::child(&ministry, "24001", "commune");
+    let add = [
+        "task", "add", "--title", "Việc", "--lead", "24001", "--json",
+    ];
+    let task = ministry.run(&add).expect(0).json()["id"].clone();
+    let task = task.as_str().expect("an id");
+    let below = commune.serve();
+    commune.run(&["sync", "--wait"]).expect(0);
+    let set = |machine: &Machine, percent: &str| {
+        let report = ["report", "set", task, "--status", "in_progress"];
+        let values = ["--percent", percent, "--submit"];
+        machine.run(&[&report[..], &values].concat()).expect(0);
+    };
+    let percent = |machine: &Machine| {
+        let show = ["report", "show", task, "--unit", "24001", "--json"];
+        machine.run(&show).expect(0).json()["percent"].clone()
+    };
+    set(&commune, "40");
+    commune.run(&["sync", "--wait"]).expect(0);
+    below.kill();
+    set(&commune, "70");
+    let status = commune.run(&["status", "--json"]).json();
+    assert_eq!(status["backup"]["only_here"], 1, "what a lost disk costs");
+    let incarnation = status["incarnation"].clone();
+    let listed = |machine: &Machine| machine.run(&["node", "list", "--json"]).expect(0).json();
+    let old = listed(&ministry)["items"][0].clone();
+    // The disk is gone, and the key with it.
+    drop(commune);
+
+    let again = Machine::new();
+    let init = ["init", "--unit", "24001", "--level", "commune"];
+    again.run(&init).expect(0);
+    let token = ["node", "token", "24001", "--json"];
+    let refused = ministry.run(&token).expect(2);
+    assert_eq!(refused.failure(), "unit_served_elsewhere");
+    let lost = old["node"].as_str().expect("an id");
+    let revoke = ["node", "revoke", lost, "--reason", "hỏng đĩa"];
+    ministry.run(&revoke).expect(0);
+    again.enrol(&ministry, "24001");
+    let below = again.serve();
+    again.run(&["sync", "--wait"]).expect(0);
+    assert_eq!(percent(&again), "40", "all that had been sent");
+    assert!(again.run(&["status", "--json"]).json()["incarnation"] != incarnation);
+
+    // The parent says which node was lost and until when it had heard of it: what came later is the loss.
+    let list = listed(&ministry);
+    let items = list["items"].as_array().expect("a list");
+    let by_state = |state: &str| {
+        let found = items.iter().find(|item| item["state"] == state);
+        found.unwrap_or_else(|| panic!("{state}: {list:#}"))
+    };
+    let (gone, new) = (by_state("revoked"), by_state("ok"));
+    assert_eq!(gone["node"], old["node"]);
+    assert!(gone["last_contact_at"].is_string(), "{gone:#}");
+    assert!(new["node"] != old["node"] && new["pin"] != old["pin"]);
+
+    set(&again, "80");
+    again.run(&["sync", "--wait"]).expect(0);
+    assert_eq!(percent(&ministry), "80", "and goes on");
+    for machine in [&again, &ministry] {
+        let conflicts = machine.run(&["conflict", "list", "--json"]).json();
+        assert_eq!(conflicts["items"], json!([]));
+    }
+    let rollup = ministry.run(&["rollup", "show", "--recompute", "--json"]);
+    let rollup = rollup.expect(0).json();
+    assert_eq!(rollup["tasks"]["total"], 1);
+    assert_eq!(rollup["coverage"]["reports_received"], 1);
+    below.stop();
+    above.stop();
+}
+
+/// Whether coverage and as-of stand beside a total.
+fn is_stated(total: &Value) -> bool {
+    let counts = ["reports_received", "reports_expected"];
+    let coverage = &total["coverage"];
+    counts.iter().all(|name| coverage[name].is_u64())
+        && coverage["complete"].is_boolean()
+        && ["oldest", "newest"]
+            .iter()
+            .all(|end| total["as_of"].get(end).is_some())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn j9_who_looks_at_no_alarm_sees_stale_children_and_coverage_and_as_of_beside_every_total() {
+    let world = World::new().await;
+    let (province, commune) = (&world.province, &world.commune);
+    let lead = vec!["24001".to_owned(), "24002".to_owned()];
+    let fields = nqsync::api::TaskFields {
+        title: Some("Việc".into()),
+        lead: Some(lead),
+        ..Default::default()
+    };
+    let task = province.data(Command::TaskAdd { fields }).await;
+    let task = task["id"].as_str().expect("an id").to_owned();
+    world.settle().await;
+    // One commune reports a month later; the other is not heard of any more, and nobody cares.
+    for place in [province, commune, &world.ministry] {
+        let month = 30 * 24 * 3_600_000;
+        place.clock_ms.fetch_add(month, Ordering::SeqCst);
+    }
+    let report = Command::ReportSet {
+        report: ReportRef {
+            task,
+            unit: None,
+            period: Some("2026-04".into()),
+        },
+        fields: ReportFields {
+            status: Some("in_progress".into()),
+            percent: Some("50".into()),
+            ..ReportFields::default()
+        },
+        token: None,
+        submit: true,
+    };
+    commune.data(report).await;
+    commune.sync().await;
+    province.recompute().await;
+    province.sync().await;
+
+    let nodes = province.data(Command::NodeList).await;
+    let nodes = nodes["items"].as_array().expect("a list");
+    let state = |code: &str| {
+        let node = nodes.iter().find(|node| node["unit"] == code);
+        let node = node.expect("a child");
+        let at = node["last_contact_at"].as_str().expect("a time");
+        (node["state"].clone(), at[..7].to_owned())
+    };
+    assert_eq!(state("24001"), (json!("ok"), "2026-04".into()));
+    assert_eq!(state("24002"), (json!("down"), "2026-03".into()));
+    assert!(province.has_problem("downstream_down").await);
+
+    for (place, all) in [
+        (
+            province,
+            &[RollupBy::Group, RollupBy::Unit, RollupBy::Issuer][..],
+        ),
+        (&world.ministry, &[RollupBy::Group, RollupBy::Issuer][..]),
+    ] {
+        for by in all {
+            let show = Command::RollupShow {
+                period: Some("2026-04".into()),
+                unit: None,
+                by: *by,
+                recompute: false,
+            };
+            let shown = place.data(show).await;
+            assert!(is_stated(&shown), "{shown:#}");
+            assert_eq!(shown["coverage"]["units_reported"], 1);
+            assert_eq!(shown["coverage"]["units_expected"], 2);
+            assert_eq!(shown["coverage"]["complete"], false);
+            for list in ["rows", "issuers"] {
+                let list = shown[list].as_array().expect("a list");
+                assert!(!list.is_empty() && list.iter().all(is_stated), "{shown:#}");
+            }
+            if matches!(by, RollupBy::Unit) {
+                let rows = shown["rows"].as_array().expect("a list");
+                let newest = |code: &str| {
+                    let row = rows.iter().find(|row| row["key"] == code);
+                    row.expect("a unit")["as_of"]["newest"].clone()
+                };
+                assert!(newest("24001").is_string(), "{shown:#}");
+                assert!(newest("24002").is_null(), "no report, so no as-of");
+            }
+        }
+    }
 }

@@ -204,7 +204,7 @@ pub fn token(
             [("unit", code), ("home", tree.code(home))],
         ));
     }
-    if !on.tx.serves(unit) && !serves_with_a_copy(on, unit)? {
+    if !on.tx.serves(unit) && !is_free(on, unit)? {
         let node = tree
             .server_of(unit)
             .map(|node| node.to_string())
@@ -248,11 +248,17 @@ pub fn token(
     Ok(Said::done(data).note("note-token", [("unit", code), ("until", time(expires_ms))]))
 }
 
-/// Whether a child of ours serves the unit and had a copy: the copy enrols beside it, to bring what it has not sent.
-fn serves_with_a_copy(on: &Writing<'_, '_>, unit: UnitId) -> Result<bool, StoreError> {
+/// Whether a unit that a child of ours serves may have another node: that child is cut off and to be replaced, or it had
+/// a copy, which enrols beside it to bring what it has not sent.
+fn is_free(on: &Writing<'_, '_>, unit: UnitId) -> Result<bool, StoreError> {
     let Some(server) = on.tx.tree().server_of(unit) else {
         return Ok(false);
     };
+    let children = nodes::all(on.tx.connection())?;
+    let is_cut_off = |row: &NodeRow| row.node == server && row.revoked_at.is_some();
+    if children.iter().any(is_cut_off) {
+        return Ok(true);
+    }
     let Some(link) = links::find(on.tx.connection(), server)? else {
         return Ok(false);
     };
