@@ -8,6 +8,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nqsync::api::Exit;
+use nqsync::node::rollups;
+use nqsync::store::{groups, queries};
+use nqsync_core::calendar::Period;
 use rusqlite::Connection;
 use serde_json::Value;
 use support::control::{ask, task_to_add};
@@ -409,4 +412,110 @@ fn d1_a_full_disk_refuses_writes_of_a_service_by_name_and_they_go_on_when_there_
     assert_eq!(titles(&machine), ["Việc 0", "Việc 1", "Việc 2", "Việc 3"]);
     service.stop();
     intact(&machine, "after a full disk");
+}
+
+/// What a store has of the rollup of its only group: the value as stored, whether a change of it waits to be counted, and
+/// whether counting from the leaves gives the same bytes.
+fn counted(machine: &Machine, about: &Value) -> (Value, bool, rollups::Recount) {
+    let text = |name: &str| about[name].as_str().expect("a text");
+    let store = Connection::open(machine.at("store.db")).expect("a store");
+    // The service may commit between two reads; all of these are of one moment.
+    store.execute_batch("BEGIN").expect("a snapshot");
+    let period: Period = text("period").parse().expect("a period");
+    let stored = groups::rollups(&store, text("period")).expect("read");
+    assert_eq!(stored.len(), 1, "one group, one rollup");
+    let value = stored[0].record.shown("rollup").expect("a value");
+    let tree = queries::load_tree(&store).expect("units");
+    let found = rollups::recount(
+        &store,
+        &tree,
+        text("node").parse().expect("a node"),
+        Some(&rollups::span_of(&period)),
+        text("evaluated_on").parse().expect("a day"),
+    );
+    let waits = queries::any_dirty(&store).expect("read");
+    (value, waits, found.expect("counted"))
+}
+
+#[test]
+fn a10_a_service_killed_while_it_counts_has_the_old_rollup_and_its_mark_or_the_new_one() {
+    if !strace::usable() {
+        return;
+    }
+    let base = ministry();
+    let settled = |machine: &Machine, about: &Value| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let (value, waits, found) = counted(machine, about);
+            if !waits {
+                assert!(found.same && found.compared == 1, "{found:?}");
+                return value;
+            }
+            assert!(Instant::now() < end, "it does not come to rest");
+            std::thread::yield_now();
+        }
+    };
+    let service = base.serve();
+    let about = support::machine::until("the first rollup", || {
+        let shown = base.run(&["rollup", "show", "--recompute", "--json"]);
+        let mut about = shown.expect(0).json();
+        let is_counted = about["recomputed"]["compared"] == 1;
+        about["node"] = base.run(&["status", "--json"]).json()["node"].clone();
+        is_counted.then_some(about)
+    });
+    service.stop();
+    let old = settled(&base, &about);
+    assert_eq!(old["coverage"]["reports_received"], 0);
+
+    let report = ["report", "set", "III/1", "--status", "in_progress"];
+    let report = [&report[..], &["--percent", "40", "--submit"]].concat();
+    let (mut before, mut after, mut done) = (0, 0, false);
+    for number in 1..200 {
+        let machine = copy_of(&base);
+        let mut service = machine.serve();
+        let inject = format!("signal=SIGKILL:when={number}");
+        let killing = strace::attach(&service, "pwrite64", &inject);
+        let answered = machine.run(&report).code == 0;
+        let end = Instant::now() + PATIENCE;
+        let killed = loop {
+            if service.ended().is_some() {
+                break true;
+            }
+            if answered && !counted(&machine, &about).1 {
+                break false;
+            }
+            assert!(Instant::now() < end, "neither killed nor at rest");
+            std::thread::yield_now();
+        };
+        service.kill();
+        drop(killing);
+        let (value, waits, found) = counted(&machine, &about);
+        let what = format!("killed at {number}: {value}, {found:?}");
+        if waits {
+            // The report is there, and that it is to be counted was committed with it.
+            assert!(value == old && found.pending == 1, "{what}");
+            before += 1;
+        } else {
+            assert!(found.same && found.compared == 1, "{what}");
+            let counted_anew = value != old;
+            assert!(counted_anew || !answered, "{what}: the report is gone");
+            after += usize::from(counted_anew);
+        }
+        intact(&machine, &what);
+        let service = machine.serve();
+        machine.run(&report).expect(0);
+        let new = settled(&machine, &about);
+        assert_eq!(new["coverage"]["reports_received"], 1);
+        assert!(
+            new["as_of"]["newest"].is_i64(),
+            "its as-of is of the same count"
+        );
+        service.stop();
+        if !killed {
+            done = true;
+            break;
+        }
+    }
+    println!("{before} kills before the count was committed, {after} after it");
+    assert!(done && before > 0, "{before} before, {after} after");
 }
