@@ -58,6 +58,49 @@ async fn a_change_here_goes_there_and_a_change_there_comes_here_submitted_and_ne
 }
 
 #[tokio::test]
+async fn what_came_from_there_and_could_not_be_submitted_is_told_until_it_is() {
+    let desk = Desk::new(2).await;
+    desk.report(1, "in_progress", "40", "Đang làm").await;
+    desk.run_well().await;
+    let id = desk.there(1)[0]["id"].as_u64().expect("an id");
+    // Nobody says completed without evidence.
+    desk.tracker
+        .edit(id, json!({ "state": "done", "progress": 100 }));
+    for _ in 0..3 {
+        let outcome = desk.run().await;
+        let report = &outcome.streams[0].1;
+        let told: Vec<(&str, &str)> = report
+            .problems
+            .iter()
+            .map(|problem| (problem.key.as_str(), problem.code.as_str()))
+            .collect();
+        assert_eq!(
+            (outcome.word(), told),
+            ("partly", vec![("I/1", "not_submitted")])
+        );
+    }
+    assert_eq!(desk.shown(1).await["draft_changed"], true);
+    let path = desk.place.dir.path().join("biên bản.pdf");
+    std::fs::write(&path, b"%PDF-1.7\n").expect("a file");
+    let command = Command::EvidenceAdd {
+        report: nqsync::api::ReportRef {
+            task: "I/1".into(),
+            unit: None,
+            period: None,
+        },
+        path: path.to_str().expect("a path").to_owned(),
+        note: None,
+    };
+    desk.ask(command).await.expect("evidence");
+    desk.submit(1).await;
+    desk.run_well().await;
+    let problems = desk.place.node.store.read(|connection| {
+        nqsync::store::adapters::problems(connection, "tracker").map(|all| all.len())
+    });
+    assert_eq!(problems.await.expect("read"), 0);
+}
+
+#[tokio::test]
 async fn a_field_changed_on_both_sides_is_a_conflict_and_its_decision_goes_there() {
     let desk = Desk::new(1).await;
     desk.report(1, "in_progress", "10", "gốc").await;
@@ -190,8 +233,9 @@ async fn beside_an_open_conflict_a_new_outside_value_is_one_more_voice() {
         reason: Some("đã gọi".into()),
     };
     desk.ask(decide).await.expect("a decision");
-    // Decided and not submitted yet: the version of before does not go over it.
-    desk.run_well().await;
+    // Decided and not submitted yet: the version of before does not go over it, and that it waits is told.
+    let outcome = desk.run().await;
+    assert_eq!(outcome.streams[0].1.problems[0].code, "not_submitted");
     assert_eq!(desk.there(1)[0]["note"], "sửa lần nữa");
     desk.submit(1).await;
     assert_eq!(desk.run_well().await["unchanged"], 1);

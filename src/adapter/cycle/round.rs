@@ -353,6 +353,7 @@ impl<'r> Round<'r> {
                 .problem(&todo.key, "edited_there", said, self.now_ms);
         }
         self.tell_what_was_not_taken(&todo);
+        self.tell_what_was_not_submitted(&todo);
         if todo.steps.is_nothing() {
             self.report.unchanged += usize::from(todo.steps.is_quiet());
             let agreed = todo.agreed(&rules, self.stream.kind);
@@ -370,6 +371,38 @@ impl<'r> Round<'r> {
             }
         } else {
             self.todo.insert(key, Packed::new(&todo));
+        }
+    }
+
+    /// What came from there and could not be submitted here is told for as long as it stands in the draft alone: rollups do
+    /// not count it, and the run that brought it is soon not the last one any more.
+    fn tell_what_was_not_submitted(&mut self, todo: &Todo) {
+        let Some(mine) = todo.mine.as_ref().filter(|_| self.stream.submit) else {
+            return;
+        };
+        // A run that writes here tries to submit, and tells what became of it.
+        if todo.steps.changes_here() {
+            return;
+        }
+        let came = |name: &str, draft: &str| {
+            let rule = self.rules.iter().find(|rule| rule.name == name);
+            // An open conflict is told by itself.
+            rule.is_some_and(|rule| matches!(rule.direction, Direction::Both | Direction::In))
+                && !mine.undecided.iter().any(|undecided| undecided == name)
+                && value(&todo.values.1, name) == draft
+        };
+        let waiting: Vec<&str> = mine
+            .drafts
+            .iter()
+            .filter(|(name, draft)| came(name, draft))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !waiting.is_empty() {
+            let args = [("fields", waiting.join(", ")), ("key", todo.key.clone())];
+            let args: Vec<_> = args.iter().map(|(k, v)| (*k, v.as_str())).collect();
+            let said = text(self.lang, "adapter-not-submitted", &args);
+            self.report
+                .problem(&todo.key, "not_submitted", said, self.now_ms);
         }
     }
 
