@@ -126,4 +126,4 @@ label-adapter-deliveries = Workbooks sent
 label-adapter-to = To
 label-adapter-receipt = Receipt
 word-adapter-in-doubt = not known whether it arrived
-adapter-not-submitted = What came from there ({ $fields }) stands in the draft and is not submitted, so rollups do not count it. "nqsync report submit { $key }" says what is missing.
+adapter-not-submitted = What came from there ({ $fields }) stands in the draft and is not submitted, so rollups do not count it. "nqsync report submit { $task }" says what is missing.

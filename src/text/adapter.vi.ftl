@@ -126,4 +126,4 @@ label-adapter-deliveries = Tệp đã gửi
 label-adapter-to = Gửi tới
 label-adapter-receipt = Bên nhận trả lời
 word-adapter-in-doubt = chưa rõ đã tới hay chưa
-adapter-not-submitted = Giá trị từ bên ngoài ({ $fields }) mới nằm trong bản nháp, chưa gửi nên chưa được tổng hợp. "nqsync report submit { $key }" cho biết còn thiếu gì.
+adapter-not-submitted = Giá trị từ bên ngoài ({ $fields }) mới nằm trong bản nháp, chưa gửi nên chưa được tổng hợp. "nqsync report submit { $task }" cho biết còn thiếu gì.

@@ -13,7 +13,7 @@ use super::mine::{ByKey, Mine};
 use super::packed::Packed;
 use super::report::{Difference, Report, Side};
 use super::theirs::Theirs;
-use crate::adapter::ours::{self, Fields};
+use crate::adapter::ours::{self, About, Fields};
 use crate::adapter::profile::{Direction, Field, Stream, StreamKind};
 use crate::api::Lang;
 use crate::store::adapters::{Begun, Shadow};
@@ -380,6 +380,9 @@ impl<'r> Round<'r> {
         let Some(mine) = todo.mine.as_ref().filter(|_| self.stream.submit) else {
             return;
         };
+        let About::Report { task, .. } = &mine.about else {
+            return;
+        };
         // A run that writes here tries to submit, and tells what became of it.
         if todo.steps.changes_here() {
             return;
@@ -398,8 +401,8 @@ impl<'r> Round<'r> {
             .map(|(name, _)| name.as_str())
             .collect();
         if !waiting.is_empty() {
-            let args = [("fields", waiting.join(", ")), ("key", todo.key.clone())];
-            let args: Vec<_> = args.iter().map(|(k, v)| (*k, v.as_str())).collect();
+            let (fields, task) = (waiting.join(", "), task.to_string());
+            let args = [("fields", fields.as_str()), ("task", task.as_str())];
             let said = text(self.lang, "adapter-not-submitted", &args);
             self.report
                 .problem(&todo.key, "not_submitted", said, self.now_ms);
