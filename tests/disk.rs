@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use support::control::{ask, ask_over, dial, request, task_to_add};
 use support::disks::Disk;
-use support::machine::{Machine, SOON, Service, until};
+use support::machine::{Machine, Ran, until};
+use support::pair::Pair;
 use support::strace;
 
 /// The longest that anything may take to happen.
@@ -38,72 +39,12 @@ fn told(machine: &Machine, act: &str) -> usize {
     store.query_row(sql, [act], |row| row.get(0)).expect("read")
 }
 
-/// A ministry and a commune with a task, in agreement.
-struct Pair {
-    ministry: Machine,
-    above: Option<Service>,
-    commune: Machine,
-    below: Option<Service>,
-    task: String,
-}
-
-impl Pair {
-    fn new() -> Pair {
-        let ministry = Machine::ministry("BO");
-        let above = ministry.serve();
-        let commune = Machine::child(&ministry, "24001", "commune");
-        let line = [
-            "task", "add", "--title", "Việc", "--lead", "24001", "--json",
-        ];
-        let task = ministry.run(&line).expect(0).json()["id"].clone();
-        let mut pair = Pair {
-            ministry,
-            above: Some(above),
-            commune,
-            below: None,
-            task: task.as_str().expect("an id").to_owned(),
-        };
-        pair.serve_below(&[]);
-        pair.commune.run(&["sync", "--wait"]).expect(0);
-        pair
-    }
-
-    fn serve_below(&mut self, set: &[&str]) {
-        let url = format!("upstream.url=https://{}", self.ministry.address());
-        let set = [&SOON[..], &[&url], set].concat();
-        self.below = Some(self.commune.serve_with(&set));
-    }
-
-    fn stop_below(&mut self) {
-        self.below.take().expect("it runs").stop();
-    }
-
-    fn report(&self, result: &str) {
-        let line = ["report", "set", &self.task, "--result", result];
-        self.commune.run(&line).expect(0);
-    }
-
-    /// What the ministry shows of the commune's report.
-    fn shown_above(&self) -> String {
-        let line = ["report", "show", &self.task, "--unit", "24001", "--json"];
-        let ran = self.ministry.run(&line);
-        match ran.code {
-            0 => ran.json()["result"].as_str().unwrap_or_default().to_owned(),
-            _ => String::new(),
-        }
-    }
-
-    fn arrives(&self, result: &str) {
-        until(result, || (self.shown_above() == result).then_some(()));
-    }
-
-    fn add_file(&self, name: &str, bytes: &[u8]) -> support::machine::Ran {
-        let path = self.commune.at(name);
-        fs::write(&path, bytes).expect("room");
-        let path = path.to_str().expect("text");
-        self.commune
-            .run(&["evidence", "add", &self.task, path, "--json"])
-    }
+fn add_file(pair: &Pair, name: &str, bytes: &[u8]) -> Ran {
+    let path = pair.commune.at(name);
+    fs::write(&path, bytes).expect("room");
+    let path = path.to_str().expect("text");
+    let line = ["evidence", "add", &pair.task, path, "--json"];
+    pair.commune.run(&line)
 }
 
 /// The state of the only piece of evidence as a machine shows it.
@@ -139,7 +80,7 @@ fn d2_no_room_for_files_lets_records_pass_and_the_file_waits_and_is_told() {
     pair.above = Some(pair.ministry.serve());
     pair.serve_below(&[]);
     let bytes = vec![7u8; 700_000];
-    pair.add_file("paper", &bytes).expect(0);
+    add_file(&pair, "paper", &bytes).expect(0);
     until("the alarm", || {
         has_problem(&pair.commune, "files_wait").then_some(())
     });
@@ -317,7 +258,7 @@ fn d5_bits_flipped_in_the_database_are_noticed_told_and_never_sent() {
 fn d6_a_file_damaged_on_disk_is_found_told_and_fetched_again_from_either_side() {
     let mut pair = Pair::new();
     let bytes: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
-    pair.add_file("paper", &bytes).expect(0);
+    add_file(&pair, "paper", &bytes).expect(0);
     until("the file", || {
         (evidence(&pair.ministry) == "present").then_some(())
     });

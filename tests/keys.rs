@@ -3,95 +3,26 @@
 mod support;
 
 use serde_json::Value;
-use support::machine::{Machine, SOON, Service, copy_tree, until};
+use support::machine::{Machine, copy_tree, until};
+use support::pair::Pair;
 use support::strace;
 
-/// A commune with a task, in agreement with its ministry.
-struct Pair {
-    ministry: Machine,
-    above: Option<Service>,
-    commune: Machine,
-    below: Option<Service>,
-    task: String,
+fn ask_for_key(pair: &Pair) {
+    let line = ["node", "renew", "24001", "--reason", "đĩa cũ chưa xoá"];
+    pair.ministry.run(&line).expect(0);
 }
 
-impl Pair {
-    fn new() -> Pair {
-        let ministry = Machine::ministry("BO");
-        let above = ministry.serve();
-        let commune = Machine::child(&ministry, "24001", "commune");
-        let line = [
-            "task", "add", "--title", "Việc", "--lead", "24001", "--json",
-        ];
-        let task = ministry.run(&line).expect(0).json()["id"].clone();
-        let mut pair = Pair {
-            ministry,
-            above: Some(above),
-            commune,
-            below: None,
-            task: task.as_str().expect("an id").to_owned(),
-        };
-        pair.serve_below();
-        pair.commune.run(&["sync", "--wait"]).expect(0);
-        pair
-    }
+/// Another key than this one is in use.
+fn replaced(pair: &Pair, pin: &Value) {
+    until("a new key", || {
+        let listed = pair.listed();
+        (listed["key_asked"] == false && listed["pin"] != *pin).then_some(())
+    });
+}
 
-    fn serve(&self, machine: &Machine) -> Service {
-        let url = format!("upstream.url=https://{}", self.ministry.address());
-        machine.serve_with(&[&SOON[..], &[&url]].concat())
-    }
-
-    fn serve_below(&mut self) {
-        self.below = Some(self.serve(&self.commune));
-    }
-
-    fn stop_all(&mut self) {
-        self.below.take().expect("it runs").stop();
-        self.above.take().expect("it runs").stop();
-    }
-
-    fn report(&self, result: &str) {
-        let line = ["report", "set", &self.task, "--result", result];
-        self.commune.run(&line).expect(0);
-    }
-
-    /// A report of the commune, written now, is shown above.
-    fn passes(&self, result: &str) {
-        self.report(result);
-        self.arrives(result);
-    }
-
-    fn arrives(&self, result: &str) {
-        let line = ["report", "show", &self.task, "--unit", "24001", "--json"];
-        until(result, || {
-            let ran = self.ministry.run(&line);
-            (ran.code == 0 && ran.json()["result"] == result).then_some(())
-        });
-    }
-
-    /// The commune as the ministry lists it.
-    fn listed(&self) -> Value {
-        let line = ["node", "show", "24001", "--json"];
-        self.ministry.run(&line).expect(0).json()
-    }
-
-    fn ask_for_key(&self) {
-        let line = ["node", "renew", "24001", "--reason", "đĩa cũ chưa xoá"];
-        self.ministry.run(&line).expect(0);
-    }
-
-    /// Another key than this one is in use.
-    fn replaced(&self, pin: &Value) {
-        until("a new key", || {
-            let listed = self.listed();
-            (listed["key_asked"] == false && listed["pin"] != *pin).then_some(())
-        });
-    }
-
-    fn revoke(&self, more: &[&str]) {
-        let line = ["node", "revoke", "24001", "--reason", "máy bị mất"];
-        self.ministry.run(&[&line, more].concat()).expect(0);
-    }
+fn revoke(pair: &Pair, more: &[&str]) {
+    let line = ["node", "revoke", "24001", "--reason", "máy bị mất"];
+    pair.ministry.run(&[&line, more].concat()).expect(0);
 }
 
 /// What a machine says of its way up.
@@ -102,8 +33,8 @@ fn is_refused(machine: &Machine) -> bool {
 #[test]
 fn a11_a_new_key_cut_at_each_of_its_steps_leaves_one_that_opens() {
     let mut pair = Pair::new();
-    pair.ask_for_key();
-    pair.replaced(&Value::Null);
+    ask_for_key(&pair);
+    replaced(&pair, &Value::Null);
     if !strace::usable() {
         return;
     }
@@ -114,7 +45,7 @@ fn a11_a_new_key_cut_at_each_of_its_steps_leaves_one_that_opens() {
         let before = pair.listed()["pin"].clone();
         let inject = format!("signal=SIGKILL:when={step}");
         let tracer = strace::attach(pair.below.as_ref().expect("it runs"), "rename", &inject);
-        pair.ask_for_key();
+        ask_for_key(&pair);
         let dead = until("an end", || {
             let dead = pair.below.as_mut().expect("it runs").ended().is_some();
             (dead || pair.listed()["pin"] != before).then_some(dead)
@@ -122,9 +53,9 @@ fn a11_a_new_key_cut_at_each_of_its_steps_leaves_one_that_opens() {
         killed += usize::from(dead);
         drop(tracer);
         drop(pair.below.take());
-        pair.serve_below();
+        pair.serve_below(&[]);
         pair.passes(&format!("cắt ở bước {step}"));
-        pair.replaced(&before);
+        replaced(&pair, &before);
     }
     assert!(killed >= 3, "cut {killed} times only");
     pair.stop_all();
@@ -138,10 +69,10 @@ fn a11_a_parent_that_came_back_with_an_old_disk_is_greeted_with_the_key_it_knows
     let kept = tempfile::tempdir().expect("room");
     copy_tree(pair.ministry.path(), kept.path());
     pair.above = Some(pair.ministry.serve());
-    pair.serve_below();
+    pair.serve_below(&[]);
     let old = pair.listed()["pin"].clone();
-    pair.ask_for_key();
-    pair.replaced(&old);
+    ask_for_key(&pair);
+    replaced(&pair, &old);
     pair.passes("với khoá mới");
     let new = pair.listed()["pin"].clone();
     pair.stop_all();
@@ -151,7 +82,7 @@ fn a11_a_parent_that_came_back_with_an_old_disk_is_greeted_with_the_key_it_knows
     pair.ministry = old_disk;
     pair.above = Some(pair.ministry.serve());
     assert_eq!(pair.listed()["pin"], old);
-    pair.serve_below();
+    pair.serve_below(&[]);
     pair.passes("sau khi khôi phục");
     pair.arrives("sau khi khôi phục");
     until("the new key", || {
@@ -164,12 +95,12 @@ fn a11_a_parent_that_came_back_with_an_old_disk_is_greeted_with_the_key_it_knows
 fn g7_a_stolen_key_is_noticed_and_opens_nothing_once_it_is_off_the_list() {
     let mut pair = Pair::new();
     pair.passes("của xã");
-    pair.below.take().expect("it runs").stop();
+    pair.stop_below();
     let thief = Machine::new();
     copy_tree(pair.commune.path(), thief.path());
-    pair.serve_below();
+    pair.serve_below(&[]);
     pair.passes("vẫn của xã");
-    let stolen = pair.serve(&thief);
+    let stolen = pair.serve(&thief, &[]);
     thief
         .run(&["report", "set", &pair.task, "--result", "của kẻ trộm"])
         .expect(0);
@@ -185,7 +116,7 @@ fn g7_a_stolen_key_is_noticed_and_opens_nothing_once_it_is_off_the_list() {
     pair.passes("lại của xã");
     until("refused", || is_refused(&thief).then_some(()));
     // Until it has another key, the node is cut off, with the session that is open.
-    pair.revoke(&[]);
+    revoke(&pair, &[]);
     for machine in [&pair.commune, &thief] {
         until("refused", || is_refused(machine).then_some(()));
     }
@@ -202,13 +133,13 @@ fn j5_a_node_revoked_by_mistake_comes_back_with_everything_it_wrote_meanwhile() 
     let mut pair = Pair::new();
     pair.passes("trước");
     // An open session ends at once.
-    pair.revoke(&[]);
+    revoke(&pair, &[]);
     until("refused", || is_refused(&pair.commune).then_some(()));
     pair.report("trong lúc bị ngắt");
     let line = ["node", "renew", "24001", "--reason", "x", "--json"];
     let refused = pair.ministry.run(&line).expect(2);
     assert_eq!(refused.failure(), "node_is_revoked");
-    pair.revoke(&["--undo"]);
+    revoke(&pair, &["--undo"]);
     pair.arrives("trong lúc bị ngắt");
     let status = pair.commune.run(&["status", "--json"]).json();
     assert_eq!(status["upstream"]["state"], "ok", "{status}");

@@ -60,10 +60,7 @@ pub fn answered(
 ) -> Result<(), StoreError> {
     compare(tx, link, shown, (torn, true), now_ms)?;
     match word {
-        Some(word) => {
-            let parent = tx.link(link)?.peer;
-            keep(tx, link, (parent, tx.node()?), word)
-        }
+        Some(word) => keep(tx, link, word),
         None => Ok(()),
     }
 }
@@ -150,10 +147,7 @@ pub fn brought(
         compare(tx, link, shown, (torn, false), now_ms)?;
     }
     match word {
-        Some(word) => {
-            let parent = tx.link(link)?.peer;
-            keep(tx, link, (parent, tx.node()?), word)
-        }
+        Some(word) => keep(tx, link, word),
         None => Ok(()),
     }
 }
@@ -188,19 +182,15 @@ pub fn countersign(
 }
 
 /// Keeps the parent's word on our audit. One that is not the pinned key's is no word.
-fn keep(
-    tx: &Tx<'_>,
-    link: LinkId,
-    (witness, own): (NodeId, NodeId),
-    word: &Countersigned,
-) -> Result<(), StoreError> {
+fn keep(tx: &Tx<'_>, link: LinkId, word: &Countersigned) -> Result<(), StoreError> {
     let parts = unhex(&word.key)
         .zip(unhex(&word.signature))
         .zip(entry(&word.head));
     let Some(((key, signature), entry)) = parts else {
         return Ok(());
     };
-    let text = Countersigned::text(witness, own, &word.head, word.at);
+    let parent = tx.link(link)?.peer;
+    let text = Countersigned::text(parent, tx.node()?, &word.head, word.at);
     let pinned = tx.meta("upstream_pin")?.and_then(|text| text.parse().ok());
     if pinned != Some(Pin::of_spki(&key)) || !signature::is_true(&key, &text, &signature) {
         tracing::warn!(

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod medium;
 pub mod office;
 pub mod outside;
+pub mod pair;
 pub mod promises;
 pub mod raw;
 pub mod relay;
