@@ -295,6 +295,13 @@ mod tests {
     }
 
     #[test]
+    fn an_incarnation_may_begin_with_a_hyphen() {
+        let words = ["nqsync", "node", "adopt", "24001", "--incarnation", "-Hx3"];
+        let parsed = Cli::command().try_get_matches_from(words);
+        assert!(parsed.is_ok(), "{parsed:?}");
+    }
+
+    #[test]
     fn every_override_counts_on_both_sides_of_the_verb() {
         let words = [
             "nqsync",

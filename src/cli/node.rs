@@ -65,7 +65,8 @@ pub enum Verb {
         /// Its id, the beginning of it, or its unit
         node: String,
         /// The machine that goes on: its incarnation, or at least four letters of the beginning
-        #[arg(long)]
+        // One of 64 begins with a hyphen.
+        #[arg(long, allow_hyphen_values = true)]
         incarnation: String,
     },
     /// Have a node take a new key, when its old one may be known to others
