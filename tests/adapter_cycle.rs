@@ -80,18 +80,7 @@ async fn what_came_from_there_and_could_not_be_submitted_is_told_until_it_is() {
         );
     }
     assert_eq!(desk.shown(1).await["draft_changed"], true);
-    let path = desk.place.dir.path().join("biên bản.pdf");
-    std::fs::write(&path, b"%PDF-1.7\n").expect("a file");
-    let command = Command::EvidenceAdd {
-        report: nqsync::api::ReportRef {
-            task: "I/1".into(),
-            unit: None,
-            period: None,
-        },
-        path: path.to_str().expect("a path").to_owned(),
-        note: None,
-    };
-    desk.ask(command).await.expect("evidence");
+    desk.evidence(1, "biên bản.pdf", b"%PDF-1.7\n").await;
     desk.submit(1).await;
     desk.run_well().await;
     let problems = desk.place.node.store.read(|connection| {

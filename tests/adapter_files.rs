@@ -2,7 +2,7 @@
 
 mod support;
 
-use nqsync::api::{Command, ReportRef};
+use nqsync::api::Command;
 use serde_json::{Value, json};
 use support::tracker::Desk;
 
@@ -19,18 +19,7 @@ async fn desk_with_file(upload: &str) -> Desk {
     let header = "idempotency_header = \"Idempotency-Key\"";
     desk.profile(&format!("{text}{header}\n[stream.http.upload]\n{upload}\n"));
     desk.report(1, "in_progress", "40", "xem biên bản").await;
-    let path = desk.place.dir.path().join("biên bản.pdf");
-    std::fs::write(&path, BYTES).expect("a file");
-    let command = Command::EvidenceAdd {
-        report: ReportRef {
-            task: "I/1".into(),
-            unit: None,
-            period: None,
-        },
-        path: path.to_str().expect("a path").to_owned(),
-        note: None,
-    };
-    desk.ask(command).await.expect("evidence");
+    desk.evidence(1, "biên bản.pdf", BYTES).await;
     desk
 }
 

@@ -223,8 +223,8 @@ async fn ask_for_files(store: Store, connections: Connections, stop: Cancellatio
     }
 }
 
-/// A revocation takes effect on open connections too, and so does its undoing, and a key that another one has replaced. A child that is to
-/// take a new key has to greet again to hear of it.
+/// A revocation takes effect on open connections too, and so does its undoing, and a key that another one has replaced. A
+/// child that is to take a new key has to greet again to hear of it.
 async fn follow(store: Store, connections: Connections, stop: CancellationToken) {
     let mut commits = store.commits();
     let mut known = store.shown().children;

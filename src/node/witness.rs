@@ -59,10 +59,7 @@ pub fn answered(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     compare(tx, link, shown, (torn, true), now_ms)?;
-    match word {
-        Some(word) => keep(tx, link, word),
-        None => Ok(()),
-    }
+    keep(tx, link, word)
 }
 
 /// Compares what a peer shows with what we have seen of its audit, and remembers it. `torn`: one side went back to an
@@ -146,10 +143,7 @@ pub fn brought(
     if torn || !last.first().is_some_and(overtaken) {
         compare(tx, link, shown, (torn, false), now_ms)?;
     }
-    match word {
-        Some(word) => keep(tx, link, word),
-        None => Ok(()),
-    }
+    keep(tx, link, word)
 }
 
 /// The parent's word on the head of its child's audit that it has seen last.
@@ -181,8 +175,9 @@ pub fn countersign(
     })
 }
 
-/// Keeps the parent's word on our audit. One that is not the pinned key's is no word.
-fn keep(tx: &Tx<'_>, link: LinkId, word: &Countersigned) -> Result<(), StoreError> {
+/// Keeps the parent's word on our audit, if it said one. One that is not the pinned key's is no word.
+fn keep(tx: &Tx<'_>, link: LinkId, word: Option<&Countersigned>) -> Result<(), StoreError> {
+    let Some(word) = word else { return Ok(()) };
     let parts = unhex(&word.key)
         .zip(unhex(&word.signature))
         .zip(entry(&word.head));

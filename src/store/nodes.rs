@@ -51,19 +51,25 @@ fn node_row(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
     })
 }
 
+/// What is read of a downstream node, for [`node_row`].
+const COLUMNS: &str =
+    "node, unit, pin, certificate, enrolled_at, revoked_at, reason, next_pin, key_asked";
+
 /// All downstream nodes, revoked ones too.
 pub fn all(connection: &Connection) -> Result<Vec<NodeRow>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT node, unit, pin, certificate, enrolled_at, revoked_at, reason, next_pin, key_asked FROM node
-         ORDER BY enrolled_at",
-    )?;
+    let sql = format!("SELECT {COLUMNS} FROM node ORDER BY enrolled_at");
+    let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([], node_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// One downstream node.
 pub fn one(connection: &Connection, node: NodeId) -> Result<Option<NodeRow>, StoreError> {
-    Ok(all(connection)?.into_iter().find(|row| row.node == node))
+    let sql = format!("SELECT {COLUMNS} FROM node WHERE node = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement
+        .query_row([node.0.as_bytes()], node_row)
+        .optional()?)
 }
 
 /// The keys by which a node that is in force may speak, with their certificates: the one in use, then one that it may take.

@@ -208,6 +208,18 @@ impl Desk {
         submitted.expect("a submission");
     }
 
+    /// Adds a file with this name and content to a report.
+    pub async fn evidence(&self, number: usize, name: &str, bytes: &[u8]) {
+        let path = self.place.dir.path().join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        let command = Command::EvidenceAdd {
+            report: self.named(number),
+            path: path.to_str().expect("a path").to_owned(),
+            note: None,
+        };
+        self.ask(command).await.expect("evidence");
+    }
+
     fn named(&self, number: usize) -> ReportRef {
         ReportRef {
             task: format!("I/{number}"),

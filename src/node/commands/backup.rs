@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::shared::answered_before;
 use super::{Said, speak};
 use crate::api::{Answer, Exit, Request};
 use crate::node::{Node, Refusal};
+use crate::store::StoreError;
 use crate::store::backup::{self, BackupError, Manifest, Source};
 use crate::store::blobs::hex;
 use crate::store::restore::RestoreError;
-use crate::store::{StoreError, queries};
 
 /// Fact of the store: when the last backup was made, RFC 3339.
 pub const LAST_AT: &str = "backup_at";
@@ -51,12 +52,7 @@ impl From<RestoreError> for Refusal {
 
 /// Makes a backup in a new folder. The writer thread goes on meanwhile.
 pub async fn make(node: &Node, request: &Request, to: String) -> Result<Answer, Refusal> {
-    let asked = request.request_id.clone();
-    let earlier = node
-        .store
-        .read(move |connection| queries::earlier_answer(connection, &asked))
-        .await?;
-    if let Some(answer) = earlier.and_then(|text| serde_json::from_str(&text).ok()) {
+    if let Some(answer) = answered_before(node, request).await? {
         return Ok(answer);
     }
     let made_at = Timestamp::from_millisecond(node.clock.now_ms())

@@ -6,7 +6,7 @@ use nqsync_core::protocol::bundle::{Header, Standing};
 use serde_json::{Value, json};
 
 use super::nodes::{self, peer_code};
-use super::shared::time;
+use super::shared::{answered_before, time};
 use super::{Note, Reading, Said, answer, unknown_verb};
 use crate::api::{Answer, Command, Exit, Lang, Request};
 use crate::node::bundle::export::{Exported, Order, export};
@@ -40,12 +40,7 @@ impl From<BundleError> for Refusal {
 /// Makes a bundle, or takes bundles in. Both read and write files for long, so neither runs on the writer thread.
 pub async fn carry_out(node: &Node, request: &Request) -> Result<Answer, Refusal> {
     let _one = ONE_AT_A_TIME.lock().await;
-    let asked = request.request_id.clone();
-    let earlier = node
-        .store
-        .read(move |connection| queries::earlier_answer(connection, &asked))
-        .await?;
-    if let Some(answer) = earlier.and_then(|text| serde_json::from_str(&text).ok()) {
+    if let Some(answer) = answered_before(node, request).await? {
         return Ok(answer);
     }
     let (worker, asked) = (node.clone(), request.clone());

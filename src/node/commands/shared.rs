@@ -8,9 +8,10 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::Writing;
+use crate::api::{Answer, Request};
 use crate::node::write::Written;
 use crate::node::{Node, Refusal, files, rollups};
-use crate::store::{StoreError, Stored, lookups, records};
+use crate::store::{StoreError, Stored, lookups, queries, records};
 
 /// What follows from a record written by a person here: the file it names, the rollups it touches.
 pub(super) fn saved(
@@ -119,6 +120,19 @@ pub(super) fn needed(code: &'static str, text: Option<&str>) -> Result<String, R
         Some(text) if !text.is_empty() => Ok(text.to_owned()),
         _ => Err(Refusal::usage(code, [])),
     }
+}
+
+/// The answer that was given to this very request before, for a verb that does its work outside the writer thread.
+pub(super) async fn answered_before(
+    node: &Node,
+    request: &Request,
+) -> Result<Option<Answer>, Refusal> {
+    let asked = request.request_id.clone();
+    let earlier = node
+        .store
+        .read(move |connection| queries::earlier_answer(connection, &asked))
+        .await?;
+    Ok(earlier.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 #[cfg(test)]
