@@ -434,6 +434,15 @@ pub enum Command {
         reason: Option<String>,
     },
 
+    /// What is due from `from` to `to`, for whom, until when, and what of it came.
+    CalendarShow {
+        unit: Option<String>,
+        from: Option<String>,
+        to: Option<String>,
+    },
+    /// What a person is reminded of today.
+    CalendarToday,
+
     /// Counts of tasks and assignments with coverage and as-of. Without `unit`: everything this node sees.
     RollupShow {
         period: Option<String>,
@@ -552,6 +561,7 @@ impl Command {
             }
             RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
             HoldList | HoldShow { .. } | PeriodList { .. } | PeriodShow { .. } => false,
+            CalendarShow { .. } | CalendarToday => false,
             AuditShow { .. } | AuditVerify | AuditExport { .. } | BundleShow { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, audit, backup, bundle, conflict, demo, directive, doctor, evidence, export, hold,
-    import, indicator, node, period, proposal, quarantine, report, restore, rollup, setup, shell,
-    sync, task, unit, verify,
+    adapter, audit, backup, bundle, calendar, conflict, demo, directive, doctor, evidence, export,
+    hold, import, indicator, node, period, proposal, quarantine, report, restore, rollup, setup,
+    shell, sync, task, unit, verify,
 };
 use crate::api::{self, Lang};
 
@@ -177,6 +177,9 @@ pub enum Verb {
     /// Reporting periods: list, show, submit, and the decisions of the unit above
     #[command(subcommand)]
     Period(period::Verb),
+    /// What is due, for whom, until when, and what of it came: show, today
+    #[command(subcommand)]
+    Calendar(calendar::Verb),
     /// Counts of tasks by group, unit or issuer, with coverage and as-of
     #[command(subcommand)]
     Rollup(rollup::Verb),

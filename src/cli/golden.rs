@@ -156,6 +156,22 @@ fn views() -> Vec<(&'static str, View, Value)> {
                 "at": "2026-04-02T03:04:00Z", "outcome": "waits" }] }),
         ),
         (
+            "calendar show",
+            calendar::show,
+            json!({ "total": 1, "items": [{ "regime": "ward_monthly", "period": "2026-03", "due": "2026-03-19T17:00:00Z",
+                "last_day": "2026-03-19", "expected": 12345, "received": 12340, "on_time": 12000, "missing": 5, "state": "missing", "units": [
+                    { "unit": "26548", "unit_name": "Phường Trấn Biên", "expected": 12, "received": 7, "on_time": 7,
+                        "missing": 5, "state": "missing" }] }] }),
+        ),
+        (
+            "calendar today",
+            calendar::today,
+            json!({ "date": "2026-03-19", "reminders": [{ "regime": "ward_monthly", "period": "2026-03",
+                "due": "2026-03-19T17:00:00Z", "last_day": "2026-03-19", "missing": 5, "units_owing": 102,
+                "owing": [{ "unit": "26548" }, { "unit": "26550" }] }],
+                "next": [{ "regime": "weekly", "period": "2026-W12", "due": "2026-03-19T03:00:00Z", "days_left": 0 }] }),
+        ),
+        (
             "task list",
             task::list,
             json!({ "items": [task_item(1), task_item(2)], "total": 2 }),

@@ -8,6 +8,7 @@ mod args;
 mod audit;
 mod backup;
 mod bundle;
+mod calendar;
 mod conflict;
 mod connect;
 mod demo;
@@ -171,6 +172,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Directive(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Proposal(verb) => ask(verb.job(), caller, out),
         Verb::Period(verb) => ask(verb.job(), caller, out),
+        Verb::Calendar(verb) => ask(verb.job(), caller, out),
         Verb::Rollup(verb) => rollup::run(verb, caller, out),
         Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Quarantine(verb) => ask(verb.job(), caller, out),

@@ -43,6 +43,7 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-backup", backup(at(data, "backup"), screen)),
     ]);
     text += &downstream(items(data, "downstream"), screen);
+    text += &super::calendar::reminders(items(data, "reminders"), screen);
     text + &problems(items(data, "problems"), screen)
 }
 

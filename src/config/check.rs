@@ -1,5 +1,8 @@
 //! Whether one value fits its key. Values from the file, the environment and flags meet here.
 
+use std::collections::BTreeSet;
+
+use nqsync_core::calendar::{Duty, EXPECTED_DUTY};
 use toml::Value;
 
 use super::hosts;
@@ -44,6 +47,8 @@ pub fn check(key: &Key, value: &Value, written: &str) -> Result<Value, Misfit> {
         Kind::Address => hosts::address(value, written),
         Kind::Names => hosts::names(value, written),
         Kind::Schedule => schedule(value, written),
+        Kind::Regimes => regimes(value, written),
+        Kind::Days => days(value, written),
     }
 }
 
@@ -52,9 +57,10 @@ pub fn check(key: &Key, value: &Value, written: &str) -> Result<Value, Misfit> {
 pub fn value_of_text(key: &Key, text: &str) -> Result<Value, Misfit> {
     let is_toml = text.trim_start().starts_with('[');
     let value = match key.kind {
-        Kind::Names | Kind::Schedule if is_toml => parse_toml(text)?,
+        Kind::Names | Kind::Schedule | Kind::Regimes | Kind::Days if is_toml => parse_toml(text)?,
         Kind::Names => list_of(text.split([';', ','])),
-        Kind::Schedule => list_of(text.split(';')),
+        Kind::Schedule | Kind::Regimes => list_of(text.split(';')),
+        Kind::Days => numbers_of(text),
         Kind::Whole { .. } => text
             .parse()
             .map_or_else(|_| Value::String(text.into()), Value::Integer),
@@ -85,6 +91,16 @@ fn list_of<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
             .map(|p| Value::String(p.into()))
             .collect(),
     )
+}
+
+/// Whole numbers divided by `,` or `;`; what is none stays text, so that it is told as it was written.
+fn numbers_of(text: &str) -> Value {
+    let parts = text.split([',', ';']).map(str::trim);
+    let number = |part: &str| match part.parse() {
+        Ok(number) => Value::Integer(number),
+        Err(_) => Value::String(part.into()),
+    };
+    Value::Array(parts.filter(|part| !part.is_empty()).map(number).collect())
 }
 
 /// Text as it would stand in TOML, cut short where it is long.
@@ -306,6 +322,46 @@ fn schedule(value: &Value, written: &str) -> Result<Value, Misfit> {
                 quoted(rule),
                 message,
                 format!("write {expected}"),
+            ));
+        }
+    }
+    Ok(value.clone())
+}
+
+fn regimes(value: &Value, written: &str) -> Result<Value, Misfit> {
+    let expected = "a list of regimes, such as [\"weekly\", \"ward: month before 20\"]";
+    let mut names = BTreeSet::new();
+    for item in items(value, written, expected)? {
+        let text = as_text(item, &item.to_string(), expected)?;
+        let refused = |message: String| {
+            let hint = format!("write {EXPECTED_DUTY}");
+            misfit(Fault::NotAllowed, quoted(text), message, hint)
+        };
+        let duty = Duty::parse(text, &jiff::tz::TimeZone::UTC)
+            .map_err(|error| refused(format!("is no regime: {error}")))?;
+        if !names.insert(duty.regime.name) {
+            return Err(refused("names a regime twice".to_owned()));
+        }
+    }
+    Ok(value.clone())
+}
+
+/// A deadline further away than this is nothing to be reminded of.
+const MOST_DAYS: i64 = 60;
+
+fn days(value: &Value, written: &str) -> Result<Value, Misfit> {
+    let expected = "a list of days, such as [3, 1, 0]";
+    for item in items(value, written, expected)? {
+        let Some(days) = item.as_integer() else {
+            return Err(not_a_number(item, &item.to_string(), expected));
+        };
+        if !(0..=MOST_DAYS).contains(&days) {
+            let hint = format!("allowed are 0 to {MOST_DAYS}");
+            return Err(misfit(
+                Fault::OutOfRange,
+                days.to_string(),
+                "is out of range",
+                hint,
             ));
         }
     }

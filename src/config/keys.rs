@@ -45,6 +45,10 @@ pub enum Kind {
     Names,
     /// Cron expressions.
     Schedule,
+    /// Reporting regimes, named or described.
+    Regimes,
+    /// Numbers of days.
+    Days,
 }
 
 /// What holds where a key is not written.
@@ -545,6 +549,30 @@ pub const KEYS: &[Key] = &[
         Value("\"month\""),
         "Kind of period meant where a command or a sheet does not say it. The current one is counted in rollups beside the month.",
         "Units that mainly report by week or quarter; best the same at every node.",
+    ),
+    key(
+        "reporting",
+        "regimes",
+        Kind::Regimes,
+        Value("[]"),
+        "When reports are due here. [] is the built-in regime of reporting.period. Built in: weekly (Thursday 10:00), monthly, quarterly, half_yearly, nine_months, yearly (before the 11th, consolidated before the 15th), ward_monthly (before the 20th), yearly_december (before 10 December); days are in node.time_zone.",
+        "The regimes of this place, such as [\"weekly\", \"ward_monthly for 26548\", \"police: month before 11 after, consolidated before 15 after\"].",
+    ),
+    key(
+        "reporting",
+        "remind_before_days",
+        Kind::Days,
+        Value("[3, 1, 0]"),
+        "Days before the last day of a deadline on which those who still owe something are named in status; 0 is that day itself. [] for none.",
+        "Units that need longer to collect their reports.",
+    ),
+    key(
+        "reporting",
+        "remind_after_days",
+        Kind::Days,
+        Value("[1]"),
+        "Days after that last day on which those who did not report are named again.",
+        "Offices that chase late units more often.",
     ),
     key(
         "brake",

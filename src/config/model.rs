@@ -161,6 +161,9 @@ pub struct Brake {
 pub struct Reporting {
     #[schemars(with = "String")]
     pub period: PeriodKind,
+    pub regimes: Vec<String>,
+    pub remind_before_days: Vec<u16>,
+    pub remind_after_days: Vec<u16>,
 }
 
 /// How log lines look.

@@ -121,7 +121,10 @@ fn key_schema(key: &Key) -> serde_json::Value {
         Kind::Url => json!({ "type": "string", "pattern": "^https://[^/@?#]+/?$" }),
         Kind::Unit => json!({ "type": "string", "pattern": "^\\S+$" }),
         Kind::Names => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
-        Kind::Schedule => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Schedule | Kind::Regimes => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Days => {
+            json!({ "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 60 } })
+        }
         Kind::Path | Kind::Zone | Kind::Address => json!({ "type": "string" }),
     };
     schema["description"] = json!(format!("{} When to change it: {}", key.doc, key.why));

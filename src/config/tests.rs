@@ -292,6 +292,48 @@ fn values_that_contradict_each_other_are_refused_where_they_were_written() {
 }
 
 #[test]
+fn regimes_and_days_are_read_and_what_cannot_be_read_is_told_with_what_is_allowed() {
+    let case = minimal_and(
+        "[reporting]\nregimes = [\"weekly\", \"ward: month before 20 for 00123\"]\nremind_before_days = [5, 0]\n",
+    )
+    .env("NQSYNC_REPORTING_REMIND_AFTER_DAYS", "1, 7");
+    let reporting = case.load().unwrap().config.reporting;
+    assert_eq!(
+        reporting.regimes,
+        ["weekly", "ward: month before 20 for 00123"]
+    );
+    assert_eq!(reporting.remind_before_days, [5, 0]);
+    assert_eq!(reporting.remind_after_days, [1, 7]);
+    for (text, part) in [
+        (
+            "regimes = [\"fortnightly\"]",
+            "\"fortnightly\" is no regime: \"fortnightly\" is no built-in regime; write a built-in regime (weekly,",
+        ),
+        (
+            "regimes = [\"ward: month before 32\"]",
+            "\"before 32\" is no deadline",
+        ),
+        (
+            "regimes = [\"weekly\", \"weekly for 1\"]",
+            "names a regime twice",
+        ),
+        ("regimes = \"weekly\"", "is text; write a list of regimes"),
+        (
+            "remind_before_days = [61]",
+            "61 is out of range; allowed are 0 to 60",
+        ),
+        ("remind_after_days = [\"1d\"]", "write a list of days"),
+    ] {
+        let problem = only_problem(minimal_and(&format!("[reporting]\n{text}\n")));
+        assert!(
+            problem.starts_with("config.toml:5: reporting.re"),
+            "{problem}"
+        );
+        assert!(problem.contains(part), "{problem}\n{part}");
+    }
+}
+
+#[test]
 fn paths_in_the_file_count_from_the_file_and_must_have_a_parent() {
     let case = minimal_and("data_dir = \"data\"\n");
     let node = case.load().unwrap().config.node;

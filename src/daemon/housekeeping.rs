@@ -5,11 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::node::{Node, recovery, rollups};
+use crate::node::{Node, recovery, reminders, rollups};
 use crate::store::{StoreError, blobs};
 
 /// How often the date is looked at.
 const DAY_CHECK: Duration = Duration::from_secs(60);
+/// How often it is counted who still owes a report.
+const REMIND: Duration = Duration::from_secs(600);
 /// Recomputing may take at most one part in this many of the time.
 const SHARE: u32 = 4;
 
@@ -48,6 +50,7 @@ async fn turn_day(node: &Node) -> Result<(), StoreError> {
 pub async fn keep(node: Node, stop: CancellationToken) {
     let mut commits = node.store.commits();
     let mut day = tokio::time::interval(DAY_CHECK);
+    let mut remind = tokio::time::interval(REMIND);
     commits.mark_changed();
     loop {
         tokio::select! {
@@ -55,6 +58,11 @@ pub async fn keep(node: Node, stop: CancellationToken) {
             _ = day.tick() => {
                 if let Err(error) = turn_day(&node).await {
                     tracing::error!(%error, "cannot turn the day");
+                }
+            }
+            _ = remind.tick() => {
+                if let Err(error) = reminders::refresh(&node).await {
+                    tracing::error!(%error, "cannot count who owes a report; status shows the last count");
                 }
             }
             changed = commits.changed() => {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use nqsync_core::calendar::{Duty, Reminders};
 use nqsync_core::model::values::{OrgLevel, ParentSince};
 use nqsync_core::model::{NodeId, UnitId};
 use nqsync_core::protocol::{EnrolRequest, Enrolled, PREFIX, Refused};
@@ -50,6 +51,20 @@ pub fn settings(loaded: &Loaded) -> Settings {
     }
 }
 
+/// The regimes in force; each was read when the configuration was checked.
+fn duties(config: &Config) -> Vec<Duty> {
+    let zone = &config.node.time_zone;
+    if config.reporting.regimes.is_empty() {
+        return Duty::usual(config.reporting.period, zone)
+            .into_iter()
+            .collect();
+    }
+    let texts = config.reporting.regimes.iter();
+    texts
+        .filter_map(|text| Duty::parse(text, zone).ok())
+        .collect()
+}
+
 pub(super) fn limits(config: &Config) -> Settings {
     Settings {
         service: false,
@@ -59,6 +74,11 @@ pub(super) fn limits(config: &Config) -> Settings {
             .is_some_and(|upstream| upstream.kind == UpstreamKind::Bundle),
         zone: config.node.time_zone.clone(),
         period: config.reporting.period,
+        duties: duties(config),
+        reminders: Reminders {
+            before: config.reporting.remind_before_days.clone(),
+            after: config.reporting.remind_after_days.clone(),
+        },
         max_blob_bytes: config.sync.max_blob_bytes.bytes(),
         max_record_bytes: config.sync.max_record_bytes.bytes() as usize,
         batch_records: config.sync.batch_records,

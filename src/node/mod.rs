@@ -15,6 +15,7 @@ pub mod offer;
 pub mod receive;
 pub mod recovery;
 pub mod refusal;
+pub mod reminders;
 pub mod renewal;
 pub mod rollups;
 pub mod session;
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use nqsync_core::calendar::{Period, PeriodKind};
+use nqsync_core::calendar::{Duty, Period, PeriodKind, Reminders};
 use nqsync_core::sync::brake::Limits;
 
 pub use refusal::Refusal;
@@ -55,6 +56,10 @@ pub struct Settings {
     pub zone: TimeZone,
     /// Kind of period meant where none is named.
     pub period: PeriodKind,
+    /// The regimes by which reports are due here.
+    pub duties: Vec<Duty>,
+    /// Days on which people are reminded of a deadline.
+    pub reminders: Reminders,
     /// Largest evidence file, in bytes.
     pub max_blob_bytes: u64,
     /// Largest record on the wire, in bytes.
@@ -87,11 +92,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
+        let zone = TimeZone::get("Asia/Ho_Chi_Minh").unwrap_or(TimeZone::UTC);
         Settings {
             service: false,
             carried: false,
-            zone: TimeZone::get("Asia/Ho_Chi_Minh").unwrap_or(TimeZone::UTC),
             period: PeriodKind::Month,
+            duties: Duty::usual(PeriodKind::Month, &zone).into_iter().collect(),
+            reminders: Reminders::default(),
+            zone,
             max_blob_bytes: 2 << 30,
             max_record_bytes: 1 << 20,
             batch_records: 2_000,

@@ -23,6 +23,7 @@ pub mod quarantine;
 pub mod queries;
 pub mod receipts;
 pub mod records;
+pub mod reminders;
 pub mod restore;
 mod tx;
 pub mod witness;

@@ -6,6 +6,7 @@ pub mod adopt;
 pub mod audits;
 pub mod backup;
 pub mod bundles;
+pub mod calendar;
 pub mod clones;
 pub mod conflicts;
 #[cfg(test)]
@@ -151,6 +152,7 @@ impl Reading<'_> {
             here: self.here,
             zone: &self.node.settings.zone,
             period: self.node.settings.period,
+            duties: &self.node.settings.duties,
             now_ms: self.now_ms,
             lang: self.request.lang,
         }
@@ -175,6 +177,7 @@ impl Writing<'_, '_> {
             here: self.tx.node()?,
             zone: &self.node.settings.zone,
             period: self.node.settings.period,
+            duties: &self.node.settings.duties,
             now_ms: self.now_ms,
             lang: self.request.lang,
         })

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use nqsync_core::calendar::{Period, builtin_regimes, deadline_of};
+use nqsync_core::calendar::{Period, due_of};
 use nqsync_core::model::values::Submission;
 use nqsync_core::model::{Facts, Kind, PeriodStage, Tree, UnitId};
 use nqsync_core::period::{ReviewValue, STATE, Standing, State, Step, SubmittedValue, standing};
@@ -29,11 +29,11 @@ type Versions = BTreeMap<Uuid, String>;
 
 /// What was expected of a unit in a period, and what came.
 #[derive(Clone, Debug, Default)]
-struct Tally {
-    expected: u32,
-    received: u32,
+pub(super) struct Tally {
+    pub(super) expected: u32,
+    pub(super) received: u32,
     /// Received by the deadline, with the sender's clock put right as far as that was measured.
-    on_time: u32,
+    pub(super) on_time: u32,
     tasks: Vec<Uuid>,
 }
 
@@ -137,11 +137,11 @@ pub fn list(on: &Reading<'_>, period: Option<&str>, unit: Option<&str>) -> Resul
     }
     let mut data = listed(items);
     data["period"] = json!(period);
-    data["due"] = json!(due(period).map(|at| at.to_string()));
+    data["due"] = json!(due_of(view.duties, &period).map(|at| at.to_string()));
     Ok(Said::done(data))
 }
 
-fn concerned(view: &View<'_>, under: Option<UnitId>) -> Vec<UnitId> {
+pub(super) fn concerned(view: &View<'_>, under: Option<UnitId>) -> Vec<UnitId> {
     let near = |unit: &UnitId| {
         let above = view.tree.get(*unit).and_then(|info| info.parent);
         view.serves(*unit) || above.is_some_and(|above| view.serves(above))
@@ -356,34 +356,51 @@ fn version_of(reports: &Versions, at: i64) -> String {
     digest[..16].iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// When the reports of a period are due, by the regime of its kind in the field's calendar.
-fn due(period: Period) -> Option<Timestamp> {
-    let regime = builtin_regimes()
-        .into_iter()
-        .find(|regime| regime.kind == period.kind())?;
-    Some(deadline_of(&regime, &period))
-}
-
 /// What was expected of each unit, and what came, from the tasks held here.
 fn tallies(view: &View<'_>, period: Period) -> Result<BTreeMap<UnitId, Tally>, StoreError> {
-    let span = rollups::span_of(&period);
-    let on = rollups::evaluated_on(&span, view.today());
-    let due = due(period).map(|at| at.as_millisecond());
-    let mut tallies: BTreeMap<UnitId, Tally> = BTreeMap::new();
+    let due = due_of(view.duties, &period);
+    let of_one = tallies_of(view, &[(period, due)])?;
+    Ok(of_one.into_iter().next().unwrap_or_default())
+}
+
+/// The same for several periods, each with its deadline; every task is read once.
+pub(super) fn tallies_of(
+    view: &View<'_>,
+    periods: &[(Period, Option<Timestamp>)],
+) -> Result<Vec<BTreeMap<UnitId, Tally>>, StoreError> {
+    let mut all = vec![BTreeMap::<UnitId, Tally>::new(); periods.len()];
+    if periods.is_empty() {
+        return Ok(all);
+    }
     for issuer in groups::issuers(view.connection)? {
         for group in groups::of_issuer(view.connection, issuer)? {
             let inputs = Inputs::of_group(view.connection, view.tree, issuer, &group)?;
-            for ((task, unit), (standing, came)) in inputs.standings(&span, on) {
-                let tally = tallies.entry(unit).or_default();
-                let in_time = due.is_none_or(|due| standing.as_of.is_some_and(|at| at <= due));
-                tally.expected += u32::from(came.expected);
-                tally.received += u32::from(came.received);
-                tally.on_time += u32::from(came.received && in_time);
-                tally.tasks.push(task);
+            for ((period, due), tallies) in periods.iter().zip(&mut all) {
+                let span = rollups::span_of(period);
+                let on = rollups::evaluated_on(&span, view.today());
+                let due = due.map(|at| at.as_millisecond());
+                for ((task, unit), (standing, came)) in inputs.standings(&span, on) {
+                    let tally = tallies.entry(unit).or_default();
+                    let in_time = due.is_none_or(|due| standing.as_of.is_some_and(|at| at <= due));
+                    tally.expected += u32::from(came.expected);
+                    tally.received += u32::from(came.received);
+                    tally.on_time += u32::from(came.received && in_time);
+                    tally.tasks.push(task);
+                }
             }
         }
     }
-    Ok(tallies)
+    Ok(all)
+}
+
+/// Where a unit's period stands, and when it was submitted.
+pub(super) fn state_of(
+    view: &View<'_>,
+    unit: UnitId,
+    period: Period,
+) -> Result<(State, Option<i64>), StoreError> {
+    let now = Held::load(view, unit, period)?.standing();
+    Ok((now.state, now.submitted.map(|value| value.at)))
 }
 
 /// The versions of the unit's reports of this very period that are submitted now.
@@ -449,7 +466,7 @@ fn item(view: &View<'_>, held: &Held, tally: &Tally) -> Result<Value, StoreError
     let now = held.standing();
     let last = held.last(now.state);
     let waits = matches!(now.state, State::Open | State::Returned | State::Reopened);
-    let due = due(held.period);
+    let due = due_of(view.duties, &held.period);
     let reason = match now.state {
         State::Open | State::Submitted => String::new(),
         _ => now

@@ -18,7 +18,7 @@ use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
 use crate::store::{
     LinkId, LinkRow, Role, StoreError, adapters, blobs, branches, bundles, holds, links,
-    quarantine, queries, receipts, records,
+    quarantine, queries, receipts, records, reminders,
 };
 
 /// Records listed by a preview; counts and bytes are of all.
@@ -113,6 +113,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "receipts": receipts(on, upstream_row)?,
         "bundles": bundles,
         "adapters": adapters,
+        "reminders": reminded(on)?,
         "disk": disk,
         "backup": { "deposited": false, "only_here": only_here, "note": note,
             "last_at": queries::meta(on.connection, backup::LAST_AT)?,
@@ -346,6 +347,18 @@ fn issuer_of(record: &Record) -> Option<UnitId> {
         Facts::Figure { definer, .. } => Some(*definer),
         _ => None,
     }
+}
+
+/// Deadlines near or missed, as they were counted last. They are about people's work: the node is well.
+fn reminded(on: &Reading<'_>) -> Result<Vec<Value>, Refusal> {
+    let mut items = Vec::new();
+    for reminder in reminders::all(on.connection)? {
+        let mut item: Value = serde_json::from_str(&reminder.facts)
+            .map_err(|e| StoreError::Damaged(format!("a reminder cannot be read: {e}")))?;
+        item["as_of"] = json!(time(reminder.as_of));
+        items.push(item);
+    }
+    Ok(items)
 }
 
 /// Adapters whose profile is still there, by how their last run ended.

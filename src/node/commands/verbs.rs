@@ -1,9 +1,9 @@
 //! Which module answers which verb.
 
 use super::{
-    Reading, Said, Writing, adopt, audits, bundles, clones, conflicts, directives, evidence, holds,
-    import, indicators, nodes, periods, proposals, quarantine, reports, rollup, status, succession,
-    tasks, units, unknown_verb,
+    Reading, Said, Writing, adopt, audits, bundles, calendar, clones, conflicts, directives,
+    evidence, holds, import, indicators, nodes, periods, proposals, quarantine, reports, rollup,
+    status, succession, tasks, units, unknown_verb,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -46,6 +46,10 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::PeriodShow { unit, period } => {
             periods::show(on, unit.as_deref(), period.as_deref())
         }
+        Command::CalendarShow { unit, from, to } => {
+            calendar::show(on, unit.as_deref(), from.as_deref(), to.as_deref())
+        }
+        Command::CalendarToday => calendar::today(on),
         Command::RollupShow {
             period,
             unit,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use nqsync_core::calendar::{Deadline, Period, PeriodKind};
+use nqsync_core::calendar::{Deadline, Duty, Period, PeriodKind};
 use nqsync_core::model::values::{
     Assigned, Figures, FileRef, Group, Progress, Submission, VerdictValue, Wish,
 };
@@ -38,6 +38,8 @@ pub struct View<'a> {
     pub zone: &'a TimeZone,
     /// Kind of period meant where none is named.
     pub period: PeriodKind,
+    /// The regimes by which reports are due here.
+    pub duties: &'a [Duty],
     /// Now.
     pub now_ms: i64,
     /// Language of sentences.
