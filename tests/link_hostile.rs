@@ -7,7 +7,9 @@ use nqsync::store::{StoreError, records};
 use nqsync::trust::authority::{Authority, NODE_LIFETIME};
 use nqsync::trust::identity::NodeKey;
 use nqsync_core::model::{Facts, Kind};
-use nqsync_core::protocol::{MAX_BATCH_LINES, OFFSET_HEADER, PROTOCOL, Versions, render_record};
+use nqsync_core::protocol::{
+    MAX_BATCH_LINES, OFFSET_HEADER, PROTOCOL, Versions, render_brought, render_record,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use support::files::{named, noise};
@@ -29,6 +31,48 @@ async fn held(world: &World) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forged_record_changes_nothing() -> Result<(), String> {
     promises::a_forged_record_changes_nothing().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_what_a_commune_brings_as_lost_work_of_others_is_believed_only_under_their_seal() {
+    let world = World::new().await;
+    let (province, other) = (&world.province, &world.other);
+    let task = world.task().await;
+    let genuine = province.stored(task).await.record;
+    assert!(genuine.edits().iter().all(|edit| edit.is_sealed()));
+    let before = held(&world).await;
+    let mut raw = Raw::of(other).await;
+    raw.open().await;
+    let mut forged = genuine.clone();
+    let author = |seal| nqsync_core::sync::Author {
+        incarnation: nqsync_core::sync::Incarnation([9; 16]),
+        unit: province.unit(),
+        name: "by hand",
+        seal,
+    };
+    let moved = || values([("lead", support::world::units("24002", &[other.unit()]))]);
+    let own_key = nqsync_core::sync::SealKey::new([9; 32]);
+    forged
+        .write(author(Some(own_key)), support::START_MS, moved(), None)
+        .expect("writable");
+    let issued = Facts::Task {
+        issuer: province.unit(),
+        parent: None,
+    };
+    let new = line(1, issued, province.unit(), moved());
+    // Another text under the names of its own writes, and under that of one that is in another register there.
+    let changed = render_record(&genuine).replace("Số hoá", "Đừng làm");
+    let elsewhere = render_record(&genuine).replace(r#""lead":{"v""#, r#""kpi":{"v""#);
+    let facts = render_record(&genuine).replace(r#""f":{"#, r#""f":{"classification":"secret","#);
+    for lie in [render_record(&forged), new, changed, elsewhere, facts] {
+        assert!(raw.push_one(lie.clone()).await.is_some(), "{lie}");
+        let code = raw.push_one(render_brought(&lie)).await;
+        assert_eq!(code.as_deref(), Some("not_theirs"), "{lie}");
+    }
+    assert_eq!(held(&world).await, before);
+    let code = raw.push_one(render_brought(&render_record(&genuine))).await;
+    assert_eq!(code, None, "what it wrote itself and still holds");
+    assert_eq!(held(&world).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

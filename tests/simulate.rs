@@ -52,6 +52,12 @@ fn seeds_that_broke_something_once_hold() {
     }
 }
 
+/// The ministry went back to before it gave a task that had been taken since from everybody who had it.
+#[test]
+fn a_long_seed_that_broke_something_once_holds() {
+    simulate(313, 9, 150, &Fault::ALL);
+}
+
 #[test]
 fn without_faults_everything_arrives_and_agrees() {
     let outcome = simulate(1, 5, 20, &[]);

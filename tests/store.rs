@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
 use nqsync::store::links::{self, Direction};
-use nqsync::store::{Role, Store, StoreError, StoreOptions, queries};
+use nqsync::store::{Role, Store, StoreError, StoreOptions, quarantine, queries};
 use nqsync_core::model::NodeId;
 use rusqlite::Connection;
 
@@ -338,4 +338,39 @@ fn another_parent_takes_the_place_of_the_one_before_and_starts_from_nothing() {
         .collect();
     let expected = [(node(3), Role::Upstream, 0), (node(2), Role::Downstream, 0)];
     assert_eq!(rows, expected);
+}
+
+#[test]
+fn what_the_parent_said_of_a_record_is_not_undone_by_its_answer_that_came_later() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&options(dir.path())).expect("open");
+    let node = |number| NodeId(uuid::Uuid::from_u128(number));
+    let record = uuid::Uuid::from_u128(7);
+    let (child, told) = store
+        .write_blocking(move |tx| {
+            let c = tx.connection();
+            links::ensure(c, node(1), Role::Upstream)?;
+            let child = links::ensure(c, node(2), Role::Downstream)?;
+            let item = quarantine::Item {
+                item: 0,
+                incoming: true,
+                link: child,
+                kind: "task".to_owned(),
+                record,
+                digest: None,
+                code: "not_theirs".to_owned(),
+                reason: String::new(),
+                body: Some("{}".to_owned()),
+                at: 0,
+                to_parent: true,
+                task: None,
+            };
+            quarantine::put(c, &item)?;
+            let shown = quarantine::to_parent(c, 10)?;
+            assert_eq!(quarantine::note_gone(c, record)?, [child]);
+            quarantine::shown_to_parent(c, shown[0].item)?;
+            Ok::<_, StoreError>((child, quarantine::gone(c, child, 10)?))
+        })
+        .expect("written");
+    assert_eq!(told.len(), 1, "link {} still has to hear it", child.0);
 }

@@ -11,10 +11,11 @@ use nqsync_core::sync::authority::From as Side;
 use nqsync_core::sync::{Edit, Record};
 use uuid::Uuid;
 
-use super::receive::{Reason, admit, covered, holds, side_of};
+use super::receive::{Reason, admit, covered, side_of};
 use super::rollups;
 use crate::store::links::{self, LinkId, Role};
-use crate::store::{Rec, StoreError, Stored, Tx, quarantine};
+use crate::store::records::Flags;
+use crate::store::{Rec, StoreError, Stored, Tx, leaving, quarantine};
 
 /// What may help a record that is set aside.
 #[derive(Debug, Default)]
@@ -51,24 +52,23 @@ impl Helps {
     }
 }
 
-/// Whether all that is new in a record from below was written here and lost, as after an old copy of our disk: our own
-/// seal is on it.
+/// Whether all that a record from below adds to ours was written here and lost, as after an old copy of our disk: our own
+/// seal is on it. What we hold is known by its bytes; a name that we gave out once may stand over anything.
 pub fn our_own_again(
     tx: &Tx<'_>,
     side: Side,
     ours: Option<&Record>,
-    incoming: &Record,
+    joined: &Record,
 ) -> Result<bool, StoreError> {
     let Some(seal) = tx.seal()?.filter(|_| side == Side::Below) else {
         return Ok(false);
     };
-    let extent = ours.map(Record::extent).unwrap_or_default();
-    let known = |edit: &Edit| ours.is_some_and(|ours| holds(ours, &extent, edit));
-    let all = incoming
-        .edits()
-        .iter()
-        .all(|edit| known(edit) || seal.made(incoming, edit));
-    Ok(all)
+    let held = |edit: &Edit| {
+        ours.is_some_and(|ours| ours.edits().iter().any(|mine| mine.hash() == edit.hash()))
+    };
+    let respelled = ours.is_some_and(|ours| ours.facts_raw() != joined.facts_raw());
+    let known = |edit: &Edit| held(edit) || seal.made(joined, edit);
+    Ok(!respelled && joined.edits().iter().all(known))
 }
 
 /// Takes back what was written here and lost, from somebody who does not hold it: so it goes out again to all whom it
@@ -85,21 +85,45 @@ pub fn bring_home(
     let same = |stored: &Stored| {
         stored.record.key() == incoming.key() && stored.record.facts() == incoming.facts()
     };
+    let left =
+        |stored: &Stored| stored.flags.has(Flags::LEFT) && covered(&stored.record, &incoming);
+    if stored.as_ref().is_some_and(|ours| same(ours) && left(ours)) {
+        // Read-only here as well, and shown to our parent from here when that went back.
+        return Ok(Ok(()));
+    }
     let ours = stored.as_ref().map(|stored| &stored.record);
-    let known = stored.as_ref().is_none_or(same) && our_own_again(tx, side, ours, &incoming)?;
-    if !known || admit(&incoming, side, &state, &tx.tree(), false).is_err() {
+    let mut joined = ours.cloned().unwrap_or_else(|| incoming.clone());
+    let replaced = joined.join(&incoming).ok();
+    let known = our_own_again(tx, side, ours, &joined)?
+        && admit(&incoming, side, &state, &tx.tree(), false).is_ok();
+    let Some(replaced) = replaced.filter(|_| known) else {
         let reason = "the node of its owner does not know it as its own".to_owned();
         return Ok(Err(("not_theirs", reason)));
-    }
-    let mut joined = ours.cloned().unwrap_or_else(|| incoming.clone());
-    let replaced = joined
-        .join(&incoming)
-        .map_err(|e| StoreError::Damaged(e.to_string()))?;
+    };
     let rec = tx.save(&joined, stored.as_ref(), &replaced.dropped, None, now_ms)?;
     links::tell_again(tx.connection(), link, rec)?;
     tx.wake(link);
     rollups::touched(tx, &joined, ours)?;
     Ok(Ok(()))
+}
+
+/// A parent that went back to an old disk may lack what it had given to us and taken away again. We hold that read-only,
+/// perhaps as the last one: it is shown what carries a seal from above.
+pub fn bring_what_left(tx: &mut Tx<'_>, link: LinkId) -> Result<(), StoreError> {
+    const PAGE: u32 = 500;
+    let mut after = Rec(0);
+    loop {
+        let page = leaving::left_here(tx.connection(), link, after, PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = last.rec;
+        for stored in &page {
+            if Helps::of(&stored.record, true).concerns_parent(tx) {
+                leaving::bring(tx.connection(), link, stored.rec, true)?;
+            }
+        }
+    }
 }
 
 /// A state of a record that was set aside and that we hold now, from elsewhere, is set aside no more.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Node, receive};
 use crate::store::links::{self, Direction, Due, LinkId, Position, Role};
-use crate::store::{Rec, StoreError, Tx, quarantine, queries, receipts, records};
+use crate::store::{Rec, StoreError, Tx, leaving, quarantine, queries, receipts, records};
 
 /// A batch ready to be sent, with what to note when the peer answers for it.
 #[derive(Debug)]
@@ -57,6 +57,9 @@ pub struct Sent {
     /// Units whose node is the peer and of whose receipt the owner, farther away, must hear.
     relay: Vec<UnitId>,
     extent: Option<Context>,
+    /// It left our scope, and was only shown.
+    #[serde(default)]
+    brought: bool,
 }
 
 impl Sent {
@@ -135,7 +138,7 @@ pub fn prepare_but(
             batch.until = (*lane, item.rec().0);
             continue;
         }
-        if let Due::Record(stored) = item
+        if let Due::Record(stored) | Due::Brought(stored) = item
             && let Err(error) = records::as_written(stored)
         {
             tracing::error!(%error, "not sent; the whole store is looked through");
@@ -212,6 +215,7 @@ fn render(item: &Due, tree: &Tree, target: Target) -> (String, Sent) {
                 digest: None,
                 relay: Vec::new(),
                 extent: None,
+                brought: false,
             };
             (render_left(key), sent)
         }
@@ -226,8 +230,22 @@ fn render(item: &Due, tree: &Tree, target: Target) -> (String, Sent) {
                 digest: Some(stored.digest),
                 relay,
                 extent,
+                brought: false,
             };
             (render_record(record), sent)
+        }
+        Due::Brought(stored) => {
+            let record = &stored.record;
+            let sent = Sent {
+                rec: stored.rec,
+                id: record.key().id,
+                kind: record.key().kind,
+                digest: Some(stored.digest),
+                relay: Vec::new(),
+                extent: None,
+                brought: true,
+            };
+            (render_brought(&render_record(record)), sent)
         }
     }
 }
@@ -295,9 +313,14 @@ pub fn answered(
     let role = tx.link(link)?.role;
     for sent in &contents.sent {
         let Some(digest) = sent.digest else {
-            links::left_announced(tx.connection(), link, sent.rec)?;
+            leaving::left_announced(tx.connection(), link, sent.rec)?;
             continue;
         };
+        if sent.brought {
+            // Where the parent knew its hand and it concerns us again, it comes down from there.
+            leaving::bring(tx.connection(), link, sent.rec, false)?;
+            continue;
+        }
         let refused = set_aside.iter().find(|aside| aside.id == sent.id);
         links::answered(tx.connection(), link, sent.rec, digest, refused.is_some())?;
         match refused {

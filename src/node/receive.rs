@@ -25,7 +25,7 @@ use super::homecoming::{Helps, bring_home, forget_what_came, our_own_again};
 use super::{Node, files, rollups};
 use crate::store::links::{self, LinkId, Role};
 use crate::store::records;
-use crate::store::{LinkState, StoreError, Stored, Tx, quarantine, receipts};
+use crate::store::{LinkState, StoreError, Stored, Tx, leaving, quarantine, receipts};
 
 /// A line as it came, with what could be read of it.
 pub struct Incoming {
@@ -340,7 +340,7 @@ fn take(
                     let news = replaced.changed || !covered(&stored.record, &incoming);
                     // The verdict is about what arrived, so its edits are judged as they came.
                     if let Err(denied) = admit(&incoming, side, &state, &tx.tree(), news)
-                        && !our_own_again(tx, side, Some(&stored.record), &incoming)?
+                        && !our_own_again(tx, side, Some(&stored.record), &joined)?
                     {
                         return Ok(Err((denied.code(), denied.to_string())));
                     }
@@ -424,7 +424,7 @@ pub(super) fn covered(ours: &Record, incoming: &Record) -> bool {
         .all(|edit| holds(ours, &extent, edit))
 }
 
-pub(super) fn holds(ours: &Record, extent: &Context, edit: &Edit) -> bool {
+fn holds(ours: &Record, extent: &Context, edit: &Edit) -> bool {
     ours.edits().iter().any(|mine| mine.hash() == edit.hash())
         || edit.writes().iter().all(|write| extent.contains(write.dot))
 }
@@ -550,12 +550,12 @@ fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreE
     if state.role == Role::Downstream && !owner.is_some_and(|unit| state.is_beyond(unit)) {
         return Ok(());
     }
-    links::left_by_peer(tx.connection(), link, stored.rec)?;
+    leaving::left_by_peer(tx.connection(), link, stored.rec)?;
     // Refused or not: it is not ours to send any more, and where it belongs they know it.
     quarantine::clear(tx.connection(), link, false, id)?;
     records::set_left(tx.connection(), stored.rec, true)?;
     for other in tx.links().iter().filter(|other| other.link != link) {
-        if links::leave(tx.connection(), other.link, stored.rec)? {
+        if leaving::leave(tx.connection(), other.link, stored.rec)? {
             tx.wake(other.link);
         }
     }

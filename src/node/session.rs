@@ -4,7 +4,7 @@ use nqsync_core::protocol::{Agreement, CHAIN_SHOWN, Hello, Mark, Standing, Welco
 use nqsync_core::sync::Incarnation;
 use rusqlite::Connection;
 
-use super::{Node, offer, receive};
+use super::{Node, homecoming, offer, receive};
 use crate::store::blobs::{self, BlobError, BlobId};
 use crate::store::links::{self, Contact, Direction, LinkId, Position, Role};
 use crate::store::{StoreError, Tx, audit, quarantine, queries};
@@ -125,6 +125,7 @@ pub fn tear(tx: &mut Tx<'_>, link: LinkId, forked: bool, now_ms: i64) -> Result<
     receive::owe_receipts(tx, link)?;
     if tx.link(link)?.role == Role::Upstream {
         quarantine::show_parent_again(tx.connection())?;
+        homecoming::bring_what_left(tx, link)?;
         // The parent says of each file whether it has it; a child asks for what it misses.
         blobs::owe_again(tx.connection(), link)?;
     }

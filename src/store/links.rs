@@ -69,6 +69,8 @@ pub enum Direction {
 pub enum Due {
     /// A record's present state.
     Record(Box<Stored>),
+    /// A record that left our scope, for a parent whose disk went back and may lack it.
+    Brought(Box<Stored>),
     /// The record left the peer's scope.
     Left(Rec, Uuid, nqsync_core::model::Kind),
 }
@@ -77,7 +79,7 @@ impl Due {
     /// The record's row.
     pub fn rec(&self) -> Rec {
         match self {
-            Due::Record(stored) => stored.rec,
+            Due::Record(stored) | Due::Brought(stored) => stored.rec,
             Due::Left(rec, ..) => *rec,
         }
     }
@@ -318,6 +320,7 @@ pub fn due(
         let stored = records::understand(raw)?;
         let item = match scope {
             2 => Due::Left(stored.rec, stored.record.key().id, stored.record.key().kind),
+            0 => Due::Brought(Box::new(stored)),
             _ => Due::Record(Box::new(stored)),
         };
         due.push((lane, item));
@@ -367,48 +370,17 @@ pub fn answered(
     Ok(())
 }
 
-/// The peer knows that the record left its scope.
-pub fn left_announced(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE link_record SET scope = 0, pending = 0 WHERE link = ?1 AND rec = ?2 AND scope = 2",
-        )?
-        .execute(params![link.0, rec.0])?;
-    Ok(())
-}
-
-/// The peer told that a record left our scope: unsent writes still go to it, and then nothing is compared any more.
-pub fn left_by_peer(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE link_record SET theirs = NULL, scope = CASE WHEN pending = 1 THEN scope ELSE 0 END
-             WHERE link = ?1 AND rec = ?2 AND scope <> 2",
-        )?
-        .execute(params![link.0, rec.0])?;
-    Ok(())
-}
-
-/// A record that left our scope leaves that of a peer too. Answers whether the peer has to be told.
-pub fn leave(connection: &Connection, link: LinkId, rec: Rec) -> Result<bool, StoreError> {
-    let told = connection
-        .prepare_cached(
-            "UPDATE link_record SET scope = 2, pending = 1, ours = NULL, theirs = NULL, refused = 0, lane = 0
-             WHERE link = ?1 AND rec = ?2 AND scope = 1 AND (ours IS NOT NULL OR theirs IS NOT NULL)",
-        )?
-        .execute(params![link.0, rec.0])?;
-    Ok(told > 0)
-}
-
 /// A peer whose state of a record was refused is told where that record stands: it gets ours, or hears that it has left
-/// its scope.
+/// its scope, which it may have heard before, of a record that it did not hold then.
 pub fn tell_again(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
     offer_again(connection, link, rec)?;
     connection
         .prepare_cached(
             "INSERT INTO link_record (link, rec, scope, lane, pending) VALUES (?1, ?2, 2, 0, 1)
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT DO UPDATE SET scope = 2, lane = 0, pending = 1
+             WHERE scope = 0 AND NOT (SELECT r.flags & ?3 FROM record r WHERE r.rec = excluded.rec)",
         )?
-        .execute(params![link.0, rec.0])?;
+        .execute(params![link.0, rec.0, Flags::LEFT])?;
     Ok(())
 }
 

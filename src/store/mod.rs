@@ -16,6 +16,7 @@ mod format;
 pub mod groups;
 mod health;
 pub mod holds;
+pub mod leaving;
 pub mod links;
 pub mod lookups;
 pub mod nodes;

@@ -109,10 +109,10 @@ pub fn to_parent(connection: &Connection, limit: usize) -> Result<Vec<Item>, Sto
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The parent has seen it, and answered.
+/// The parent has seen it, and answered; unless it has said meanwhile, on the way down, what became of it.
 pub fn shown_to_parent(connection: &Connection, item: i64) -> Result<(), StoreError> {
     connection
-        .prepare_cached("UPDATE quarantine SET brought = 2 WHERE item = ?1")?
+        .prepare_cached("UPDATE quarantine SET brought = 2 WHERE item = ?1 AND brought = 1")?
         .execute([item])?;
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use nqsync::store::records::Flags;
 use nqsync::store::{StoreError, queries, records};
 use nqsync_core::model::Kind;
 use rusqlite::Connection;
@@ -151,8 +150,8 @@ impl Ledger {
     }
 }
 
-/// All edits on a disk, those in the history included. Of a record that left the scope only a copy to read is there, which
-/// nobody is offered.
+/// All edits on a disk, those in the history included. Of a record that left the scope only the copy counts: that is what
+/// its author is shown when he lost it.
 pub async fn edits_at(place: &Place) -> HashSet<String> {
     let read = place.node.store.read(|connection: &Connection| {
         let mut found = HashSet::new();
@@ -161,7 +160,7 @@ pub async fn edits_at(place: &Place) -> HashSet<String> {
             let page = records::page(connection, after, 500)?;
             let Some(last) = page.last() else { break };
             after = last.rec;
-            for stored in page.iter().filter(|stored| !stored.flags.has(Flags::LEFT)) {
+            for stored in &page {
                 found.extend(
                     stored
                         .record

@@ -97,7 +97,7 @@ impl LeftOut {
 
     /// Whether something that waits stays out. The level comes first: what is above the ceiling never goes.
     fn leaves_out(&mut self, due: &Due, ceiling: Classification) -> bool {
-        let Due::Record(stored) = due else {
+        let (Due::Record(stored) | Due::Brought(stored)) = due else {
             return self.states.contains(&(due.rec(), None));
         };
         let record = &stored.record;

@@ -469,7 +469,7 @@ pub fn preview(on: &Reading<'_>) -> Result<Said, Refusal> {
 fn due_item(due: &Due, lane: i64, peer: &str) -> Value {
     let lane = LANES.into_iter().find(|known| *known as i64 == lane);
     match due {
-        Due::Record(stored) => {
+        Due::Record(stored) | Due::Brought(stored) => {
             let record = &stored.record;
             let edits: usize = record.edits().iter().map(|edit| edit.raw().len()).sum();
             json!({
