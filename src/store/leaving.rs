@@ -21,7 +21,7 @@ pub fn leave(connection: &Connection, link: LinkId, rec: Rec) -> Result<bool, St
     let told = connection
         .prepare_cached(
             "UPDATE link_record SET scope = 2, pending = 1, ours = NULL, theirs = NULL, refused = 0, lane = 0
-             WHERE link = ?1 AND rec = ?2 AND scope = 1 AND (ours IS NOT NULL OR theirs IS NOT NULL)",
+             WHERE link = ?1 AND rec = ?2 AND scope = 1",
         )?
         .execute(params![link.0, rec.0])?;
     Ok(told > 0)

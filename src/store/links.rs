@@ -241,19 +241,17 @@ pub(super) fn note_state(
             records::set_left(connection, rec, true)?;
             return Ok(true);
         }
-        let announce = scope == 1 && (ours.is_some() || known_theirs.is_some());
         if scope == 1 {
-            connection
-                .prepare_cached(
-                    "UPDATE link_record SET scope = ?3, pending = ?4, ours = NULL, theirs = NULL, refused = 0, lane = 0
-                     WHERE link = ?1 AND rec = ?2",
-                )?
-                .execute(params![link.0, rec.0, if announce { 2 } else { 0 }, announce])?;
+            // Also where nothing is known to have been exchanged: either side may have gone back to an old disk meanwhile.
+            announce_left(connection, link, rec)?;
         }
-        return Ok(announce || scope == 2);
+        return Ok(scope != 0);
     }
     if !admitted {
-        return Ok(false);
+        if scope == 0 {
+            announce_left(connection, link, rec)?;
+        }
+        return Ok(scope == 0);
     }
     let theirs = theirs.or(known_theirs);
     let pending = Some(digest) != ours && Some(digest) != theirs;
@@ -265,6 +263,17 @@ pub(super) fn note_state(
         )?
         .execute(params![link.0, rec.0, theirs.map(|d| d.0), lane, pending])?;
     Ok(pending)
+}
+
+/// The peer is to be told that the record left its scope.
+fn announce_left(connection: &Connection, link: LinkId, rec: Rec) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE link_record SET scope = 2, pending = 1, ours = NULL, theirs = NULL, refused = 0, lane = 0
+             WHERE link = ?1 AND rec = ?2",
+        )?
+        .execute(params![link.0, rec.0])?;
+    Ok(())
 }
 
 type State = (Option<Digest>, Option<Digest>, i64);

@@ -381,3 +381,26 @@ async fn e2_a_child_hears_that_a_task_was_taken_from_it_though_the_node_between_
     }
     holds(world).await;
 }
+
+#[tokio::test]
+async fn e2_a_task_that_is_taken_before_all_was_exchanged_anew_is_told_to_have_left() {
+    let mut world = world(3).await;
+    let (ministry, province, commune) = (0, 1, 2);
+    let before = world.back_up(province);
+    let given = task(&mut world, ministry, commune).await;
+    assert!(world.rest().await);
+    world.restore(province, before).await;
+    // They meet, and the line breaks before the task comes again.
+    world.net.cut_after(province, 1);
+    assert!(matches!(world.session(province).await, Ended::Cut(_)));
+    assert!(held(&world, province, given).await.is_none());
+    world.net.cut(province, None);
+    give(&mut world, ministry, given, "BO").await;
+    exchanged(&mut world, commune).await;
+    assert!(world.rest().await);
+    assert!(is_left(&world, commune, given).await);
+    for at in 0..3 {
+        assert!(world.set_aside(at).await.is_empty(), "node {at}");
+    }
+    holds(world).await;
+}
