@@ -3,7 +3,7 @@
 use nqsync_core::model::values::OrgLevel;
 use nqsync_core::model::{Facts, Kind, NodeId, PeriodStage, Tree, UnitId, UnitInfo};
 use nqsync_core::sync::authority::{Denied, From, judge};
-use nqsync_core::sync::scope::LinkScope;
+use nqsync_core::sync::scope::{Ends, LinkScope, is_held_at};
 use nqsync_core::sync::{Author, Incarnation, Record};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -303,4 +303,32 @@ fn a_unit_is_placed_only_below_its_author_and_a_stray_one_never_becomes_the_root
     };
     let with_stray = Tree::new(tree().iter().cloned().chain([stray]));
     assert_eq!(with_stray.root(), Some(MINISTRY));
+}
+
+/// What a node holds is what enters it: something it serves is named, or the record passes one of its links.
+#[test]
+fn a_record_is_held_where_one_of_its_ends_is_served_or_where_it_passes() {
+    let tree = tree();
+    let nodes = UNITS.iter().zip(1u8..).filter(|(unit, _)| unit.2);
+    for number in nodes.map(|(_, number)| number) {
+        let here = node(number);
+        let links: Vec<LinkScope> = UNITS
+            .iter()
+            .zip(1u8..)
+            .filter(|((id, above, served), child)| {
+                *served
+                    && (*child == number || (id != above && tree.server_of(*above) == Some(here)))
+            })
+            .map(|(_, child)| LinkScope::of_child(&tree, node(child)))
+            .collect();
+        for (one, ..) in UNITS {
+            for (other, ..) in UNITS {
+                let served = [one, other].map(|unit| tree.server_of(unit) == Some(here));
+                let ends = Ends::Units(vec![one, other]);
+                let held = served.contains(&true) || links.iter().any(|link| link.admits(&ends));
+                let found = is_held_at(&tree, here, one, other);
+                assert_eq!(found, held, "node {number}: {one:?} {other:?}");
+            }
+        }
+    }
 }

@@ -418,3 +418,70 @@ proptest! {
         prop_assert_eq!(&totals.by_level[&OrgLevel::Province].total, &inputs.march());
     }
 }
+
+/// A lead's progress on a task that is due at the end of March.
+fn at_percent(percent: &str) -> Inputs {
+    let mut inputs = Inputs::default();
+    inputs.add(task(1, &[1], &[]), 1, Status::InProgress);
+    let submission = inputs.reports[0].submission.as_mut().unwrap();
+    submission.progress.percent = Some(percent.to_owned());
+    inputs
+}
+
+#[test]
+fn a_task_that_falls_behind_does_so_on_one_day_and_is_overdue_the_day_after_its_last() {
+    let next = |percent, on| at_percent(percent).with(&month(3), on, next_change);
+    // Due on 31 March, counted from 1 January: of 89 days, 36 are 40.4 %, half of it 20.2 %.
+    assert_eq!(next("20", date(2026, 1, 1)), Some(date(2026, 2, 6)));
+    assert_eq!(next("20", date(2026, 2, 5)), Some(date(2026, 2, 6)));
+    // Behind already; then overdue.
+    assert_eq!(next("20", date(2026, 2, 6)), Some(date(2026, 4, 1)));
+    assert_eq!(next("50", date(2026, 1, 1)), Some(date(2026, 4, 1)));
+    assert_eq!(next("50", date(2026, 3, 31)), Some(date(2026, 4, 1)));
+    assert_eq!(next("50", date(2026, 4, 1)), None);
+    let mut open_end = at_percent("1");
+    open_end.tasks[0].due = None;
+    assert_eq!(
+        open_end.with(&month(3), date(2026, 1, 1), next_change),
+        None
+    );
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 200, rng_seed: RngSeed::Fixed(20261129), ..Config::default() })]
+
+    /// Looked at on every day of the year, warnings change on days that were foretold, and on no other.
+    #[test]
+    fn warnings_change_on_no_day_that_was_not_foretold(
+        mut inputs in any_inputs(),
+        percents in prop::collection::vec(prop::option::of(0u8..101), 24),
+        dues in prop::collection::vec(0i64..400, 4),
+    ) {
+        use jiff::ToSpan;
+        for (task, days) in inputs.tasks.iter_mut().zip(dues) {
+            task.due = task.due.map(|_| date(2026, 1, 1) + days.days());
+        }
+        for (report, percent) in inputs.reports.iter_mut().zip(percents) {
+            if let Some(submission) = &mut report.submission {
+                submission.progress.percent = percent.map(|p| p.to_string());
+            }
+        }
+        let mut day = date(2025, 12, 25);
+        let mut foretold = inputs.with(&month(6), day, next_change);
+        let mut warned = inputs.with(&month(6), day, list_warnings);
+        while day < date(2027, 3, 1) {
+            day = day.saturating_add(1.day());
+            let now = inputs.with(&month(6), day, list_warnings);
+            match foretold {
+                Some(next) if next == day => {
+                    foretold = inputs.with(&month(6), day, next_change);
+                }
+                next => {
+                    prop_assert!(next.is_none_or(|next| next > day), "{next:?} was passed by on {day}");
+                    prop_assert_eq!(&now, &warned, "changed on {}, foretold was {:?}", day, next);
+                }
+            }
+            warned = now;
+        }
+    }
+}

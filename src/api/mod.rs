@@ -443,6 +443,21 @@ pub enum Command {
     /// What a person is reminded of today.
     CalendarToday,
 
+    /// Red warnings about work whose reports pass this node.
+    WarningList {
+        unit: Option<String>,
+        kind: Option<String>,
+        all: bool,
+    },
+    /// One of them, with where the work stands.
+    WarningShow { warning: u64 },
+    /// Says why warnings need no attention, and until when.
+    WarningSilence {
+        warnings: Vec<u64>,
+        reason: String,
+        until: String,
+    },
+
     /// Counts of tasks and assignments with coverage and as-of. Without `unit`: everything this node sees.
     RollupShow {
         period: Option<String>,
@@ -562,6 +577,7 @@ impl Command {
             RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
             HoldList | HoldShow { .. } | PeriodList { .. } | PeriodShow { .. } => false,
             CalendarShow { .. } | CalendarToday => false,
+            WarningList { .. } | WarningShow { .. } => false,
             AuditShow { .. } | AuditVerify | AuditExport { .. } | BundleShow { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
@@ -590,6 +606,7 @@ impl Command {
                 | QuarantineRetry { .. }
                 | QuarantineDrop { .. }
                 | HoldRefuse { .. }
+                | WarningSilence { .. }
         );
         self.writes() && !keeps_house
     }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{
     adapter, audit, backup, bundle, calendar, conflict, demo, directive, doctor, evidence, export,
     hold, import, indicator, node, period, proposal, quarantine, report, restore, rollup, setup,
-    shell, sync, task, unit, verify,
+    shell, sync, task, unit, verify, warning,
 };
 use crate::api::{self, Lang};
 
@@ -180,6 +180,9 @@ pub enum Verb {
     /// What is due, for whom, until when, and what of it came: show, today
     #[command(subcommand)]
     Calendar(calendar::Verb),
+    /// Red warnings about tasks: list, show, silence with a reason
+    #[command(subcommand)]
+    Warning(warning::Verb),
     /// Counts of tasks by group, unit or issuer, with coverage and as-of
     #[command(subcommand)]
     Rollup(rollup::Verb),

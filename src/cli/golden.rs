@@ -164,6 +164,22 @@ fn views() -> Vec<(&'static str, View, Value)> {
                         "missing": 5, "state": "missing" }] }] }),
         ),
         (
+            "warning list",
+            warning::list,
+            json!({ "total": 2, "items": [
+                { "warning": 1234, "kind": "overdue", "unit": "26548", "task_title": "III/12 Số hoá toàn bộ hồ sơ",
+                    "due": "2026-03-31", "raised_at": "2026-03-31T17:00:00Z", "silenced": false },
+                { "warning": 1235, "kind": "insufficient", "unit": "26548", "task_title": "III/12 Số hoá toàn bộ hồ sơ",
+                    "due": "2026-03-31", "raised_at": "2026-03-31T17:00:00Z", "silenced": true,
+                    "silenced_by": "Nguyễn Thị Lan", "until": "2026-04-30" }] }),
+        ),
+        (
+            "warning show",
+            output::written,
+            json!({ "warning": 1235, "kind": "behind", "unit": "26548", "task_title": "III/12 Số hoá toàn bộ hồ sơ",
+                "raised_at": "2026-03-31T17:00:00Z", "silenced_by": "Lan", "until": "2026-04-30", "reason": "57/CV" }),
+        ),
+        (
             "calendar today",
             calendar::today,
             json!({ "date": "2026-03-19", "reminders": [{ "regime": "ward_monthly", "period": "2026-03",

@@ -38,6 +38,7 @@ mod sync;
 mod task;
 mod unit;
 mod verify;
+mod warning;
 pub mod wiring;
 
 #[cfg(test)]
@@ -173,6 +174,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Proposal(verb) => ask(verb.job(), caller, out),
         Verb::Period(verb) => ask(verb.job(), caller, out),
         Verb::Calendar(verb) => ask(verb.job(), caller, out),
+        Verb::Warning(verb) => ask(verb.job(), caller, out),
         Verb::Rollup(verb) => rollup::run(verb, caller, out),
         Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Quarantine(verb) => ask(verb.job(), caller, out),

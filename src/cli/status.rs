@@ -36,6 +36,10 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-quarantined", set_aside(data).to_string()),
         ("label-held", screen.plain(at(at(data, "holds"), "records"))),
         (
+            "label-warnings",
+            super::warning::counts(at(data, "warnings"), screen),
+        ),
+        (
             "label-open-proposals",
             screen.plain(at(data, "proposals_open")),
         ),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::node::{Node, recovery, reminders, rollups};
+use crate::node::{Node, recovery, reminders, rollups, warnings};
 use crate::store::{StoreError, blobs};
 
 /// How often the date is looked at.
@@ -35,7 +35,10 @@ async fn turn_day(node: &Node) -> Result<(), StoreError> {
     let worker = node.clone();
     node.store
         .write(move |tx| {
-            if tx.meta("today")?.as_deref() == Some(today.as_str()) {
+            let before = tx.meta("today")?;
+            let day = before.as_deref().and_then(|text| text.parse().ok());
+            warnings::begin_day(&worker, tx, day)?;
+            if before.as_deref() == Some(today.as_str()) {
                 return Ok(());
             }
             tx.set_meta("today", &today)?;
@@ -72,6 +75,9 @@ pub async fn keep(node: Node, stop: CancellationToken) {
                 let began = Instant::now();
                 if let Err(error) = rollups::refresh(&node).await {
                     tracing::error!(%error, "cannot recompute rollups; they stand with their as-of");
+                }
+                if let Err(error) = warnings::refresh(&node).await {
+                    tracing::error!(%error, "cannot look for red warnings; those known stand");
                 }
                 // A first load touches the same groups again and again: the pause grows with the work.
                 let pause = began.elapsed() * (SHARE - 1);

@@ -43,6 +43,10 @@ pub struct Due {
 }
 
 /// A red warning (*cảnh báo đỏ*) about one unit's work on one task.
+///
+/// The programme's planning documents (2025–2026) name three, each raised automatically: the task is overdue; it is at
+/// less than 50 % of where the calendar says it should be; it was judged of insufficient quality after its evidence was
+/// verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Warning {
     /// The task.
@@ -63,6 +67,24 @@ pub enum WarningKind {
     Behind,
     /// Rejected after the evidence was looked at.
     Insufficient,
+}
+
+impl WarningKind {
+    /// All kinds.
+    pub const ALL: [WarningKind; 3] = [
+        WarningKind::Overdue,
+        WarningKind::Behind,
+        WarningKind::Insufficient,
+    ];
+
+    /// The name in JSON and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WarningKind::Overdue => "overdue",
+            WarningKind::Behind => "behind",
+            WarningKind::Insufficient => "insufficient",
+        }
+    }
 }
 
 /// Counts a group.

@@ -12,6 +12,7 @@ mod indicator;
 mod input;
 mod shown;
 mod status;
+mod watch;
 
 pub use count::{
     AsOf, Counts, Coverage, GroupRollup, NotCounted, RULES, UNRESOLVED_LEAD, UnitCoverage, Warnings,
@@ -27,3 +28,4 @@ pub use input::{
 };
 pub use shown::{LevelTotal, ShownTotals, add};
 pub use status::{Derived, Standing};
+pub use watch::next_change;

@@ -81,6 +81,28 @@ impl LinkScope {
     }
 }
 
+/// Whether a record with these two ends is held at a node: it serves one of them, or the way between them leads
+/// through it. What a node does not hold it must not judge.
+pub fn is_held_at(tree: &Tree, node: NodeId, one: UnitId, other: UnitId) -> bool {
+    match (side_of(tree, node, one), side_of(tree, node, other)) {
+        (Some(one), Some(other)) => one != other || one == node,
+        (one, other) => one.is_some() != other.is_some(),
+    }
+}
+
+/// Seen from a node, where a unit served at or below it lies: the node itself, or the child of it on the way; `None`
+/// for a unit elsewhere.
+fn side_of(tree: &Tree, node: NodeId, unit: UnitId) -> Option<NodeId> {
+    let mut side = node;
+    for server in tree.line(unit).filter_map(|info| info.served_by) {
+        if server == node {
+            return Some(side);
+        }
+        side = server;
+    }
+    None
+}
+
 /// Whether the ends of a record of this kind follow from its facts alone, so that no edit ever moves them.
 pub fn ends_are_fixed(kind: Kind) -> bool {
     match kind {

@@ -34,6 +34,7 @@ pub mod units;
 pub(crate) mod verbs;
 pub mod verify;
 pub mod views;
+pub mod warnings;
 
 use std::collections::BTreeMap;
 use std::path::Path;

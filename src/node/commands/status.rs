@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::nodes::{self, contact_state, peer_code};
 use super::shared::time;
-use super::{Reading, Said, backup, conflicts, proposals};
+use super::{Reading, Said, backup, conflicts, proposals, warnings};
 use crate::api::{Exit, Lang};
 use crate::node::bundle::ANSWER_DUE_MS;
 use crate::node::{Refusal, files, health, recovery};
@@ -114,6 +114,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "bundles": bundles,
         "adapters": adapters,
         "reminders": reminded(on)?,
+        "warnings": warnings::counts(on)?,
         "disk": disk,
         "backup": { "deposited": false, "only_here": only_here, "note": note,
             "last_at": queries::meta(on.connection, backup::LAST_AT)?,

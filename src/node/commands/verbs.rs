@@ -3,7 +3,7 @@
 use super::{
     Reading, Said, Writing, adopt, audits, bundles, calendar, clones, conflicts, directives,
     evidence, holds, import, indicators, nodes, periods, proposals, quarantine, reports, rollup,
-    status, succession, tasks, units, unknown_verb,
+    status, succession, tasks, units, unknown_verb, warnings,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -50,6 +50,10 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
             calendar::show(on, unit.as_deref(), from.as_deref(), to.as_deref())
         }
         Command::CalendarToday => calendar::today(on),
+        Command::WarningList { unit, kind, all } => {
+            warnings::list(on, unit.as_deref(), kind.as_deref(), *all)
+        }
+        Command::WarningShow { warning } => warnings::show(on, *warning),
         Command::RollupShow {
             period,
             unit,
@@ -155,6 +159,11 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
             period,
             reason,
         } => periods::decide(on, *step, units, *all, period.as_deref(), reason.as_deref()),
+        Command::WarningSilence {
+            warnings,
+            reason,
+            until,
+        } => warnings::silence(on, warnings, reason, until),
         Command::ConflictResolve {
             conflict,
             take,

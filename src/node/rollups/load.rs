@@ -115,6 +115,16 @@ impl Inputs {
         sum([&led, &helped]).unwrap_or(led)
     }
 
+    /// Asks something about all the tasks.
+    pub fn ask<T>(
+        &self,
+        span: &PeriodSpan,
+        evaluated_on: Date,
+        question: impl Fn(&GroupInput<'_>) -> T,
+    ) -> T {
+        question(&self.input(span, evaluated_on, &self.tasks))
+    }
+
     fn input<'a>(
         &'a self,
         period: &'a PeriodSpan,

@@ -23,7 +23,7 @@ pub use load::Inputs;
 pub use recount::{Difference, Recount, recount};
 
 use super::write::{self, Acting};
-use super::{Node, recovery};
+use super::{Node, recovery, warnings};
 use crate::store::{StoreError, Tx, groups, queries, records};
 
 /// The register of a rollup record.
@@ -33,12 +33,14 @@ const AUTHOR: &str = "nqsync";
 /// Groups counted in one job of the writer, so that people's writes do not wait long behind a new month.
 const GROUPS_PER_JOB: usize = 8;
 
-/// Marks the groups that a saved record touches. `before` is its state before the save.
+/// Marks the groups that a saved record touches, and the task whose warnings it may change. `before` is its state before
+/// the save.
 pub fn touched(
     tx: &mut Tx<'_>,
     record: &Record,
     before: Option<&Record>,
 ) -> Result<(), StoreError> {
+    warnings::touched(tx, record, before)?;
     match record.facts() {
         Facts::Task { issuer, .. } => {
             for state in before.into_iter().chain([record]) {

@@ -1,0 +1,14 @@
+# Red warnings.
+
+err-bad-until = A silence ends on { $first } at the earliest and on { $last } at the latest, not on { $until }.
+err-no-such-warning = There is no warning { $warning }; see nqsync warning list.
+err-unknown-warning-kind = "{ $kind }" is no kind of warning; write overdue, behind or insufficient.
+err-warning-cleared = Warning { $warning } stands no longer; there is nothing to silence.
+label-cleared = Cleared
+label-silenced-by = Silenced by
+label-until = Until
+label-warning = Warning
+note-warnings-pending = Some tasks were written since the warnings were last looked at; the service does that by itself.
+status-warnings = { $open } ({ $overdue } overdue, { $behind } behind, { $insufficient } insufficient), { $silenced } silenced
+warning-silenced = silenced until { $until } by { $by }
+word-warning-cleared = cleared
