@@ -500,7 +500,8 @@ fn a1_a2_a3_a4_whatever_moment_a_service_is_killed_at_what_it_acknowledged_is_th
             .expect("its links");
         assert_eq!(forks, 0, "seed {seed}: a crash is no restore");
     }
-    println!("seed {seed}, {} writes: {struck:?}", ledger.writes.len());
+    let writes = ledger.writes.len();
+    println!("seed {seed}, {kills} kills, {writes} writes, none lost: {struck:?}");
     let least = kills / 30;
     for (id, times) in [
         ("a1", struck.a1),

@@ -5,6 +5,8 @@
 #[path = "../examples/simulate/sim/mod.rs"]
 mod sim;
 
+#[path = "simulate_faults/growth.rs"]
+mod growth;
 #[path = "simulate_faults/old_disks.rs"]
 mod old_disks;
 
