@@ -96,3 +96,30 @@ fn the_readme_names_every_exit_code_and_every_folder_it_lists_is_there() {
         }
     }
 }
+
+/// Every figure that the alert rules and the dashboard ask for is one that the program has.
+#[test]
+fn monitoring_files_ask_for_figures_that_exist() {
+    let source = read("src/daemon/metrics.rs");
+    for file in [
+        "config/monitoring/alerts.yml",
+        "config/monitoring/grafana.json",
+    ] {
+        let text = read(file);
+        let names = text.split("nqsync_").skip(1).map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+            &rest[..end.unwrap_or(rest.len())]
+        });
+        let mut seen = 0;
+        for name in names {
+            assert!(
+                source.contains(&format!("\"{name}\"")),
+                "{file}: nqsync_{name}"
+            );
+            seen += 1;
+        }
+        assert!(seen > 10, "{file}");
+    }
+    let dashboard = read("config/monitoring/grafana.json");
+    serde_json::from_str::<serde_json::Value>(&dashboard).expect("JSON");
+}

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub mod exit;
+pub mod roles;
 
 pub use exit::Exit;
+pub use roles::{Duty, Role};
 
 /// Language of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +190,20 @@ pub enum RollupBy {
     Issuer,
 }
 
+/// A part of a long list of tasks.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Narrowed {
+    /// Words in the texts of a task, in any order; accents and case do not matter.
+    pub text: Option<String>,
+    /// Derived status, such as `in_progress_late`.
+    pub status: Option<String>,
+    /// Tasks left out at the beginning.
+    pub offset: usize,
+    /// Most tasks answered; the total is of all.
+    pub limit: Option<usize>,
+}
+
 /// Which entries of the audit are asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AuditFilter {
@@ -294,6 +310,8 @@ pub enum Command {
         issuer: Option<String>,
         unresolved: bool,
         period: Option<String>,
+        #[serde(default)]
+        narrowed: Narrowed,
     },
     /// One task with its reports, receipts, the *6 rõ* and the history of every field.
     TaskShow { task: String },
@@ -500,6 +518,21 @@ pub enum Command {
         release: bool,
     },
 
+    /// People who may log in at the console of this node.
+    UserList,
+    /// A new one. `secret` is the hash of the password, never the password.
+    UserAdd {
+        name: String,
+        role: Role,
+        secret: String,
+    },
+    /// What a user is there for.
+    UserRole { name: String, role: Role },
+    /// Another password; as in `UserAdd`.
+    UserPassword { name: String, secret: String },
+    /// Takes a user away; what they wrote stays theirs.
+    UserRemove { name: String },
+
     /// Records as rows for a workbook, each with the mark of what it was made from.
     Export {
         kind: ImportKind,
@@ -581,7 +614,7 @@ impl Command {
             AuditShow { .. } | AuditVerify | AuditExport { .. } | BundleShow { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
-            Export { .. } => false,
+            Export { .. } | UserList => false,
             Import { dry_run, .. } => !dry_run,
             _ => true,
         }
@@ -598,6 +631,10 @@ impl Command {
                 | BundleImport { .. }
                 | Adopt { .. }
                 | AuditAccept { .. }
+                | UserAdd { .. }
+                | UserRole { .. }
+                | UserPassword { .. }
+                | UserRemove { .. }
                 | NodeToken { .. }
                 | NodeAdmit { .. }
                 | NodeRevoke { .. }

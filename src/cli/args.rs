@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{
     adapter, audit, backup, bundle, calendar, conflict, demo, directive, doctor, evidence, export,
     hold, import, indicator, node, period, proposal, quarantine, report, restore, rollup, setup,
-    shell, sync, task, unit, verify, warning,
+    shell, sync, task, unit, user, verify, warning,
 };
 use crate::api::{self, Lang};
 
@@ -195,6 +195,9 @@ pub enum Verb {
     /// Mass changes that wait for a person: list, show, release, refuse, undo
     #[command(subcommand)]
     Hold(hold::Verb),
+    /// Who may log in at the console: list, add, change, take away
+    #[command(subcommand)]
+    User(user::Verb),
     /// Outside systems that hold the same data: list, show, try, exchange
     #[command(subcommand)]
     Adapter(adapter::Verb),

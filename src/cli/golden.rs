@@ -3,16 +3,20 @@
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::screen::Screen;
+use super::screen::{Screen, Shown};
 use super::*;
 
 /// 80 columns, Vietnamese, the office's zone.
 pub(super) fn screen() -> Screen {
+    screen_in(Lang::Vi)
+}
+
+/// The same in a language.
+pub(super) fn screen_in(lang: Lang) -> Screen {
     let zone = TimeZone::get("Asia/Ho_Chi_Minh").expect("the zones are bundled");
     Screen {
-        lang: Lang::Vi,
+        shown: Shown { lang, zone },
         width: 80,
-        zone,
         ruled: false,
     }
 }
@@ -245,9 +249,8 @@ fn no_view_is_wider_than_80_columns_with_and_without_lines() {
     for lang in [Lang::Vi, Lang::En] {
         for ruled in [false, true] {
             let screen = Screen {
-                lang,
                 ruled,
-                ..screen()
+                ..screen_in(lang)
             };
             for (name, view, data) in views() {
                 let text = view(&data, &screen);
@@ -311,14 +314,7 @@ fn times_dates_and_numbers_are_written_as_people_here_write_them() {
     assert_eq!(screen.time(&json!("thường xuyên")), "thường xuyên");
     assert_eq!(screen.count(-1234567), "-1.234.567");
     assert_eq!(screen.bytes(&json!(1536)), "1,5 KiB");
-    assert_eq!(
-        Screen {
-            lang: Lang::En,
-            ..screen
-        }
-        .count(1000),
-        "1,000"
-    );
+    assert_eq!(screen_in(Lang::En).count(1000), "1,000");
 }
 
 #[test]

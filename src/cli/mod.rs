@@ -37,6 +37,7 @@ mod status;
 mod sync;
 mod task;
 mod unit;
+mod user;
 mod verify;
 mod warning;
 pub mod wiring;
@@ -179,6 +180,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Quarantine(verb) => ask(verb.job(), caller, out),
         Verb::Hold(verb) => ask(verb.job(), caller, out),
+        Verb::User(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Adapter(verb) => adapter::run(verb, caller, out),
         Verb::Export(args) => export::run(args, caller, out),
         Verb::Import(args) => import::run(args, caller, out),

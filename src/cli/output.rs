@@ -88,6 +88,7 @@ const FIELDS: &[(&str, &str, Shape)] = &[
     ("name", "label-name", Plain),
     ("kind", "label-kind", Word(&["word-kind-", "word-warning-"])),
     ("level", "label-level", Word(&["word-level-"])),
+    ("role", "label-role", Word(&["word-role-"])),
     ("parent", "label-parent", Plain),
     ("group", "label-group", Plain),
     ("number", "label-number", Plain),
@@ -206,15 +207,9 @@ fn shaped(value: &Value, shape: Shape, screen: &Screen) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::golden::screen_in as screen;
     use super::*;
     use crate::text::text;
-
-    fn screen(lang: Lang) -> Screen {
-        Screen {
-            lang,
-            ..super::super::golden::screen()
-        }
-    }
 
     #[test]
     fn every_field_has_a_label_in_both_languages() {

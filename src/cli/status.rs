@@ -28,6 +28,7 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-node", screen.plain(at(data, "node"))),
         ("label-version", screen.plain(at(data, "version"))),
         ("label-data-dir", screen.plain(at(data, "data_dir"))),
+        ("label-console", screen.plain(at(data, "console"))),
         ("label-records", screen.plain(at(data, "records"))),
         ("label-upstream", upstream(at(data, "upstream"), screen)),
         ("label-receipts", receipts(at(data, "receipts"), screen)),

@@ -177,10 +177,7 @@ mod tests {
     use crate::api::Lang;
 
     fn english() -> Screen {
-        Screen {
-            lang: Lang::En,
-            ..super::super::golden::screen()
-        }
+        super::super::golden::screen_in(Lang::En)
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl Verb {
                     issuer,
                     unresolved,
                     period,
+                    narrowed: Default::default(),
                 },
                 list,
             ),

@@ -105,6 +105,14 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "upstream",
         "The one parent node. Leave the section out at the ministry, and where data crosses by media only.",
     ),
+    (
+        "console",
+        "The pages for people, in a browser. Leave the section out where nobody needs them.",
+    ),
+    (
+        "metrics",
+        "Figures and health for monitoring: /metrics, /healthz, /readyz. Leave the section out where nobody collects them.",
+    ),
     ("sync", "When to synchronize, and how much at once."),
     ("store", "The database."),
     ("reporting", "Reporting periods."),
@@ -119,7 +127,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
 ];
 
 /// Sections that are off unless one of their keys, or their header, is written.
-pub const OPTIONAL_SECTIONS: &[&str] = &["listen", "upstream"];
+pub const OPTIONAL_SECTIONS: &[&str] = &["listen", "upstream", "console", "metrics"];
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -360,6 +368,41 @@ pub const KEYS: &[Key] = &[
         Value("1"),
         "Each probe comes earlier or later by up to this, so that many nodes do not knock together.",
         "Rarely.",
+    ),
+    key(
+        "console",
+        "address",
+        Kind::Address,
+        Value("\"127.0.0.1:7480\""),
+        "host:port of the pages. Only this machine can open a loopback address; any other is refused. Port 0 lets the system choose.",
+        "The port is taken. For the machines of an office put a web server with TLS in front, see docs/console.md.",
+    ),
+    key(
+        "console",
+        "names",
+        Kind::Names,
+        Value("[\"localhost\"]"),
+        "Names by which browsers reach the pages, besides the address itself. A request under another name is refused.",
+        "A web server in front of it, such as nqsync.province.example.",
+    ),
+    key(
+        "console",
+        "idle_logout_s",
+        Kind::Seconds {
+            min: 60.0,
+            max: DAY_S,
+        },
+        Value("1800"),
+        "Who does nothing for so long must log in again. Twelve hours after the login everybody must.",
+        "Shorter where strangers pass the screen.",
+    ),
+    key(
+        "metrics",
+        "address",
+        Kind::Address,
+        Value("\"127.0.0.1:7481\""),
+        "host:port of the figures, without a login: only a loopback address is taken. Port 0 lets the system choose.",
+        "The port is taken. A collector on another machine asks through a web server here that knows it.",
     ),
     key(
         "sync",

@@ -27,7 +27,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 pub use model::{
-    Config, Level, Listen, Log, LogFormat, Node, Reporting, Store, Sync, Upstream, UpstreamKind,
+    Config, Console, Level, Listen, Log, LogFormat, Metrics, Node, Reporting, Store, Sync,
+    Upstream, UpstreamKind,
 };
 pub use problem::{ConfigErrors, Fault, Place, Problem};
 pub use sample::sample;

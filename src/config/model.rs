@@ -21,6 +21,12 @@ pub struct Config {
     /// `[upstream]`, absent at the ministry.
     #[schemars(with = "Upstream")]
     pub upstream: Option<Upstream>,
+    /// `[console]`, where people use a browser.
+    #[schemars(with = "Console")]
+    pub console: Option<Console>,
+    /// `[metrics]`, where figures are collected.
+    #[schemars(with = "Metrics")]
+    pub metrics: Option<Metrics>,
     /// `[sync]`.
     pub sync: Sync,
     /// `[store]`.
@@ -109,6 +115,24 @@ pub struct Upstream {
     pub long_poll_s: Seconds,
     pub probe_interval_s: Seconds,
     pub probe_jitter_s: Seconds,
+}
+
+/// `[console]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Console {
+    pub address: String,
+    pub names: Vec<String>,
+    pub idle_logout_s: Seconds,
+}
+
+/// `[metrics]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Metrics {
+    pub address: String,
 }
 
 /// `[sync]`.

@@ -228,6 +228,20 @@ fn contradictions(layers: &mut Layers) {
             );
         }
     }
+    for local in [("console", "address"), ("metrics", "address")] {
+        let address = layers.values.get(&local).and_then(|w| w.value.as_str());
+        if address.is_some_and(|address| !is_loopback(address)) {
+            let hint =
+                "there is no TLS here; use 127.0.0.1, and a web server with TLS for other machines";
+            refuse(
+                layers,
+                local,
+                Fault::BadAddress,
+                "can be opened by other machines",
+                hint,
+            );
+        }
+    }
     let upstream = ("upstream", "url");
     if layers.sections.contains_key("upstream") {
         let is = |id, word| layers.values.get(&id).and_then(|w| w.value.as_str()) == Some(word);
@@ -242,6 +256,12 @@ fn contradictions(layers: &mut Layers) {
             );
         }
     }
+}
+
+/// Whether only this machine can connect to a `host:port`. A name could be anybody's tomorrow.
+fn is_loopback(address: &str) -> bool {
+    let parsed: Result<std::net::SocketAddr, _> = address.parse();
+    parsed.is_ok_and(|address| address.ip().is_loopback())
 }
 
 fn number(value: &Value) -> Option<f64> {

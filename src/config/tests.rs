@@ -483,6 +483,7 @@ const SAMPLES: [(Level, &[(&str, &str)]); 3] = [
             ("node.unit", "\"00123\""),
             ("node.level", "\"commune\""),
             ("upstream.url", "\"https://province.example:7457\""),
+            ("console.address", "\"127.0.0.1:7480\""),
         ],
     ),
     (
@@ -493,6 +494,7 @@ const SAMPLES: [(Level, &[(&str, &str)]); 3] = [
             ("listen.address", "\"0.0.0.0:7457\""),
             ("listen.names", "[\"province.example\"]"),
             ("upstream.url", "\"https://ministry.example:7457\""),
+            ("console.address", "\"127.0.0.1:7480\""),
         ],
     ),
     (
@@ -502,6 +504,7 @@ const SAMPLES: [(Level, &[(&str, &str)]); 3] = [
             ("node.level", "\"ministry\""),
             ("listen.address", "\"0.0.0.0:7457\""),
             ("listen.names", "[\"ministry.example\"]"),
+            ("console.address", "\"127.0.0.1:7480\""),
         ],
     ),
 ];

@@ -1,6 +1,6 @@
 //! The control socket: the command line talks to the running service here. Only this user may connect.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use axum::body::Body;
@@ -17,24 +17,15 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::uplink::Handle;
-use super::{DaemonError, verify};
-use crate::adapter;
-use crate::api::{Command, Exit, Request};
+use super::DaemonError;
+use super::service::{Exchange, Service};
+use crate::api::{Exit, Request};
 use crate::config::Config;
-use crate::node::Node;
-
-#[derive(Clone)]
-struct Control {
-    node: Node,
-    uplink: Option<Handle>,
-}
 
 /// Opens the socket.
 pub async fn start(
-    node: &Node,
+    service: Service,
     config: &Config,
-    uplink: Option<Handle>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Result<(), DaemonError> {
@@ -47,11 +38,8 @@ pub async fn start(
         .route("/v1/health", get(health))
         .route("/v1/command", post(command))
         .route("/v1/sync", post(sync))
-        .with_state(Control {
-            node: node.clone(),
-            uplink,
-        });
-    let stop = stop.clone();
+        .with_state(service);
+    let (own, stop) = (place_of(&path), stop.clone());
     tasks.spawn(async move {
         let served = axum::serve(listener, router)
             .with_graceful_shutdown(stop.cancelled_owned())
@@ -59,10 +47,19 @@ pub async fn start(
         if let Err(error) = served {
             tracing::error!(%error, "the control socket failed");
         }
-        // A socket file left behind would only be replaced at the next start.
-        let _ = std::fs::remove_file(&path);
+        // Another service may stand at this path by now, if our folder was taken away and made anew. A socket file left
+        // behind would only be replaced at the next start.
+        if place_of(&path) == own {
+            let _ = std::fs::remove_file(&path);
+        }
     });
     Ok(())
+}
+
+/// Which file stands at a path.
+fn place_of(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// The store's lock is held already, so a socket file in the way is a dead one.
@@ -79,40 +76,29 @@ async fn health() -> Json<Value> {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-async fn command(State(control): State<Control>, Json(request): Json<Request>) -> Json<Value> {
-    let outcome = match (&request.command, &control.uplink) {
-        (
-            Command::Verify {
-                local: false,
-                repair,
-            },
-            Some(uplink),
-        ) => verify::with_parent(&control.node, uplink, &request, *repair).await,
-        _ => adapter::verbs::execute(&control.node, request).await,
-    };
-    Json(match outcome {
+async fn command(State(service): State<Service>, Json(request): Json<Request>) -> Json<Value> {
+    Json(match service.execute(request).await {
         Ok(answer) => json!({ "ok": answer }),
         Err(failure) => json!({ "failed": failure }),
     })
 }
 
 /// Exchanges now and tells how it goes, line by line.
-async fn sync(State(control): State<Control>, Json(wish): Json<Value>) -> Response {
-    let Some(uplink) = control.uplink.clone() else {
+async fn sync(State(service): State<Service>, Json(wish): Json<Value>) -> Response {
+    if !service.has_upstream() {
         let done = failed(
             Exit::Failed,
             "no_upstream",
             "this node has no line to a node above; enrol it first, or see upstream.kind",
         );
         return format!("{done}\n").into_response();
-    };
+    }
     let (mut sender, body) = Channel::<Bytes, std::convert::Infallible>::new(32);
     let wait = wish["wait"].as_bool().unwrap_or(true);
     tokio::spawn(async move {
-        let (answer, mut answered) = oneshot::channel();
-        if uplink.wishes.send(answer).await.is_err() {
+        let Some(exchange) = service.exchange().await else {
             return;
-        }
+        };
         if !wait {
             let _ = send(
                 &mut sender,
@@ -122,7 +108,10 @@ async fn sync(State(control): State<Control>, Json(wish): Json<Value>) -> Respon
             .await;
             return;
         }
-        let mut progress = uplink.progress.clone();
+        let Exchange {
+            mut answered,
+            mut progress,
+        } = exchange;
         let result = loop {
             tokio::select! {
                 result = &mut answered => break result,

@@ -8,8 +8,10 @@ pub mod housekeeping;
 mod interfaces;
 mod keys;
 pub mod listener;
+pub mod metrics;
 pub mod schedule;
 mod scrub;
+pub mod service;
 pub mod setup;
 pub mod uplink;
 mod verify;
@@ -22,8 +24,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::service::Service;
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
+use crate::console;
 use crate::node::{Node, Settings, health, recovery};
 use crate::store::{Left, Store, StoreError};
 
@@ -154,7 +158,10 @@ async fn work(
     let config = watch::Sender::new(loaded.config.clone());
     let bound = listener::start(node, &loaded.config, &stop, &tasks).await?;
     let uplink = uplink::start(node, loaded, config.subscribe(), &stop, &tasks).await?;
-    control::start(node, &loaded.config, uplink, &stop, &tasks).await?;
+    let service = Service::new(node, uplink);
+    control::start(service.clone(), &loaded.config, &stop, &tasks).await?;
+    open_metrics(service.clone(), &loaded.config, &stop, &tasks).await;
+    open_console(service, &loaded.config, &stop, &tasks).await;
     tasks.spawn(housekeeping::keep(node.clone(), stop.clone()));
     tasks.spawn(adapters::keep(node.clone(), stop.clone()));
     let interval = loaded.config.store.scrub_interval_s.into();
@@ -193,6 +200,54 @@ async fn work(
     outcome
 }
 
+/// Opens the figures for monitoring. Without them the exchange goes on.
+async fn open_metrics(
+    service: Service,
+    config: &Config,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) {
+    let Some(metrics) = &config.metrics else {
+        return;
+    };
+    match metrics::start(service, metrics, stop, tasks).await {
+        Ok(address) => {
+            tracing::info!(url = %format!("http://{address}/metrics"), "the figures are open")
+        }
+        Err(error) => {
+            let wanted = &metrics.address;
+            tracing::error!(wanted, %error, "the figures cannot be opened; choose another metrics.address, or stop what uses it");
+        }
+    }
+}
+
+/// Opens the pages for people. Without them the exchange goes on: what is wrong is said in the log and by `doctor`.
+async fn open_console(
+    service: Service,
+    config: &Config,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) {
+    let store = service.node.store.clone();
+    let mut url = String::new();
+    if let Some(console) = &config.console {
+        match console::start(service, console, &config.node.time_zone, stop, tasks).await {
+            Ok(address) => url = format!("http://{address}/"),
+            Err(error) => {
+                let wanted = &console.address;
+                tracing::error!(wanted, %error, "the console cannot be opened; choose another console.address, or stop what uses it");
+            }
+        }
+    }
+    if !url.is_empty() {
+        tracing::info!(url, "the console is open");
+    }
+    let noted = store.write_anyway(move |tx| tx.set_meta("console_url", &url));
+    if let Err(error) = noted.await {
+        tracing::debug!(%error, "the console's address is not in status");
+    }
+}
+
 /// Waits while the store is damaged, or stands on a machine it does not know: only the control socket is open, so that
 /// people can look, and say `adopt --moved`. `false`: told to stop meanwhile.
 async fn settled_here(
@@ -212,7 +267,7 @@ async fn settled_here(
         return Ok(true);
     }
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    control::start(node, &loaded.config, None, &stop, &tasks).await?;
+    control::start(Service::new(node, None), &loaded.config, &stop, &tasks).await?;
     notify(&[sd_notify::NotifyState::Ready]);
     let mut watchdog = tokio::time::interval(watchdog_pause());
     let goes_on = loop {
@@ -240,7 +295,7 @@ async fn settled_here(
 }
 
 /// A new configuration takes effect for schedules and waits; addresses and directories need a restart.
-fn take_over(reload: &Reload, config: &watch::Sender<crate::config::Config>) {
+fn take_over(reload: &Reload, config: &watch::Sender<Config>) {
     notify(&[sd_notify::NotifyState::Reloading]);
     match reload() {
         Some(loaded) => {

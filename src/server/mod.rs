@@ -1,6 +1,7 @@
-//! What a node serves: the accept loop with its limits, and the routes behind it.
+//! What a node serves: the accept loops with their limits, and the routes behind them.
 
 pub mod accept;
 pub mod connections;
 pub mod link;
+pub mod local;
 mod sending;

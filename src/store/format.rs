@@ -19,6 +19,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0009_bundles.sql")),
     M::up(include_str!("migrations/0010_reminders.sql")),
     M::up(include_str!("migrations/0011_warnings.sql")),
+    M::up(include_str!("migrations/0012_users.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

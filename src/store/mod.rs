@@ -27,6 +27,7 @@ pub mod records;
 pub mod reminders;
 pub mod restore;
 mod tx;
+pub mod users;
 pub mod warnings;
 pub mod witness;
 

@@ -12,6 +12,7 @@ use unic_langid::LanguageIdentifier;
 
 use crate::api::Lang;
 
+pub mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -38,7 +39,11 @@ const VI: &str = concat!(
     "\n",
     include_str!("bundle.vi.ftl"),
     "\n",
-    include_str!("doctor.vi.ftl")
+    include_str!("doctor.vi.ftl"),
+    "\n",
+    include_str!("users.vi.ftl"),
+    "\n",
+    include_str!("console.vi.ftl")
 );
 const EN: &str = concat!(
     include_str!("en.ftl"),
@@ -63,7 +68,11 @@ const EN: &str = concat!(
     "\n",
     include_str!("bundle.en.ftl"),
     "\n",
-    include_str!("doctor.en.ftl")
+    include_str!("doctor.en.ftl"),
+    "\n",
+    include_str!("users.en.ftl"),
+    "\n",
+    include_str!("console.en.ftl")
 );
 
 type Bundle = FluentBundle<FluentResource>;

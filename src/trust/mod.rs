@@ -11,6 +11,7 @@ pub mod authority;
 pub mod certificate;
 pub mod files;
 pub mod identity;
+pub mod password;
 pub mod pin;
 pub mod renewal;
 pub mod sealing;

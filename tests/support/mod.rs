@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // Each test file uses its own part.
 
+pub mod browser;
 pub mod control;
 pub mod disks;
 pub mod files;
@@ -19,6 +20,7 @@ pub mod stopping;
 pub mod strace;
 pub mod tap;
 pub mod tracker;
+pub mod webdriver;
 pub mod world;
 
 use std::collections::BTreeMap;

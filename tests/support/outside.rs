@@ -383,6 +383,7 @@ impl Bench {
                 issuer: None,
                 unresolved: false,
                 period: None,
+                narrowed: Default::default(),
             },
         };
         let items = self.answer(list).await;

@@ -31,6 +31,7 @@ pub mod status;
 pub mod succession;
 pub mod tasks;
 pub mod units;
+pub mod users;
 pub(crate) mod verbs;
 pub mod verify;
 pub mod views;
@@ -325,7 +326,10 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
             .await
             .map(|said| speak(lang, said))
     } else if request.command.writes() {
-        carry_out(node, request).await
+        match named_file(node, &request).await {
+            Ok(file) => carry_out(node, request, file).await,
+            Err(refusal) => Err(refusal),
+        }
     } else {
         let worker = node.clone();
         node.store
@@ -340,11 +344,26 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
     })
 }
 
-async fn carry_out(node: &Node, request: Request) -> Result<Answer, Refusal> {
-    let file = match file_named(&request.command) {
-        Some(path) => take_in(node, &request, path.to_owned()).await?,
-        None => None,
-    };
+/// Carries out a verb that takes in a file whose bytes are in the store already, as an upload's are. The path in the
+/// verb is not looked at.
+pub async fn execute_with_file(node: &Node, request: Request, file: TakenFile) -> Outcome {
+    let lang = request.lang;
+    let done = carry_out(node, request, Some(file)).await;
+    done.map_err(|refusal| refuse(lang, refusal))
+}
+
+async fn named_file(node: &Node, request: &Request) -> Result<Option<TakenFile>, Refusal> {
+    match file_named(&request.command) {
+        Some(path) => take_in(node, request, path.to_owned()).await,
+        None => Ok(None),
+    }
+}
+
+async fn carry_out(
+    node: &Node,
+    request: Request,
+    file: Option<TakenFile>,
+) -> Result<Answer, Refusal> {
     let worker = node.clone();
     let asked = request.clone();
     let done = node

@@ -101,6 +101,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "version": env!("CARGO_PKG_VERSION"),
         "data_dir": on.node.store.dir().display().to_string(),
         "running": on.node.settings.service,
+        "console": console(on)?,
         "incarnation": queries::last_incarnation(on.connection)?.map(|i| i.to_string()),
         "records": records::count(on.connection)?,
         "upstream": upstream,
@@ -381,6 +382,12 @@ fn adapters(on: &Reading<'_>, problems: &mut Problems) -> Result<Vec<Value>, Ref
         }));
     }
     Ok(items)
+}
+
+/// Where people reach the pages, while the service has them open.
+fn console(on: &Reading<'_>) -> Result<Option<String>, StoreError> {
+    let url = queries::meta(on.connection, "console_url")?;
+    Ok(url.filter(|url| on.node.settings.service && !url.is_empty()))
 }
 
 fn disk(on: &Reading<'_>, problems: &mut Problems) -> Value {

@@ -9,10 +9,10 @@ use nqsync_core::sync::{Record, scope};
 use serde_json::{Value, json};
 
 use super::views::{
-    View, group_of, listed, maybe, missing, span, task_item, task_shown, text_of, up_to_now,
+    View, group_of, maybe, missing, span, task_item, task_shown, text_of, up_to_now,
 };
 use super::{Reading, Said, Values, Writing, refs, resolve, token};
-use crate::api::{Command, TaskFields};
+use crate::api::{Command, Narrowed, TaskFields};
 use crate::node::Refusal;
 use crate::store::{Stored, records};
 
@@ -41,6 +41,7 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
         issuer,
         unresolved,
         period,
+        narrowed,
     } = &on.request.command
     else {
         return Err(super::unknown_verb(on.request));
@@ -56,6 +57,8 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
         Some(text) => span(&refs::period(&view, Some(text))?),
         None => up_to_now(&view),
     };
+    let words = fold(narrowed.text.as_deref().unwrap_or_default());
+    let words: Vec<&str> = words.split_whitespace().collect();
     let mut tasks = records::of_kind(on.connection, Kind::Task)?;
     tasks.retain(|stored| {
         let record = &stored.record;
@@ -71,10 +74,42 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
                 .as_deref()
                 .is_none_or(|group| is_in_group(record, group))
             && (!*unresolved || has_unresolved(record))
+            && words.iter().all(|word| has_word(record, word))
     });
     tasks.sort_by_cached_key(|stored| order(&stored.record));
-    let items = tasks.iter().map(|stored| task_item(&view, stored, &span));
-    Ok(Said::done(listed(items.collect::<Result<_, _>>()?)))
+    let shown = |stored: &Stored| task_item(&view, stored, &span);
+    if let Some(status) = &narrowed.status {
+        // Where a task stands is derived, so it must be seen of each before some are left out.
+        let items: Vec<Value> = tasks.iter().map(shown).collect::<Result<_, _>>()?;
+        let fit = items.into_iter().filter(|item| item["status"] == **status);
+        let fit: Vec<Value> = fit.collect();
+        let total = fit.len();
+        return part(narrowed, total, |range| Ok(fit[range].to_vec()));
+    }
+    part(narrowed, tasks.len(), |range| {
+        tasks[range].iter().map(shown).collect()
+    })
+}
+
+/// A list of which some may be left out; the total is of all.
+fn part(
+    narrowed: &Narrowed,
+    total: usize,
+    items: impl FnOnce(std::ops::Range<usize>) -> Result<Vec<Value>, Refusal>,
+) -> Result<Said, Refusal> {
+    let from = narrowed.offset.min(total);
+    let to = from.saturating_add(narrowed.limit.unwrap_or(total));
+    let items = items(from..to.min(total))?;
+    Ok(Said::done(json!({ "total": total, "items": items })))
+}
+
+/// Whether a word stands in one of the texts of a task.
+fn has_word(record: &Record, word: &str) -> bool {
+    const TEXTS: [&str; 5] = ["title", "subtask", "deliverable", "kpi", "number"];
+    TEXTS
+        .iter()
+        .any(|register| fold(&text_of(record, register)).contains(word))
+        || fold(&group_of(record).code) == word
 }
 
 /// `task show`.

@@ -3,7 +3,7 @@
 use super::{
     Reading, Said, Writing, adopt, audits, bundles, calendar, clones, conflicts, directives,
     evidence, holds, import, indicators, nodes, periods, proposals, quarantine, reports, rollup,
-    status, succession, tasks, units, unknown_verb, warnings,
+    status, succession, tasks, units, unknown_verb, users, warnings,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -69,6 +69,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::AuditVerify => audits::verify(on),
         Command::AuditExport { to } => audits::file::export(on, to),
         Command::HoldList => holds::list(on),
+        Command::UserList => users::list(on),
         Command::HoldShow { hold } => holds::show(on, *hold),
         _ => Err(unknown_verb(on.request)),
     }
@@ -175,6 +176,10 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         Command::HoldRelease { hold } => holds::release(on, *hold),
         Command::HoldRefuse { hold, reason } => holds::refuse(on, *hold, reason),
         Command::HoldUndo { hold } => holds::undo(on, *hold),
+        Command::UserAdd { name, role, secret } => users::add(on, name, *role, secret),
+        Command::UserRole { name, role } => users::set_role(on, name, *role),
+        Command::UserPassword { name, secret } => users::set_secret(on, name, secret),
+        Command::UserRemove { name } => users::remove(on, name),
         _ => Err(unknown_verb(request)),
     }
 }

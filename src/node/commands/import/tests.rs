@@ -39,6 +39,7 @@ async fn tasks(desk: &Desk) -> Vec<Value> {
         issuer: None,
         unresolved: false,
         period: None,
+        narrowed: Default::default(),
     };
     desk.ok(list).await.data["items"]
         .as_array()

@@ -173,6 +173,7 @@ async fn withdrawing_needs_a_reason_and_stays_visible() {
         issuer: None,
         unresolved: false,
         period: None,
+        narrowed: Default::default(),
     };
     assert_eq!(desk.ok(list).await.data["total"], 1);
 }
@@ -217,6 +218,7 @@ async fn lists_follow_the_order_of_the_plan() {
         issuer: None,
         unresolved,
         period: Some("2026-03".to_owned()),
+        narrowed: Default::default(),
     };
     let data = desk.ok(list(false)).await.data;
     let numbers: Vec<&Value> = data["items"]

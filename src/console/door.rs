@@ -1,0 +1,346 @@
+//! Who comes in: names of the console, sessions, login and logout, and what every answer carries.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use cookie::{Cookie, SameSite};
+use serde_json::json;
+
+use super::Console;
+use super::ask::Person;
+use super::form::{Fields, Sent};
+use super::session::{LONGEST, Session};
+use crate::api::{Lang, Role};
+use crate::store::{StoreError, audit, users};
+use crate::t;
+use crate::trust::password;
+
+/// The cookie of a session.
+const COOKIE: &str = "nqsync";
+/// Headers of every answer. Nothing is loaded from elsewhere, nothing is framed, nothing stays in a cache.
+const HEADERS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; \
+         form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cache-control", "no-store"),
+];
+
+/// Whether two secrets are equal, in a time that tells nothing of where they differ.
+pub fn same(one: &str, other: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
+}
+
+/// Refuses other sites' requests and adds the headers. A name that is not ours is a page of somebody else whose address
+/// was bent to this machine (DNS rebinding).
+pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
+    let mut response = match refusal(&console, &request) {
+        Some(status) => (status, "this address is not the console's\n").into_response(),
+        None => next.run(request).await,
+    };
+    for (name, value) in HEADERS {
+        let headers = response.headers_mut();
+        if !headers.contains_key(name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    response
+}
+
+fn refusal(console: &Console, request: &Request) -> Option<StatusCode> {
+    let host = request.headers().get(header::HOST)?.to_str().ok();
+    let named = host.is_some_and(|host| {
+        let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+            match port.bytes().all(|b| b.is_ascii_digit()) {
+                true => name,
+                false => host,
+            }
+        });
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        console.hosts.contains(&name.to_lowercase())
+    });
+    if !named {
+        return Some(StatusCode::MISDIRECTED_REQUEST);
+    }
+    let from = request.headers().get("sec-fetch-site");
+    let from = from.and_then(|from| from.to_str().ok());
+    let foreign = matches!(from, Some("cross-site" | "same-site"));
+    (foreign && request.method() != Method::GET).then_some(StatusCode::FORBIDDEN)
+}
+
+fn token_of(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers.get_all(header::COOKIE).into_iter();
+    let cookies = cookies.filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(Cookie::split_parse)
+        .filter_map(Result::ok)
+        .find(|cookie| cookie.name() == COOKIE)
+        .map(|cookie| cookie.value().to_owned())
+}
+
+/// Whether a web server in front of the console says that it was asked over TLS.
+fn is_behind_tls(headers: &HeaderMap) -> bool {
+    headers
+        .get("x-forwarded-proto")
+        .is_some_and(|proto| proto.as_bytes() == b"https")
+}
+
+fn session_cookie(token: &str, secure: bool, lasts: cookie::time::Duration) -> String {
+    Cookie::build((COOKIE, token))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(secure)
+        .max_age(lasts)
+        .build()
+        .to_string()
+}
+
+impl FromRequestParts<Arc<Console>> for Person {
+    type Rejection = Response;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Arc<Console>,
+    ) -> Result<Self, Response> {
+        match logged_in(console, &parts.headers).await {
+            Ok(Some(person)) => Ok(person),
+            Ok(None) => Err(to_login(parts)),
+            Err(error) => {
+                tracing::error!(%error, "the users cannot be read");
+                Err(StatusCode::SERVICE_UNAVAILABLE.into_response())
+            }
+        }
+    }
+}
+
+/// After the login the reader goes on where they wanted to; a form that was sent is not sent again.
+fn to_login(parts: &Parts) -> Response {
+    let wanted = parts.uri.path_and_query().map_or("/", |p| p.as_str());
+    let next = match parts.method == Method::GET && wanted != "/" {
+        true => {
+            let next: String = form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+            format!("?next={next}")
+        }
+        false => String::new(),
+    };
+    Redirect::to(&format!("/login{next}")).into_response()
+}
+
+async fn logged_in(console: &Console, headers: &HeaderMap) -> Result<Option<Person>, StoreError> {
+    let Some(token) = token_of(headers) else {
+        return Ok(None);
+    };
+    let Some(session) = console.sessions.of(&token, console.now_ms()) else {
+        return Ok(None);
+    };
+    let Session {
+        user: name,
+        form_token,
+        lang,
+        user_changed_at,
+        ..
+    } = session;
+    let asked = name.clone();
+    let read = move |connection: &rusqlite::Connection| users::one(connection, &asked);
+    let user = console.service.node.store.read(read).await?;
+    // A user who was taken away, or given another role or password, is logged out everywhere.
+    let role = user
+        .filter(|user| user.changed_at == user_changed_at)
+        .and_then(|user| Role::named(&user.role));
+    let Some(role) = role else {
+        console.sessions.end(&token);
+        return Ok(None);
+    };
+    Ok(Some(Person {
+        name,
+        role,
+        shown: console.shown(lang),
+        token,
+        form_token,
+    }))
+}
+
+/// The answer to a form that no page of this session made: most often one that stood open over a restart.
+pub fn foreign_form(console: &Console, person: &Person) -> Response {
+    tracing::warn!(
+        user = person.name,
+        "refused a form that no page of this session made"
+    );
+    let message = t!(person.lang(), "console-foreign-form");
+    let data = json!({ "message": message, "bare": true });
+    let mut response = console.pages.page(person.lang(), "problem.html", &data);
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+}
+
+/// Vietnamese unless the reader asked for English.
+fn lang_named(fields: &Fields) -> Lang {
+    match fields.get("lang") {
+        Some("en") => Lang::En,
+        _ => Lang::Vi,
+    }
+}
+
+/// An address inside the console, and nothing else: no other site, no trick with slashes.
+fn inside(next: Option<&str>) -> &str {
+    let plain = |next: &&str| {
+        next.starts_with('/')
+            && !next.starts_with("//")
+            && !next.contains(['\\', '\r', '\n'])
+            && !next.starts_with("/login")
+    };
+    next.filter(plain).unwrap_or("/")
+}
+
+/// The login page.
+pub async fn login_page(State(console): State<Arc<Console>>, request: Request) -> Response {
+    let fields = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());
+    login_again(&console, lang_named(&fields), &fields, "").await
+}
+
+async fn login_again(console: &Console, lang: Lang, fields: &Fields, error: &str) -> Response {
+    let read = |connection: &rusqlite::Connection| users::all(connection);
+    let nobody = console.service.node.store.read(read).await;
+    let data = json!({
+        "bare": true,
+        "next": inside(fields.get("next")),
+        "name": fields.get("name").unwrap_or_default(),
+        "error": error,
+        "nobody": nobody.is_ok_and(|users| users.is_empty()),
+    });
+    console.pages.page(lang, "login.html", &data)
+}
+
+/// Lets somebody in.
+pub async fn login(
+    State(console): State<Arc<Console>>,
+    headers: HeaderMap,
+    body: axum::body::Bytes,
+) -> Response {
+    let fields = Fields::parse(&body);
+    let lang = lang_named(&fields);
+    let name = fields.get("name").unwrap_or_default().to_owned();
+    let now_ms = console.now_ms();
+    let wait_s = console.sessions.wait_s(&name, now_ms);
+    if wait_s > 0 {
+        let message = t!(lang, "console-login-wait", seconds = wait_s);
+        let response = login_again(&console, lang, &fields, &message).await;
+        return (StatusCode::TOO_MANY_REQUESTS, response).into_response();
+    }
+    let password = fields.raw("password").unwrap_or_default().to_owned();
+    match check(&console, name.clone(), password).await {
+        Ok(Some(changed_at)) => {
+            let token = console.sessions.begin(&name, changed_at, lang, now_ms);
+            note(&console, &name, "login").await;
+            let lasts = cookie::time::Duration::seconds(LONGEST.as_secs() as i64);
+            let cookie = session_cookie(&token, is_behind_tls(&headers), lasts);
+            let next = Redirect::to(inside(fields.get("next")));
+            ([(header::SET_COOKIE, cookie)], next).into_response()
+        }
+        Ok(None) => {
+            console.sessions.failed(&name, now_ms);
+            note(&console, &name, "login.refused").await;
+            let message = t!(lang, "console-login-wrong");
+            let response = login_again(&console, lang, &fields, &message).await;
+            (StatusCode::UNAUTHORIZED, response).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the users cannot be read");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+/// When the user last changed, if the password is theirs.
+async fn check(
+    console: &Console,
+    name: String,
+    password: String,
+) -> Result<Option<i64>, StoreError> {
+    let read = move |connection: &rusqlite::Connection| users::one(connection, &name);
+    let user = console.service.node.store.read(read).await?;
+    let Ok(_slot) = console.passwords.acquire().await else {
+        return Ok(None);
+    };
+    let checked = tokio::task::spawn_blocking(move || {
+        let secret = user.as_ref().map(|user| user.secret.as_str());
+        let right = password::matches(secret, &password);
+        user.filter(|_| right).map(|user| user.changed_at)
+    });
+    checked
+        .await
+        .map_err(|error| StoreError::Panicked(error.to_string()))
+}
+
+/// Keeps in the audit that somebody came, went or was refused. The name is typed by a stranger: it is cut.
+async fn note(console: &Console, name: &str, act: &'static str) {
+    let name: String = name.chars().take(64).collect();
+    let at = console.now_ms();
+    let noted = console.service.node.store.write(move |tx| {
+        audit::append(
+            tx,
+            &audit::Act {
+                at,
+                actor: &name,
+                act,
+                subject: "console",
+                detail: json!({}),
+            },
+        )
+    });
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, act, "a login could not be noted in the audit");
+    }
+}
+
+/// Logs out.
+pub async fn logout(
+    State(console): State<Arc<Console>>,
+    headers: HeaderMap,
+    sent: Sent,
+) -> Response {
+    console.sessions.end(&sent.person.token);
+    note(&console, &sent.person.name, "logout").await;
+    let cookie = session_cookie("", is_behind_tls(&headers), cookie::time::Duration::ZERO);
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response()
+}
+
+/// Another language for this login.
+pub async fn language(State(console): State<Arc<Console>>, sent: Sent) -> Response {
+    console
+        .sessions
+        .speak(&sent.person.token, lang_named(&sent.fields));
+    Redirect::to(inside(sent.fields.get("next"))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_login_nobody_is_led_to_another_site() {
+        for bad in [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "evil",
+            "",
+            "/a\r\nLocation: //evil",
+            "/login?next=/login",
+        ] {
+            assert_eq!(inside(Some(bad)), "/", "{bad}");
+        }
+        assert_eq!(inside(Some("/tasks?unit=24001")), "/tasks?unit=24001");
+        assert_eq!(inside(None), "/");
+    }
+}

@@ -1,0 +1,370 @@
+//! *Evidence*: files that wait for a verdict, looking at one, adding one from a browser.
+
+use std::collections::BTreeMap;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::multipart::{Field, Multipart};
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::ReaderStream;
+use uuid::Uuid;
+
+use super::reports::named;
+use super::{encoded, report_path, status_of};
+use crate::api::{Command, Exit, Failure, Outcome, ReportRef};
+use crate::console::Console;
+use crate::console::ask::Person;
+use crate::console::door;
+use crate::console::form::{Sent, TOKEN};
+use crate::node::commands::TakenFile;
+use crate::store::blobs;
+use crate::t;
+
+/// Longest silence of a browser that sends a file.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Greatest text field beside a file.
+const TEXT_BYTES: usize = 16 * 1024;
+/// Pictures and documents that a browser may show by itself, without any right.
+const SHOWN_INLINE: [(&str, &str); 5] = [
+    ("pdf", "application/pdf"),
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("txt", "text/plain; charset=utf-8"),
+];
+
+/// Everything that waits for a verdict here, with its files; and files that were handed in more than once.
+pub async fn desk(State(console): State<Arc<Console>>, person: Person) -> Response {
+    let data = waiting(&console, &person).await;
+    console
+        .page(&person, "evidence", "evidence.html", data)
+        .await
+}
+
+async fn waiting(console: &Console, person: &Person) -> Result<Value, Failure> {
+    let reports = Command::ReportList {
+        task: None,
+        unit: None,
+        period: None,
+    };
+    let reports = console.read(person, reports).await?;
+    let evidence = Command::EvidenceList {
+        task: None,
+        unit: None,
+        period: None,
+    };
+    let evidence = console.read(person, evidence).await?;
+    let home = console.home().await;
+    let files: Vec<&Value> = evidence["items"].as_array().into_iter().flatten().collect();
+    let mut uses: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for file in &files {
+        if let Some(hash) = file["sha256"].as_str() {
+            uses.entry(hash).or_default().push(file);
+        }
+    }
+    let reports = reports["items"].as_array().into_iter().flatten();
+    let waiting: Vec<Value> = reports
+        .filter(|report| report["to_verify"] == true && report["unit"] != home["code"])
+        .map(|report| {
+            let own: Vec<Value> = files
+                .iter()
+                .filter(|file| {
+                    ["task", "unit", "period"]
+                        .iter()
+                        .all(|part| file[*part] == report[*part])
+                })
+                .map(|file| with_other_uses(file, &uses))
+                .collect();
+            json!({ "report": report, "files": own, "path": path_of(report) })
+        })
+        .collect();
+    let units = console.read(person, super::all_units()).await?;
+    let names = super::names(&units);
+    Ok(json!({ "waiting": waiting, "total": waiting.len(), "names": names }))
+}
+
+fn path_of(report: &Value) -> String {
+    let text = |name: &str| report[name].as_str().unwrap_or_default();
+    report_path(text("task"), text("unit"), text("period"))
+}
+
+/// A file with the other reports it was handed in for.
+fn with_other_uses(file: &Value, uses: &BTreeMap<&str, Vec<&Value>>) -> Value {
+    let all = file["sha256"].as_str().and_then(|hash| uses.get(hash));
+    let others: Vec<&&Value> = all
+        .into_iter()
+        .flatten()
+        .filter(|other| other["id"] != file["id"])
+        .collect();
+    let mut shown = file.clone();
+    shown["also"] = json!(others);
+    shown
+}
+
+/// The bytes of a file.
+pub async fn file(
+    State(console): State<Arc<Console>>,
+    person: Person,
+    Path(id): Path<String>,
+) -> Response {
+    match open(&console, &person, &id).await {
+        Ok(response) => response,
+        Err(failure) => {
+            let status = status_of(failure.exit);
+            let page = console.page(&person, "evidence", "", Err(failure)).await;
+            (status, page).into_response()
+        }
+    }
+}
+
+async fn open(console: &Console, person: &Person, id: &str) -> Result<Response, Failure> {
+    let all = Command::EvidenceList {
+        task: None,
+        unit: None,
+        period: None,
+    };
+    let all = console.read(person, all).await?;
+    let mut all = all["items"].as_array().into_iter().flatten();
+    let found = all.find(|file| file["id"] == *id && file["state"] == "present");
+    let hash = found.and_then(|file| blobs::parse_hex(file["sha256"].as_str()?));
+    let (Some(found), Some(hash)) = (found, hash) else {
+        return Err(refused(t!(person.lang(), "console-file-not-here")));
+    };
+    let path = blobs::path(console.service.node.store.dir(), &hash);
+    let file = tokio::fs::File::open(&path).await.map_err(|error| {
+        tracing::error!(%error, file = %path.display(), "an evidence file cannot be opened");
+        refused(t!(person.lang(), "console-file-not-here"))
+    })?;
+    let name = found["name"].as_str().unwrap_or("file");
+    let ending = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
+    let inline = SHOWN_INLINE
+        .iter()
+        .find(|(known, _)| Some(*known) == ending.as_deref());
+    let (way, kind) = match inline {
+        Some((_, kind)) => ("inline", *kind),
+        None => ("attachment", "application/octet-stream"),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("{way}; filename*=UTF-8''{}", encoded(name)),
+        ),
+        (header::CONTENT_SECURITY_POLICY, policy(kind).to_owned()),
+    ];
+    Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+}
+
+/// What a file may do in the browser: nothing. A PDF's viewer does not start in a sandbox; it is one itself.
+fn policy(kind: &str) -> &'static str {
+    match kind {
+        "application/pdf" => {
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+        }
+        _ => "sandbox; default-src 'none'; frame-ancestors 'none'",
+    }
+}
+
+fn refused(message: String) -> Failure {
+    Failure {
+        exit: Exit::Usage,
+        code: "console".to_owned(),
+        message,
+        data: Value::Null,
+    }
+}
+
+/// Adds a file to a report.
+pub async fn attach(
+    State(console): State<Arc<Console>>,
+    person: Person,
+    Path(path): Path<(String, String, String)>,
+    form: Multipart,
+) -> Response {
+    let incoming = console.service.node.store.dir().join("incoming");
+    let temporary = incoming.join(Uuid::new_v4().to_string());
+    let sent = receive(&console, &person, form, &temporary).await;
+    let outcome = match sent {
+        Ok(upload) => hand_in(&console, &person, &path, upload, &temporary).await,
+        Err(Refused::Foreign) => return door::foreign_form(&console, &person),
+        Err(Refused::Said(failure)) => Err(failure),
+    };
+    // Whatever became of it: its bytes are in the store, or nobody wants them.
+    let _ = tokio::fs::remove_file(&temporary).await;
+    let next = report_path(&path.0, &path.1, &path.2);
+    console.after(&person, &outcome, "console-evidence-added", &next)
+}
+
+/// What a browser sent beside the bytes.
+struct Upload {
+    name: String,
+    note: Option<String>,
+}
+
+enum Refused {
+    /// No page of this session made the form.
+    Foreign,
+    Said(Failure),
+}
+
+/// Takes the form in; the bytes go into a file of their own. The form's own token comes before them.
+async fn receive(
+    console: &Console,
+    person: &Person,
+    mut form: Multipart,
+    temporary: &FilePath,
+) -> Result<Upload, Refused> {
+    let cut = |detail: String| {
+        let message = t!(person.lang(), "console-upload-cut", detail = detail);
+        Refused::Said(refused(message))
+    };
+    let (mut note, mut known) = (None, false);
+    loop {
+        let next = tokio::time::timeout(SILENCE, form.next_field()).await;
+        let next = next.map_err(|error| cut(error.to_string()))?;
+        let Some(field) = next.map_err(|error| cut(error.body_text()))? else {
+            return Err(cut(String::new()));
+        };
+        match field.name() {
+            Some(TOKEN) => {
+                let text = small(field).await.map_err(cut)?;
+                known = door::same(&text, &person.form_token);
+            }
+            Some("note") => {
+                let text = small(field).await.map_err(cut)?;
+                note = Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+            }
+            Some("file") if !known => return Err(Refused::Foreign),
+            Some("file") => {
+                let name = field.file_name().unwrap_or_default().to_owned();
+                if name.is_empty() {
+                    let message = t!(person.lang(), "console-no-file");
+                    return Err(Refused::Said(refused(message)));
+                }
+                store(console, person, field, temporary).await?;
+                return Ok(Upload { name, note });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A short text field.
+async fn small(mut field: Field<'_>) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = piece(&mut field).await? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > TEXT_BYTES {
+            return Err("a text is too long".to_owned());
+        }
+    }
+    String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+async fn piece(field: &mut Field<'_>) -> Result<Option<bytes::Bytes>, String> {
+    let piece = tokio::time::timeout(SILENCE, field.chunk()).await;
+    piece
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.body_text())
+}
+
+async fn store(
+    console: &Console,
+    person: &Person,
+    mut field: Field<'_>,
+    temporary: &FilePath,
+) -> Result<(), Refused> {
+    let said = |message: String| Refused::Said(refused(message));
+    let failed =
+        |error: std::io::Error| said(t!(person.lang(), "console-upload-failed", detail = error));
+    let folder: PathBuf = temporary.parent().map(PathBuf::from).unwrap_or_default();
+    tokio::fs::create_dir_all(&folder).await.map_err(failed)?;
+    let mut file = tokio::fs::File::create_new(temporary)
+        .await
+        .map_err(failed)?;
+    let limit = console.service.node.settings.max_blob_bytes;
+    let mut size = 0;
+    loop {
+        let next = piece(&mut field).await;
+        let next = next.map_err(|e| said(t!(person.lang(), "console-upload-cut", detail = e)))?;
+        let Some(bytes) = next else { break };
+        size += bytes.len() as u64;
+        if size > limit {
+            let limit = person.shown.bytes(&json!(limit));
+            return Err(said(t!(
+                person.lang(),
+                "console-upload-large",
+                limit = limit
+            )));
+        }
+        file.write_all(&bytes).await.map_err(failed)?;
+    }
+    file.flush().await.map_err(failed)
+}
+
+async fn hand_in(
+    console: &Console,
+    person: &Person,
+    path: &(String, String, String),
+    upload: Upload,
+    temporary: &FilePath,
+) -> Outcome {
+    let store = &console.service.node.store;
+    let (dir, limit) = (
+        store.dir().to_owned(),
+        console.service.node.settings.max_blob_bytes,
+    );
+    let source = temporary.to_owned();
+    let taken = tokio::task::spawn_blocking(move || blobs::take_in(&dir, &source, limit)).await;
+    let failed =
+        |detail: String| refused(t!(person.lang(), "console-upload-failed", detail = detail));
+    let (id, size) = taken
+        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| failed(error.to_string()))?;
+    let file = TakenFile {
+        id,
+        size,
+        name: last_part(&upload.name),
+    };
+    let report: ReportRef = named(path);
+    let command = Command::EvidenceAdd {
+        report,
+        path: String::new(),
+        note: upload.note,
+    };
+    console.ask_with(person, Some(&path.1), command, file).await
+}
+
+/// Some browsers send a whole path.
+fn last_part(name: &str) -> String {
+    name.rsplit(['/', '\\']).next().unwrap_or(name).to_owned()
+}
+
+/// Takes a file back.
+pub async fn remove(
+    State(console): State<Arc<Console>>,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Response {
+    let command = Command::EvidenceRemove {
+        evidence: id,
+        reason: sent.fields.text("reason").unwrap_or_default(),
+    };
+    let outcome = console.ask(&sent.person, command).await;
+    let next = match &outcome {
+        Ok(answer) => path_of(&answer.data),
+        Err(_) => sent
+            .fields
+            .get("back")
+            .filter(|back| back.starts_with("/tasks/"))
+            .unwrap_or("/tasks")
+            .to_owned(),
+    };
+    console.after(&sent.person, &outcome, "console-evidence-removed", &next)
+}

@@ -1,0 +1,161 @@
+//! *Users*: who may come in and as what, and one's own password.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::api::{Command, Duty, Exit, Failure, Outcome, Role};
+use crate::console::Console;
+use crate::console::ask::Person;
+use crate::console::form::{Fields, Sent};
+use crate::store::users;
+use crate::t;
+use crate::trust::password::{self, Unfit};
+
+/// Everybody.
+pub async fn list(State(console): State<Arc<Console>>, person: Person) -> Response {
+    let data = console.read(&person, Command::UserList).await;
+    let data = data.map(|users| {
+        let roles = Role::ALL.map(Role::as_str);
+        json!({ "users": users["items"], "roles": roles })
+    });
+    console.page(&person, "users", "users.html", data).await
+}
+
+/// Somebody new.
+pub async fn add(State(console): State<Arc<Console>>, sent: Sent) -> Response {
+    let outcome = added(&console, &sent).await;
+    console.after(&sent.person, &outcome, "console-user-added", "/users")
+}
+
+async fn added(console: &Console, sent: &Sent) -> Outcome {
+    allowed(&sent.person)?;
+    let name = sent.fields.text("name").unwrap_or_default();
+    let secret = new_secret(console, &sent.person, &name, &sent.fields).await?;
+    let role = role(&sent.fields);
+    let command = Command::UserAdd { name, role, secret };
+    console.ask(&sent.person, command).await
+}
+
+fn role(fields: &Fields) -> Role {
+    let named = fields.get("role").and_then(Role::named);
+    named.unwrap_or(Role::Viewer)
+}
+
+/// Another role or password for somebody, or taking them away.
+pub async fn change(
+    State(console): State<Arc<Console>>,
+    Path(name): Path<String>,
+    sent: Sent,
+) -> Response {
+    let outcome = changed(&console, &sent, name).await;
+    console.after(&sent.person, &outcome, "console-saved", "/users")
+}
+
+async fn changed(console: &Console, sent: &Sent, name: String) -> Outcome {
+    allowed(&sent.person)?;
+    let command = match sent.fields.get("do") {
+        Some("role") => Command::UserRole {
+            name,
+            role: role(&sent.fields),
+        },
+        Some("remove") => Command::UserRemove { name },
+        _ => {
+            let secret = new_secret(console, &sent.person, &name, &sent.fields).await?;
+            Command::UserPassword { name, secret }
+        }
+    };
+    console.ask(&sent.person, command).await
+}
+
+/// Before a password is hashed, which costs time.
+fn allowed(person: &Person) -> Result<(), Failure> {
+    match person.may(Duty::Administer) {
+        true => Ok(()),
+        false => Err(person.not_allowed()),
+    }
+}
+
+async fn new_secret(
+    console: &Console,
+    person: &Person,
+    name: &str,
+    fields: &Fields,
+) -> Result<String, Failure> {
+    let typed = fields.raw("password").unwrap_or_default().to_owned();
+    if fields.raw("again") != Some(&typed) {
+        return Err(failure(t!(person.lang(), "err-password-differs")));
+    }
+    let name = name.to_owned();
+    let Ok(_slot) = console.passwords.acquire().await else {
+        return Err(failure(String::new()));
+    };
+    let hashed = tokio::task::spawn_blocking(move || password::hash(&name, &typed)).await;
+    let hashed = hashed.map_err(|error| failure(error.to_string()))?;
+    hashed.map_err(|unfit| {
+        failure(match unfit {
+            Unfit::Length => t!(
+                person.lang(),
+                "err-password-length",
+                least = password::MIN_CHARS
+            ),
+            Unfit::Guessable => t!(person.lang(), "err-password-guessable"),
+            Unfit::System(detail) => {
+                t!(person.lang(), "err-password-not-read", detail = detail)
+            }
+        })
+    })
+}
+
+fn failure(message: String) -> Failure {
+    Failure {
+        exit: Exit::Usage,
+        code: "password".to_owned(),
+        message,
+        data: Value::Null,
+    }
+}
+
+/// The page for one's own password.
+pub async fn own(State(console): State<Arc<Console>>, person: Person) -> Response {
+    let data = Ok(json!({ "own": true }));
+    console.page(&person, "users", "users.html", data).await
+}
+
+/// One's own new password; the old one is asked for, so that an unwatched screen is not enough.
+pub async fn own_password(State(console): State<Arc<Console>>, sent: Sent) -> Response {
+    let outcome = changed_own(&console, &sent).await;
+    let next = match outcome {
+        // Every session of theirs ends with the old password, this one too.
+        Ok(_) => "/login",
+        Err(_) => "/password",
+    };
+    console.after(&sent.person, &outcome, "console-saved", next)
+}
+
+async fn changed_own(console: &Console, sent: &Sent) -> Outcome {
+    let person = &sent.person;
+    let name = person.name.clone();
+    let read = move |connection: &rusqlite::Connection| users::one(connection, &name);
+    let user = console.service.node.store.read(read).await;
+    let user = user.map_err(|error| failure(error.to_string()))?;
+    let old = sent.fields.raw("old").unwrap_or_default().to_owned();
+    let right = {
+        let Ok(_slot) = console.passwords.acquire().await else {
+            return Err(failure(String::new()));
+        };
+        let secret = user.map(|user| user.secret);
+        tokio::task::spawn_blocking(move || password::matches(secret.as_deref(), &old)).await
+    };
+    if !right.unwrap_or(false) {
+        console.sessions.failed(&person.name, console.now_ms());
+        return Err(failure(t!(person.lang(), "console-login-wrong")));
+    }
+    let secret = new_secret(console, person, &person.name, &sent.fields).await?;
+    let name = person.name.clone();
+    console
+        .ask_own(person, Command::UserPassword { name, secret })
+        .await
+}

@@ -1,0 +1,54 @@
+//! *Red warnings*: what stands, and saying why one needs no attention.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::api::{Command, Failure};
+use crate::console::Console;
+use crate::console::ask::Person;
+use crate::console::form::{Fields, Sent};
+
+/// Those that stand, or all.
+pub async fn list(
+    State(console): State<Arc<Console>>,
+    person: Person,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let asked = Fields::parse(query.unwrap_or_default().as_bytes());
+    let data = data(&console, &person, &asked).await;
+    console
+        .page(&person, "warnings", "warnings.html", data)
+        .await
+}
+
+async fn data(console: &Console, person: &Person, asked: &Fields) -> Result<Value, Failure> {
+    let list = Command::WarningList {
+        unit: asked.text("unit"),
+        kind: asked.text("kind"),
+        all: asked.get("all").is_some(),
+    };
+    let mut data = console.read(person, list).await?;
+    let units = console.read(person, super::all_units()).await?;
+    data["names"] = super::names(&units);
+    data["asked"] = json!({ "kind": asked.get("kind"), "all": asked.get("all").is_some() });
+    Ok(data)
+}
+
+/// Silences one until a day, with a reason.
+pub async fn silence(
+    State(console): State<Arc<Console>>,
+    Path(warning): Path<u64>,
+    sent: Sent,
+) -> Response {
+    let text = |name: &str| sent.fields.text(name).unwrap_or_default();
+    let command = Command::WarningSilence {
+        warnings: vec![warning],
+        reason: text("reason"),
+        until: text("until"),
+    };
+    let outcome = console.ask(&sent.person, command).await;
+    console.after(&sent.person, &outcome, "console-silenced", "/warnings")
+}

@@ -1,0 +1,66 @@
+//! What the running service does for those who ask it, over the control socket and at the console.
+
+use tokio::sync::oneshot;
+
+use super::uplink::{Handle, Synced};
+use super::verify;
+use crate::adapter;
+use crate::api::{Command, Outcome, Request};
+use crate::link::Report;
+use crate::node::Node;
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    /// The node it serves.
+    pub node: Node,
+    uplink: Option<Handle>,
+}
+
+/// An exchange that was asked for.
+pub struct Exchange {
+    /// What it ended with.
+    pub answered: oneshot::Receiver<Result<Synced, String>>,
+    /// How it goes.
+    pub progress: tokio::sync::watch::Receiver<Report>,
+}
+
+impl Service {
+    /// The service of a node, with its way up if it has one.
+    pub fn new(node: &Node, uplink: Option<Handle>) -> Service {
+        Service {
+            node: node.clone(),
+            uplink,
+        }
+    }
+
+    /// Carries a verb out.
+    pub async fn execute(&self, request: Request) -> Outcome {
+        match (&request.command, &self.uplink) {
+            (
+                Command::Verify {
+                    local: false,
+                    repair,
+                },
+                Some(uplink),
+            ) => verify::with_parent(&self.node, uplink, &request, *repair).await,
+            _ => adapter::verbs::execute(&self.node, request).await,
+        }
+    }
+
+    /// Whether there is a way up at all.
+    pub fn has_upstream(&self) -> bool {
+        self.uplink.is_some()
+    }
+
+    /// Asks for an exchange with the parent now. `None`: there is no way up, or it is being closed.
+    pub async fn exchange(&self) -> Option<Exchange> {
+        let uplink = self.uplink.as_ref()?;
+        let (answer, answered) = oneshot::channel();
+        uplink.wishes.send(answer).await.ok()?;
+        Some(Exchange {
+            answered,
+            progress: uplink.progress.clone(),
+        })
+    }
+}

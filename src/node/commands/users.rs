@@ -1,0 +1,121 @@
+//! People who may log in at the console: `user list|add|role|password|remove`.
+
+use serde_json::{Value, json};
+
+use super::shared::time;
+use super::{Reading, Said, Writing};
+use crate::api::Role;
+use crate::node::Refusal;
+use crate::store::users::{self, UserRow};
+use crate::trust::password;
+
+/// Longest login name.
+const NAME_BYTES: usize = 64;
+
+/// All users. Their hashes are nobody's business.
+pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
+    let items = users::all(on.connection)?.iter().map(item).collect();
+    Ok(Said::done(super::views::listed(items)))
+}
+
+fn item(user: &UserRow) -> Value {
+    json!({
+        "id": user.name,
+        "name": user.name,
+        "role": user.role,
+        "added_at": time(user.added_at),
+        "changed_at": time(user.changed_at),
+    })
+}
+
+/// A new user.
+pub fn add(
+    on: &mut Writing<'_, '_>,
+    name: &str,
+    role: Role,
+    secret: &str,
+) -> Result<Said, Refusal> {
+    if !is_name(name) {
+        return Err(Refusal::usage("user-name", [("name", name.to_owned())]));
+    }
+    if users::one(on.tx.connection(), name)?.is_some() {
+        return Err(Refusal::usage("user-exists", [("name", name.to_owned())]));
+    }
+    let user = UserRow {
+        name: name.to_owned(),
+        role: role.as_str().to_owned(),
+        secret: usable(secret)?,
+        added_at: on.now_ms,
+        changed_at: on.now_ms,
+    };
+    keep(on, user)
+}
+
+/// Another role.
+pub fn set_role(on: &mut Writing<'_, '_>, name: &str, role: Role) -> Result<Said, Refusal> {
+    let mut user = get(on, name)?;
+    if role != Role::Administrator {
+        needs_another_administrator(on, name)?;
+    }
+    user.role = role.as_str().to_owned();
+    keep(on, user)
+}
+
+/// Another password.
+pub fn set_secret(on: &mut Writing<'_, '_>, name: &str, secret: &str) -> Result<Said, Refusal> {
+    let mut user = get(on, name)?;
+    user.secret = usable(secret)?;
+    keep(on, user)
+}
+
+/// Takes a user away.
+pub fn remove(on: &mut Writing<'_, '_>, name: &str) -> Result<Said, Refusal> {
+    let user = get(on, name)?;
+    needs_another_administrator(on, name)?;
+    users::remove(on.tx.connection(), name)?;
+    Ok(Said::done(item(&user)).note("note-user-removed", [("name", user.name)]))
+}
+
+fn keep(on: &mut Writing<'_, '_>, mut user: UserRow) -> Result<Said, Refusal> {
+    user.changed_at = on.now_ms;
+    users::put(on.tx.connection(), &user)?;
+    Ok(Said::done(item(&user)))
+}
+
+fn get(on: &Writing<'_, '_>, name: &str) -> Result<UserRow, Refusal> {
+    users::one(on.tx.connection(), name)?
+        .ok_or_else(|| Refusal::usage("user-unknown", [("name", name.to_owned())]))
+}
+
+/// While there are users, one of them must be able to let the others in again. The last of all may go.
+fn needs_another_administrator(on: &Writing<'_, '_>, name: &str) -> Result<(), Refusal> {
+    let others: Vec<UserRow> = users::all(on.tx.connection())?
+        .into_iter()
+        .filter(|user| user.name != name)
+        .collect();
+    let ruled = others
+        .iter()
+        .any(|user| Role::named(&user.role) == Some(Role::Administrator));
+    match ruled || others.is_empty() {
+        true => Ok(()),
+        false => Err(Refusal::usage(
+            "user-last-administrator",
+            [("name", name.to_owned())],
+        )),
+    }
+}
+
+/// Lower-case letters and digits, then also `.`, `-` and `_`: nothing that looks like another name, or like an adapter's.
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    name.len() <= NAME_BYTES
+        && name.starts_with(plain)
+        && name.chars().all(|c| plain(c) || ".-_".contains(c))
+}
+
+fn usable(secret: &str) -> Result<String, Refusal> {
+    match password::is_hash(secret) {
+        true => Ok(secret.to_owned()),
+        false => Err(Refusal::usage("user-secret", [])),
+    }
+}

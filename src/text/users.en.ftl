@@ -1,0 +1,22 @@
+## People who log in at the console.
+err-user-name = { $name } cannot be a login name. Take small letters a to z, digits, "." "-" and "_", at most 64, and begin with a letter or a digit.
+err-user-exists = There is a user { $name } already; give another name, or change that one with nqsync user role and nqsync user password.
+err-user-unknown = There is no user { $name }; nqsync user list shows who there is.
+err-user-last-administrator = { $name } is the last administrator; make somebody else one first.
+err-user-secret = What was given is no hash of a password. Use nqsync user add, or the console.
+err-password-length = A password has at least { $least } characters, and at most 1024 bytes. Some words in a row are good, and easy to remember.
+err-password-guessable = This password can be guessed: it is little more than the name, or a few characters again and again.
+err-password-differs = The two passwords differ; nothing was changed.
+err-password-no-terminal = There is no terminal to ask for the password at; name a file with --password-file, or - for standard input.
+err-password-not-read = The password could not be read: { $detail }
+note-user-removed = { $name } cannot log in any more. What { $name } wrote stays under that name.
+cli-password = Password of { $name }:{" "}
+cli-password-again = Once more:{" "}
+label-login = Login name
+label-role = Role
+label-changed = Changed
+word-role-viewer = viewer
+word-role-officer = officer
+word-role-approver = approver
+word-role-operator = operator
+word-role-administrator = administrator

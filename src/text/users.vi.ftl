@@ -1,0 +1,22 @@
+## Người đăng nhập vào trang quản trị.
+err-user-name = { $name } không dùng làm tên đăng nhập được. Chỉ dùng chữ thường a đến z, chữ số, ".", "-" và "_", nhiều nhất 64 ký tự, bắt đầu bằng chữ hoặc số.
+err-user-exists = Đã có người dùng { $name }; chọn tên khác, hoặc sửa người đó bằng nqsync user role và nqsync user password.
+err-user-unknown = Không có người dùng { $name }; nqsync user list cho biết có những ai.
+err-user-last-administrator = { $name } là quản trị viên cuối cùng; hãy giao quyền quản trị cho người khác trước.
+err-user-secret = Giá trị nhận được không phải là mã băm của mật khẩu. Dùng nqsync user add, hoặc trang quản trị.
+err-password-length = Mật khẩu phải có ít nhất { $least } ký tự và không quá 1024 byte. Nên dùng vài từ liền nhau, vừa tốt vừa dễ nhớ.
+err-password-guessable = Mật khẩu này dễ đoán: gần như chỉ là tên, hoặc vài ký tự lặp lại.
+err-password-differs = Hai lần gõ mật khẩu không giống nhau; chưa thay đổi gì.
+err-password-no-terminal = Không có màn hình để hỏi mật khẩu; chỉ ra tệp bằng --password-file, hoặc - để đọc từ đầu vào chuẩn.
+err-password-not-read = Không đọc được mật khẩu: { $detail }
+note-user-removed = { $name } không đăng nhập được nữa. Những gì { $name } đã ghi vẫn giữ tên đó.
+cli-password = Mật khẩu của { $name }:{" "}
+cli-password-again = Gõ lại lần nữa:{" "}
+label-login = Tên đăng nhập
+label-role = Vai trò
+label-changed = Ngày sửa
+word-role-viewer = người xem
+word-role-officer = cán bộ
+word-role-approver = người phê duyệt
+word-role-operator = người vận hành
+word-role-administrator = quản trị viên

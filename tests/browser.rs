@@ -1,0 +1,252 @@
+//! The console in a real browser: each page, and the five jobs of the day, done by pressing and typing.
+//!
+//! What was seen is kept in `target/screens`. With `NQSYNC_AXE` naming the accessibility checker's script, every page is
+//! checked by it.
+
+mod support;
+
+use std::fs::Permissions;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use support::machine::{Machine, until};
+use support::pair::Pair;
+use support::webdriver::Chromium;
+
+const PASSWORD: &str = "ba con vịt xoè ra hai cái cánh";
+const CONSOLE: &str = "console.address=127.0.0.1:0";
+
+struct Seen<'a> {
+    browser: &'a Chromium,
+    folder: PathBuf,
+    checker: Option<String>,
+}
+
+impl Seen<'_> {
+    /// Looks at the page that is open: it fits the screen of a small computer and of a phone, and the checker finds nothing.
+    fn look(&self, name: &str) {
+        for (width, size) in [(1280, "wide"), (390, "phone")] {
+            let file = self.folder.join(format!("{name}-{size}.png"));
+            self.browser.keep(&file, width);
+            let beyond = self
+                .browser
+                .script("return document.documentElement.scrollWidth - innerWidth");
+            assert!(
+                beyond.as_i64() <= Some(0),
+                "{name} at {width} goes {beyond} beyond the edge"
+            );
+        }
+        self.browser.resize(1280, 800);
+        let Some(checker) = &self.checker else { return };
+        self.browser.script(checker);
+        let found = self.browser.async_script(
+            "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] })
+             .then(r => done(r.violations.map(v => [v.id, v.nodes.map(n => n.html).slice(0, 3)])), e => done(String(e)))",
+        );
+        assert_eq!(found, serde_json::json!([]), "{name}");
+    }
+}
+
+fn console(machine: &Machine) -> String {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    writeln!(file, "{PASSWORD}").expect("written");
+    let path = file.path().to_str().expect("text");
+    let line = [
+        "user",
+        "add",
+        "an",
+        "--role",
+        "administrator",
+        "--password-file",
+        path,
+    ];
+    machine.run(&line).expect(0);
+    let status = machine.run(&["status", "--json"]).json();
+    let url = status["console"].as_str().expect("it is open");
+    url.trim_end_matches('/').to_owned()
+}
+
+/// A system to train on, which ends with the test.
+struct Tracker(Child);
+
+impl Drop for Tracker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn connect_tracker(machine: &Machine) -> Tracker {
+    let mut command = machine.command(&["adapter", "simulate", "tracker"]);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let lines = BufReader::new(child.stderr.take().expect("its words")).lines();
+    let url = lines.map_while(Result::ok).find_map(|line| {
+        let (_, rest) = line.split_once("http.base_url=")?;
+        Some(
+            rest.split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    });
+    let base = format!("http.base_url={}", url.expect("it says where"));
+    let new = [
+        "adapter",
+        "new",
+        "demo",
+        "--template",
+        "tracker",
+        "--set",
+        &base,
+        "--set",
+        "unit=24001",
+    ];
+    machine.run(&new).expect(0);
+    let password = machine.at("adapters.d/demo.password");
+    std::fs::write(&password, "demo").expect("written");
+    std::fs::set_permissions(&password, Permissions::from_mode(0o600)).expect("its mode");
+    machine.run(&["adapter", "test", "demo"]).expect(0);
+    Tracker(child)
+}
+
+fn log_in(browser: &Chromium, url: &str) {
+    browser.open(&format!("{url}/login"));
+    browser.fill("#name", "an");
+    browser.fill("#password", PASSWORD);
+    browser.press("button.primary");
+    browser.shows("Hôm nay");
+}
+
+#[test]
+fn the_five_jobs_of_the_day_are_done_in_a_browser_and_every_page_is_readable() {
+    let Some(browser) = Chromium::start() else {
+        return;
+    };
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../screens");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let checker = std::env::var_os("NQSYNC_AXE");
+    let seen = Seen {
+        browser: &browser,
+        folder,
+        checker: checker.map(|path| std::fs::read_to_string(path).expect("the checker")),
+    };
+    let mut pair = Pair::new();
+    pair.stop_all();
+    pair.above = Some(pair.ministry.serve_with(&[CONSOLE]));
+    pair.serve_below(&[CONSOLE]);
+    let (above, below) = (console(&pair.ministry), console(&pair.commune));
+    let period = pair.commune.run(&["period", "list", "--json"]).json()["period"].clone();
+    let period = period.as_str().expect("a period").to_owned();
+    let report = format!("/tasks/{}/reports/24001/{period}", pair.task);
+
+    // Report progress with evidence.
+    browser.open(&format!("{below}/login"));
+    seen.look("login");
+    log_in(&browser, &below);
+    browser.open(&format!("{below}/tasks"));
+    browser.press("main table a");
+    seen.look("task");
+    browser.press("main a.button.primary");
+    let file = pair.commune.at("biên bản.txt");
+    std::fs::write(&file, "Biên bản bàn giao\n").expect("written");
+    browser.fill("#file", file.to_str().expect("text"));
+    browser.press("form[enctype] button");
+    browser.shows("Đã lưu tệp");
+    browser.choose("#status", "completed");
+    browser.fill("#percent", "100");
+    browser.fill("#result", "Đã bàn giao cho tổ công nghệ số cộng đồng");
+    seen.look("report");
+    browser.press("button[name=submit]");
+    browser.shows("Đã gửi báo cáo");
+
+    // Verify evidence.
+    log_in(&browser, &above);
+    browser.open(&format!("{above}/evidence"));
+    until("the file has come", || {
+        browser.open(&format!("{above}/evidence"));
+        browser.text().contains("biên bản.txt").then_some(())
+    });
+    seen.look("evidence");
+    browser.press("button[value=accept]");
+    browser.shows("Đã công nhận");
+
+    // Resolve a conflict: two windows saved the same report.
+    log_in(&browser, &below);
+    let line = ["report", "show", &pair.task, "--json"];
+    let token = pair.commune.run(&line).expect(0).json()["token"].clone();
+    for result in ["Bàn giao 20 bộ", "Bàn giao 21 bộ"] {
+        let token = token.as_str().expect("a token");
+        let line = [
+            "report", "set", &pair.task, "--result", result, "--token", token,
+        ];
+        pair.commune.run(&line).expect(0);
+    }
+    browser.open(&format!("{below}/conflicts"));
+    seen.look("conflicts");
+    browser.press("main table a");
+    browser.shows("Bàn giao 20 bộ");
+    seen.look("conflict");
+    browser.fill("#reason", "đếm lại");
+    browser.press("button[name=take]");
+    browser.shows("Không có mâu thuẫn");
+    browser.open(&format!("{below}{report}"));
+    browser.press("button[name=submit]");
+    browser.shows("Đã gửi báo cáo");
+
+    // Close a period: submitted below, accepted and closed above.
+    browser.open(&format!("{below}/periods"));
+    seen.look("periods");
+    browser.press("main form.card button");
+    browser.shows("Cấp trên sẽ được báo");
+    log_in(&browser, &above);
+    browser.open(&format!("{above}/periods/{period}/24001"));
+    browser.wait_for("Chấp nhận");
+    seen.look("period");
+    browser.press("button[value=accept]");
+    browser.shows("Đã quyết định");
+    browser.press("button[value=close]");
+    browser.shows("Đã quyết định");
+
+    // Connect another system: the profile is made on the machine, tried and run here.
+    let _tracker = connect_tracker(&pair.commune);
+    log_in(&browser, &below);
+    browser.open(&format!("{below}/adapters"));
+    seen.look("adapters");
+    browser.press("main table a");
+    browser.press("button[value=check]");
+    browser.shows("Sẽ thay đổi gì");
+    seen.look("adapter");
+    browser.press("button[value=run]");
+    browser.shows("Đã trao đổi");
+
+    for (url, side) in [(&below, "commune"), (&above, "ministry")] {
+        log_in(&browser, url);
+        for page in [
+            "",
+            "tasks",
+            "tasks/new",
+            "rollup",
+            "rollup?by=unit",
+            "warnings",
+            "calendar",
+            "tree",
+            "desk",
+            "node",
+            "sync",
+            "audit",
+            "users",
+            "password",
+        ] {
+            browser.open(&format!("{url}/{page}"));
+            let name = page.replace(['/', '?', '='], "-");
+            let name = if name.is_empty() { "today" } else { &name };
+            seen.look(&format!("{side}-{name}"));
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! The console of real services: every page in both languages, roles, sessions, and the day's work done by its forms.
+
+mod support;
+
+use std::io::Write;
+
+use support::browser::Browser;
+use support::machine::{Machine, until};
+use support::pair::Pair;
+
+const PASSWORD: &str = "ba con vịt xoè ra hai cái cánh";
+const CONSOLE: &str = "console.address=127.0.0.1:0";
+
+fn add_user(machine: &Machine, name: &str, role: &str) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    writeln!(file, "{PASSWORD}").expect("written");
+    let path = file.path().to_str().expect("text");
+    let line = ["user", "add", name, "--role", role, "--password-file", path];
+    machine.run(&line).expect(0);
+}
+
+fn console(machine: &Machine) -> String {
+    let status = machine.run(&["status", "--json"]).json();
+    status["console"].as_str().expect("it is open").to_owned()
+}
+
+fn logged_in(machine: &Machine, name: &str, lang: &str) -> Browser {
+    let mut browser = Browser::at(&console(machine));
+    browser.login(name, PASSWORD, lang).expect(303);
+    browser
+}
+
+/// A pair whose machines both have a console and an administrator.
+fn pair() -> Pair {
+    let mut pair = Pair::new();
+    pair.stop_all();
+    pair.above = Some(pair.ministry.serve_with(&[CONSOLE]));
+    pair.serve_below(&[CONSOLE]);
+    for machine in [&pair.ministry, &pair.commune] {
+        add_user(machine, "an", "administrator");
+    }
+    pair
+}
+
+fn period(pair: &Pair) -> String {
+    let list = pair.commune.run(&["period", "list", "--json"]).json();
+    list["period"].as_str().expect("a period").to_owned()
+}
+
+#[test]
+fn every_page_opens_in_both_languages_and_shows_no_missing_sentence() {
+    let pair = pair();
+    pair.passes("một nửa");
+    let period = period(&pair);
+    let report = format!("/tasks/{}/reports/24001/{period}", pair.task);
+    for (machine, lang) in [
+        (&pair.commune, "vi"),
+        (&pair.commune, "en"),
+        (&pair.ministry, "vi"),
+        (&pair.ministry, "en"),
+    ] {
+        let browser = logged_in(machine, "an", lang);
+        for path in [
+            "/",
+            "/tree",
+            "/tasks",
+            "/tasks?text=viec&status=not_reported&page=1",
+            "/tasks/new",
+            &format!("/tasks/{}", pair.task),
+            &format!("/tasks/{}/edit", pair.task),
+            &report,
+            "/evidence",
+            "/conflicts",
+            "/rollup",
+            "/rollup?by=unit",
+            "/rollup?by=issuer",
+            "/warnings?all=1&kind=overdue",
+            "/calendar",
+            "/calendar?from=2026-01-01&to=2026-12-31",
+            "/periods",
+            &format!("/periods/{period}/24001"),
+            "/adapters",
+            "/node",
+            "/sync",
+            "/desk",
+            "/audit",
+            "/audit?verify=1",
+            "/users",
+            "/password",
+        ] {
+            let page = browser.get(path).expect(200);
+            assert!(
+                page.text.contains(&format!("<html lang=\"{lang}\">")),
+                "{path}"
+            );
+            for key in ["console-", "label-", "word-", "err-"] {
+                let shown = page
+                    .text
+                    .split('>')
+                    .filter_map(|part| part.split('<').next());
+                for text in shown {
+                    assert!(!text.contains(key), "{path} {lang}: {text}");
+                }
+            }
+        }
+        assert!(
+            browser
+                .get("/nothing")
+                .expect(404)
+                .text
+                .contains("class=\"flash failed\"")
+        );
+    }
+}
+
+#[test]
+fn nobody_sees_or_does_anything_without_a_login_and_every_answer_is_locked_down() {
+    let pair = pair();
+    let browser = Browser::at(&console(&pair.commune));
+    for path in ["/", "/tasks", "/users", "/evidence/x/file", "/nothing"] {
+        let seen = browser.get(path).expect(303);
+        assert!(seen.to.expect("the login").starts_with("/login"), "{path}");
+    }
+    let task = format!("/tasks/{}/edit", pair.task);
+    let form = [("form", ""), ("title", "chiếm")];
+    let seen = browser.send(browser.request(reqwest::Method::POST, &task).form(&form));
+    assert_eq!(seen.expect(303).to.as_deref(), Some("/login"));
+
+    let login = browser.get("/login").expect(200);
+    let policy = login.headers["content-security-policy"]
+        .to_str()
+        .expect("text");
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert_eq!(login.headers["x-content-type-options"], "nosniff");
+    assert_eq!(login.headers["cache-control"], "no-store");
+
+    // A page of somebody else, whose name was bent to this machine.
+    let bent = browser
+        .request(reqwest::Method::GET, "/login")
+        .header("host", "evil.example");
+    browser.send(bent).expect(421);
+
+    let mut browser = browser;
+    let seen = browser.login("an", PASSWORD, "vi").expect(303);
+    let cookie = seen.headers["set-cookie"].to_str().expect("text");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
+        "{cookie}"
+    );
+    // A form that another site made: no token, another session's token, or the browser says where it comes from.
+    let other = logged_in(&pair.commune, "an", "vi").form_token();
+    for token in ["", "x", &other] {
+        let form = [("form", token), ("lang", "en")];
+        let sent = browser
+            .request(reqwest::Method::POST, "/language")
+            .form(&form);
+        browser.send(sent).expect(403);
+    }
+    let token = browser.form_token();
+    let form = [("form", token.as_str()), ("lang", "en")];
+    let sent = browser
+        .request(reqwest::Method::POST, "/language")
+        .form(&form);
+    browser
+        .send(sent.header("sec-fetch-site", "cross-site"))
+        .expect(403);
+    assert!(
+        browser.get("/").text.contains("lang=\"vi\""),
+        "nothing was changed"
+    );
+
+    browser.post("/logout", &[]).expect(303);
+    browser.get("/").expect(303);
+}
+
+#[test]
+fn wrong_passwords_cost_time_and_are_kept_in_the_audit() {
+    let pair = pair();
+    let mut browser = Browser::at(&console(&pair.commune));
+    for _ in 0..5 {
+        browser
+            .login("an", "không phải mật khẩu này", "vi")
+            .expect(401);
+    }
+    browser
+        .login("an", "không phải mật khẩu này", "vi")
+        .expect(429);
+    browser.login("an", PASSWORD, "vi").expect(429);
+    // Nobody learns which names exist.
+    browser
+        .login("ai-day", "không phải mật khẩu này", "vi")
+        .expect(401);
+    let refused = ["audit", "show", "--act", "login.refused", "--json"];
+    let audit = pair.commune.run(&refused).expect(0).json();
+    assert_eq!(audit["total"], 6, "{audit}");
+    assert!(
+        !audit.to_string().contains("mật khẩu"),
+        "no password is kept"
+    );
+}
+
+#[test]
+fn a_role_opens_what_it_covers_and_nothing_else() {
+    let pair = pair();
+    for role in ["viewer", "officer", "operator"] {
+        add_user(&pair.commune, role, role);
+    }
+    let period = period(&pair);
+    let report = format!("/tasks/{}/reports/24001/{period}", pair.task);
+    let draft = [("status", "in_progress"), ("percent", "10")];
+    let new = [
+        ("name", "moi"),
+        ("role", "administrator"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+    ];
+    for (name, writes, operates) in [
+        ("viewer", false, false),
+        ("officer", true, false),
+        ("operator", true, true),
+    ] {
+        let browser = logged_in(&pair.commune, name, "en");
+        browser.get("/tasks").expect(200);
+        browser
+            .post(&report, &draft)
+            .expect(if writes { 303 } else { 403 });
+        let seen = browser.post_and_look("/sync", &[]);
+        let refused = seen.text.contains("somebody with more rights");
+        assert_eq!(refused, !operates, "{name}");
+        browser.get("/users").expect(403);
+        let seen = browser.post("/users", &new).expect(303);
+        let seen = browser.send(browser.request(reqwest::Method::GET, &seen.to.expect("a page")));
+        assert!(seen.text.contains("somebody with more rights"), "{name}");
+        let upload = browser.upload(&format!("{report}/evidence"), "a.txt", b"x");
+        let seen = browser.get(&upload.expect(303).to.expect("a page"));
+        assert_eq!(
+            seen.text.contains("somebody with more rights"),
+            !writes,
+            "{name}"
+        );
+    }
+    let users = pair.commune.run(&["user", "list", "--json"]).json();
+    assert_eq!(users["total"], 4, "nobody was added: {users}");
+}
+
+#[test]
+fn a_user_who_is_changed_or_taken_away_is_logged_out_at_once() {
+    let pair = pair();
+    add_user(&pair.commune, "binh", "officer");
+    let browser = logged_in(&pair.commune, "binh", "vi");
+    browser.get("/tasks").expect(200);
+    pair.commune
+        .run(&["user", "role", "binh", "viewer"])
+        .expect(0);
+    browser.get("/tasks").expect(303);
+    let browser = logged_in(&pair.commune, "binh", "vi");
+    browser.get("/tasks").expect(200);
+    pair.commune.run(&["user", "remove", "binh"]).expect(0);
+    browser.get("/tasks").expect(303);
+    let ran = pair
+        .commune
+        .run(&["user", "remove", "an", "--json"])
+        .expect(0);
+    assert_eq!(ran.json()["name"], "an", "the last of all may go");
+}
+
+#[test]
+fn the_last_administrator_stays_while_there_are_others() {
+    let pair = pair();
+    add_user(&pair.commune, "binh", "officer");
+    for line in [
+        &["user", "remove", "an", "--json"][..],
+        &["user", "role", "an", "viewer", "--json"],
+    ] {
+        let ran = pair.commune.run(line).expect(2);
+        assert_eq!(ran.failure(), "user_last_administrator");
+    }
+    let ran = pair.commune.run(&[
+        "user",
+        "add",
+        "An Nguyễn",
+        "--role",
+        "viewer",
+        "--password-file",
+        "/dev/null",
+    ]);
+    assert_eq!(ran.expect(2).out, "");
+}
+
+#[test]
+fn a_commune_reports_with_evidence_and_the_level_above_sends_it_back() {
+    let pair = pair();
+    let period = period(&pair);
+    let path = format!("/tasks/{}/reports/24001/{period}", pair.task);
+    let below = logged_in(&pair.commune, "an", "en");
+    let done = [
+        ("status", "completed"),
+        ("percent", "100"),
+        ("result", "Đã xong\nhai dòng"),
+        ("submit", "1"),
+    ];
+    // What was typed is still there when it is refused.
+    let refused = below.post(&path, &done).expect(400);
+    assert!(
+        refused.text.contains("without evidence"),
+        "{:?}",
+        refused.flashes()
+    );
+    assert!(refused.text.contains("Đã xong\nhai dòng"));
+
+    let name = "../../bien ban <b>\u{202e}.pdf";
+    let bytes: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
+    below
+        .upload(&format!("{path}/evidence"), name, &bytes)
+        .expect(303);
+    let page = below.get(&path).expect(200);
+    assert!(page.text.contains("bien ban &lt;b&gt;"), "the name is data");
+    assert!(!page.text.contains("bien ban <b>"));
+    let incoming = pair.commune.at("incoming").read_dir().map(Iterator::count);
+    assert_eq!(incoming.unwrap_or(0), 0, "nothing is left of the upload");
+
+    let token = page.hidden("token");
+    let again = [&done[..], &[("token", token.as_str())]].concat();
+    let seen = below.post_and_look(&path, &again);
+    assert!(
+        seen.flashes().iter().any(|f| f.starts_with("done")),
+        "{:?}",
+        seen.flashes()
+    );
+
+    // At the level above: the file is whole, and a verdict without a reason is refused.
+    let above = logged_in(&pair.ministry, "an", "en");
+    let desk = until("the report waits with its file", || {
+        let desk = above.get("/evidence").expect(200);
+        desk.text.contains("/file\"").then_some(desk)
+    });
+    let (_, rest) = desk.text.split_once("href=\"/evidence/").expect("a link");
+    let id = rest.split('/').next().expect("an id");
+    let file = above.get(&format!("/evidence/{id}/file")).expect(200);
+    assert_eq!(file.headers["content-type"], "application/pdf");
+    assert!(
+        file.headers["content-disposition"]
+            .to_str()
+            .expect("text")
+            .contains("%3Cb%3E")
+    );
+    let verdict = format!("{path}/verdict");
+    let seen = above.post_and_look(&verdict, &[("verdict", "reject")]);
+    assert!(
+        seen.flashes()[0].starts_with("failed"),
+        "{:?}",
+        seen.flashes()
+    );
+    let reject = [
+        ("verdict", "reject"),
+        ("reason", "thiếu con dấu"),
+        ("back", "evidence"),
+    ];
+    let seen = above.post_and_look(&verdict, &reject);
+    assert!(
+        seen.text.contains("Nothing waits to be verified"),
+        "{:?}",
+        seen.flashes()
+    );
+
+    // The commune reads why.
+    until("the reason is shown", || {
+        let page = below.get(&path).expect(200);
+        page.text.contains("thiếu con dấu").then_some(())
+    });
+    let today = below.get("/").expect(200);
+    assert!(
+        today
+            .text
+            .contains("class=\"todo\"><a href=\"#returned\"><strong>1")
+    );
+}
+
+#[test]
+fn a_task_is_issued_changed_and_withdrawn_by_its_forms() {
+    let pair = pair();
+    let above = logged_in(&pair.ministry, "an", "en");
+    let new = [
+        ("group", "III"),
+        ("number", "7"),
+        ("title", "Lắp máy"),
+        ("deadline", "Quý IV/2026"),
+        ("lead", "24001\r\n"),
+        ("kpi", "3 máy"),
+    ];
+    let refused = above.post(
+        "/tasks/new",
+        &[&new[..3], &[("deadline", "31/02/2026")]].concat(),
+    );
+    assert!(
+        refused
+            .expect(400)
+            .text
+            .contains("value=\"31&#x2f;02&#x2f;2026\"")
+    );
+    let page = above.post_and_look("/tasks/new", &new);
+    assert!(page.text.contains("Lắp máy"));
+    let (_, rest) = page.text.split_once("href=\"/tasks/").expect("a link");
+    let id = rest.split('/').next().expect("an id").to_owned();
+    let edit = format!("/tasks/{id}/edit");
+    let token = above.get(&edit).expect(200).hidden("token");
+    let change = [&new[..], &[("kpi", ""), ("token", token.as_str())]].concat();
+    let change: Vec<_> = change
+        .into_iter()
+        .filter(|f| *f != ("kpi", "3 máy"))
+        .collect();
+    above.post_and_look(&edit, &change);
+    let line = ["task", "show", &id, "--json"];
+    let task = pair.ministry.run(&line).expect(0).json();
+    assert_eq!(
+        (&task["kpi"], &task["title"]),
+        (&"".into(), &"Lắp máy".into())
+    );
+    let page = above.post_and_look(&format!("/tasks/{id}/withdraw"), &[("reason", "trùng")]);
+    assert!(page.text.contains("Withdrawn. trùng"));
+}
+
+#[test]
+fn a_conflict_is_settled_with_one_press() {
+    let pair = pair();
+    pair.passes("trước");
+    // Two forms that were opened at the same time.
+    let period = period(&pair);
+    let path = format!("/tasks/{}/reports/24001/{period}", pair.task);
+    let browser = logged_in(&pair.commune, "an", "en");
+    let token = browser.get(&path).expect(200).hidden("token");
+    for result in ["một", "hai"] {
+        let form = [("result", result), ("token", token.as_str())];
+        browser.post(&path, &form).expect(303);
+    }
+    let list = browser.get("/conflicts").expect(200);
+    let (_, rest) = list
+        .text
+        .split_once("href=\"/conflicts/")
+        .expect("one conflict");
+    let id = rest.split('"').next().expect("an id").to_owned();
+    let shown = browser.get(&format!("/conflicts/{id}")).expect(200);
+    for value in ["một", "hai", "trước"] {
+        assert!(shown.text.contains(value), "{value}");
+    }
+    let take = [("take", "2"), ("reason", "số đúng")];
+    let page = browser.post_and_look(&format!("/conflicts/{id}"), &take);
+    assert!(page.text.contains("No conflicts."));
+    let conflicts = pair.commune.run(&["conflict", "list", "--json"]).json();
+    assert_eq!(conflicts["total"], 0);
+}
+
+#[test]
+fn a_period_is_submitted_accepted_and_closed_and_an_exchange_is_watched() {
+    let pair = pair();
+    pair.passes("xong");
+    let period = period(&pair);
+    let below = logged_in(&pair.commune, "an", "en");
+    let submitted = below.post_and_look("/periods", &[("period", &period)]);
+    assert!(
+        submitted.flashes()[0].starts_with("done"),
+        "{:?}",
+        submitted.flashes()
+    );
+    below.post("/sync", &[]).expect(303);
+    until("the exchange ends", || {
+        let page = below.get("/sync").expect(200);
+        page.text.contains("Both sides hold the same").then_some(())
+    });
+    let above = logged_in(&pair.ministry, "an", "en");
+    let path = format!("/periods/{period}/24001");
+    until("it can be accepted", || {
+        above
+            .get(&path)
+            .expect(200)
+            .text
+            .contains("value=\"accept\"")
+            .then_some(())
+    });
+    for step in ["accept", "close"] {
+        let page = above.post_and_look(&path, &[("step", step)]);
+        assert!(
+            page.flashes()[0].starts_with("done"),
+            "{step}: {:?}",
+            page.flashes()
+        );
+    }
+    until("the commune is locked", || {
+        let page = below.get(&path).expect(200);
+        page.text.contains("s-locked").then_some(())
+    });
+}
+
+#[test]
+fn somebody_changes_their_own_password_and_must_know_the_old_one() {
+    let pair = pair();
+    add_user(&pair.commune, "binh", "viewer");
+    let mut browser = logged_in(&pair.commune, "binh", "en");
+    let new = "một đàn cò trắng bay quanh";
+    let form = |old| [("old", old), ("password", new), ("again", new)];
+    let seen = browser.post_and_look("/password", &form("không nhớ nữa rồi"));
+    assert!(
+        seen.flashes()[0].starts_with("failed"),
+        "{:?}",
+        seen.flashes()
+    );
+    let seen = browser.post("/password", &form(PASSWORD)).expect(303);
+    assert_eq!(seen.to.as_deref(), Some("/login"));
+    browser.get("/").expect(303);
+    browser.login("binh", PASSWORD, "en").expect(401);
+    browser.login("binh", new, "en").expect(303);
+}
