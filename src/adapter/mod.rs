@@ -19,6 +19,7 @@ pub mod folder;
 pub mod html;
 pub mod http;
 pub mod mapping;
+pub mod notify;
 pub mod ours;
 pub mod process;
 pub mod profile;

@@ -9,6 +9,7 @@ mod interfaces;
 mod keys;
 pub mod listener;
 pub mod metrics;
+pub mod notify;
 pub mod schedule;
 mod scrub;
 pub mod service;
@@ -164,6 +165,7 @@ async fn work(
     open_console(service, &loaded.config, &stop, &tasks).await;
     tasks.spawn(housekeeping::keep(node.clone(), stop.clone()));
     tasks.spawn(adapters::keep(node.clone(), stop.clone()));
+    tasks.spawn(notify::keep(node.clone(), stop.clone()));
     let interval = loaded.config.store.scrub_interval_s.into();
     tasks.spawn(scrub::keep(node.clone(), interval, stop.clone()));
     let address = bound.map(|address| address.to_string()).unwrap_or_default();

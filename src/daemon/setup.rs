@@ -44,6 +44,7 @@ pub fn settings(loaded: &Loaded) -> Settings {
     let beside = loaded.file.parent().unwrap_or_else(|| Path::new("."));
     Settings {
         adapters_dir: beside.join("adapters.d"),
+        notify_file: Some(beside.join("notify.toml")),
         config_file: Some(loaded.file.clone()),
         // Without it only what needs a process of its own fails, and says so.
         program: std::env::current_exe().unwrap_or_default(),

@@ -11,6 +11,7 @@ pub mod enrolment;
 pub mod files;
 pub mod health;
 pub mod homecoming;
+pub mod notices;
 pub mod offer;
 pub mod receive;
 pub mod recovery;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub brake_window_ms: i64,
     /// Folder of the adapters' profiles.
     pub adapters_dir: PathBuf,
+    /// The file that says how people are told of warnings and reminders; none where a node has no file of its own.
+    pub notify_file: Option<PathBuf>,
     /// The configuration file; none where a node has no file of its own.
     pub config_file: Option<PathBuf>,
     /// File that names this machine.
@@ -112,6 +115,7 @@ impl Default for Settings {
             brake: Limits::default(),
             brake_window_ms: 3_600_000,
             adapters_dir: PathBuf::from("adapters.d"),
+            notify_file: None,
             config_file: None,
             machine_id_file: PathBuf::from("/etc/machine-id"),
             program: PathBuf::from("nqsync"),

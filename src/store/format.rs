@@ -20,6 +20,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0010_reminders.sql")),
     M::up(include_str!("migrations/0011_warnings.sql")),
     M::up(include_str!("migrations/0012_users.sql")),
+    M::up(include_str!("migrations/0013_notices.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

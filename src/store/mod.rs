@@ -20,6 +20,7 @@ pub mod leaving;
 pub mod links;
 pub mod lookups;
 pub mod nodes;
+pub mod notices;
 pub mod quarantine;
 pub mod queries;
 pub mod receipts;

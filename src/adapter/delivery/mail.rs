@@ -1,4 +1,4 @@
-//! `[email]`: a workbook by mail.
+//! `[email]`: a letter by mail, with a workbook or without.
 
 use std::path::Path;
 use std::time::Duration;
@@ -74,10 +74,8 @@ pub struct Letter<'l> {
     pub subject: String,
     /// The text.
     pub text: String,
-    /// Name of the attachment.
-    pub file: &'l str,
-    /// The attachment.
-    pub workbook: Vec<u8>,
+    /// A workbook that goes with it: its name and its bytes.
+    pub attachment: Option<(&'l str, Vec<u8>)>,
     /// The same for every try of the same message, so that a second copy is known as one.
     pub id: String,
 }
@@ -181,15 +179,17 @@ impl Settings {
         for cc in &self.cc {
             builder = builder.cc(mailbox(cc)?);
         }
-        let kind = match letter.file.ends_with(".csv") {
+        let text = SinglePart::plain(letter.text);
+        let Some((file, workbook)) = letter.attachment else {
+            return builder.singlepart(text).map_err(|e| unfit(e.to_string()));
+        };
+        let kind = match file.ends_with(".csv") {
             true => ContentType::parse("text/csv; charset=utf-8"),
             false => ContentType::parse(XLSX),
         };
         let kind = kind.map_err(|e| unfit(e.to_string()))?;
-        let attached = Attachment::new(letter.file.to_owned()).body(letter.workbook, kind);
-        let parts = MultiPart::mixed()
-            .singlepart(SinglePart::plain(letter.text))
-            .singlepart(attached);
+        let attached = Attachment::new(file.to_owned()).body(workbook, kind);
+        let parts = MultiPart::mixed().singlepart(text).singlepart(attached);
         builder.multipart(parts).map_err(|e| unfit(e.to_string()))
     }
 

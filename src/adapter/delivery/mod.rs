@@ -14,8 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::mail::Letter;
-pub use self::mail::{Protection, Settings as MailSettings};
+pub use self::mail::{Letter, Protection, Settings as MailSettings};
 use super::cycle::{Report, RunError, scope_of};
 use super::edxml::{Edxml, Workbook};
 use super::engine::EngineError;
@@ -367,8 +366,7 @@ impl Delivery<'_> {
             let letter = Letter {
                 subject: filled(&mail.subject),
                 text: filled(&mail.text),
-                file,
-                workbook: bytes,
+                attachment: Some((file, bytes)),
                 id: format!("<{}.{content}@nqsync.invalid>", self.stream.name),
             };
             return mail.send(&self.open.loaded.file, letter).await;

@@ -1,9 +1,9 @@
 //! The engine `http`: any system that holds JSON records behind a web interface.
 
 mod auth;
-mod client;
+pub(super) mod client;
 mod listing;
-mod settings;
+pub(super) mod settings;
 mod upload;
 
 use std::collections::BTreeMap;

@@ -13,11 +13,12 @@ use super::shared::time;
 use super::{Reading, Said, backup, conflicts, proposals, warnings};
 use crate::api::{Exit, Lang};
 use crate::node::bundle::ANSWER_DUE_MS;
+use crate::node::notices::UNUSABLE;
 use crate::node::{Refusal, files, health, recovery};
 use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
 use crate::store::{
-    LinkId, LinkRow, Role, StoreError, adapters, blobs, branches, bundles, holds, links,
+    LinkId, LinkRow, Role, StoreError, adapters, blobs, branches, bundles, holds, links, notices,
     quarantine, queries, receipts, records, reminders,
 };
 
@@ -86,6 +87,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         problems.add("problem-files-missing", missing.to_string(), None);
     }
     let adapters = adapters(on, &mut problems)?;
+    let notices = told(on, &mut problems)?;
     let disk = disk(on, &mut problems);
     if !on.node.settings.service && (upstream_row.is_some() || !downstream.is_empty()) {
         problems.add("problem-service-stopped", String::new(), None);
@@ -116,6 +118,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "adapters": adapters,
         "reminders": reminded(on)?,
         "warnings": warnings::counts(on)?,
+        "notices": notices,
         "disk": disk,
         "backup": { "deposited": false, "only_here": only_here, "note": note,
             "last_at": queries::meta(on.connection, backup::LAST_AT)?,
@@ -349,6 +352,31 @@ fn issuer_of(record: &Record) -> Option<UnitId> {
         Facts::Figure { definer, .. } => Some(*definer),
         _ => None,
     }
+}
+
+/// The last message of every channel to people, and why one cannot be sent.
+fn told(on: &Reading<'_>, problems: &mut Problems) -> Result<Vec<Value>, Refusal> {
+    let unusable = queries::meta(on.connection, UNUSABLE)?.unwrap_or_default();
+    if !unusable.is_empty() {
+        problems.add("problem-notify-file", unusable, None);
+    }
+    let mut items = Vec::new();
+    for notice in notices::latest(on.connection)? {
+        if let Some(error) = &notice.error {
+            let what = format!("{}: {error}", notice.channel);
+            problems.add("problem-notice", what, notice.failing_since);
+        }
+        items.push(json!({
+            "channel": notice.channel,
+            "made_at": time(notice.made_at),
+            "sent_at": notice.sent_at.map(time),
+            "tries": notice.tries,
+            "next_at": notice.sent_at.is_none().then(|| time(notice.next_at)),
+            "error": notice.error,
+            "answer": notice.answer,
+        }));
+    }
+    Ok(items)
 }
 
 /// Deadlines near or missed, as they were counted last. They are about people's work: the node is well.
