@@ -233,6 +233,10 @@ pub enum Command {
     Verify { local: bool, repair: bool },
     /// A verified copy of the store in a new folder, which the executing node writes.
     Backup { to: String },
+    /// Seals backups for this recovery key from now on; `public` is its public part (SubjectPublicKeyInfo, hex).
+    BackupKey { public: String, replace: bool },
+    /// For which recovery key backups are sealed.
+    BackupKeyShow,
     /// What became of this store, when it cannot know by itself.
     Adopt { how: Adopt },
 
@@ -595,6 +599,7 @@ impl Command {
         match self {
             Status
             | SyncPreview
+            | BackupKeyShow
             | NodeList
             | NodeClones
             | NodeShow { .. }
@@ -627,6 +632,7 @@ impl Command {
             self,
             Verify { .. }
                 | Backup { .. }
+                | BackupKey { .. }
                 | BundleExport { .. }
                 | BundleImport { .. }
                 | Adopt { .. }

@@ -81,7 +81,7 @@ pub enum Duty {
 pub fn duty(command: &Command) -> Duty {
     use Command::*;
     match command {
-        Status | SyncPreview => Duty::Look,
+        Status | SyncPreview | BackupKeyShow => Duty::Look,
         UnitList { .. } | UnitShow { .. } => Duty::Look,
         TaskList { .. } | TaskShow { .. } | ReportList { .. } | ReportShow { .. } => Duty::Look,
         EvidenceList { .. } | IndicatorList { .. } => Duty::Look,
@@ -117,7 +117,9 @@ pub fn duty(command: &Command) -> Duty {
         }
         AuditAccept { .. } | Adopt { .. } => Duty::Administer,
 
-        Backup { .. } | AuditExport { .. } | NodeAdmit { .. } => Duty::Host,
+        // Who can choose the recovery key can read every backup from then on.
+        Backup { .. } | BackupKey { .. } => Duty::Host,
+        AuditExport { .. } | NodeAdmit { .. } => Duty::Host,
         EvidenceAdd { .. } | EvidenceGet { .. } | DirectiveAdd { .. } => Duty::Host,
         BundleExport { .. } | BundleImport { .. } | BundleShow { folder: Some(_) } => Duty::Host,
     }

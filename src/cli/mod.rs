@@ -28,6 +28,7 @@ mod proposal;
 mod quarantine;
 mod report;
 mod restore;
+mod restoring;
 mod rollup;
 mod rollup_file;
 pub mod screen;
@@ -159,7 +160,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Restore(args) => restore::run(&args, caller, out),
         Verb::Adopt(args) => restore::adopt(args, caller, out),
         Verb::Verify(args) => ask(args.job(), caller, out),
-        Verb::Backup(args) => backup::run(&args, caller, out),
+        Verb::Backup(args) => backup::run(args, caller, out),
         Verb::Audit(verb) => audit::run(verb, caller, out),
         Verb::Bundle(verb) => ask(verb.job(caller)?, caller, out),
         Verb::Doctor(args) => doctor::run(&args, caller, out),

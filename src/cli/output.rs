@@ -172,6 +172,7 @@ const FIELDS: &[(&str, &str, Shape)] = &[
     ("dir", "label-data-dir", Plain),
     ("config", "label-config", Plain),
     ("written_to", "label-path", Plain),
+    ("recovery_key", "label-recovery-key", Plain),
     ("nodes", "label-nodes", Plain),
     ("tasks", "label-tasks", Plain),
 ];

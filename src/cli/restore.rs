@@ -7,21 +7,24 @@ use serde_json::Value;
 
 use super::output::{Output, written};
 use super::screen::{Screen, at};
-use super::{Caller, ask, job, setup, wiring};
+use super::{Caller, ask, backup, job, restoring, setup, wiring};
 use crate::api::{Adopt, Command, Exit, Failure};
 
 /// Put a backup in the place of this node's store; the service must be stopped
 ///
-/// The backup is read whole and compared with its manifest before anything is touched. A store that is in the way is moved aside
+/// The backup is read whole and compared with its manifest before anything is touched; a sealed one is opened with --key. A store that is in the way is moved aside
 /// under a dated name, never deleted. A restore that was cut refuses to start; run the same line again. Afterwards the node
 /// takes no new writes until it has met its parent once and has its lost writes back, or until `nqsync adopt --alone`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/nq\n  nqsync restore /backup/nq-2026-03-31 --replace    the damaged store is kept aside\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/new    a new machine: configuration and keys come from the backup"
+    after_help = "Examples:\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/nq\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/nq --key /media/safe/24001.recovery    a sealed one\n  nqsync restore /backup/nq-2026-03-31 --replace    the damaged store is kept aside\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/new    a new machine: configuration and keys come from the backup"
 )]
 pub struct RestoreArgs {
     /// Folder of the backup
     folder: PathBuf,
+    /// File of the recovery key, for a backup that is sealed
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Move a store that is there aside
     #[arg(long)]
     replace: bool,
@@ -74,7 +77,15 @@ pub(super) fn adopt(args: AdoptArgs, caller: &Caller, out: &Output) -> Result<Ex
 }
 
 pub(super) fn run(args: &RestoreArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
-    let answer = wiring::restore(&caller.place, &args.folder, args.replace, &caller.person)?;
+    let key = args.key.as_deref();
+    let key = key.map(|file| backup::load_key(file, caller)).transpose()?;
+    let answer = restoring::restore(
+        &caller.place,
+        &args.folder,
+        key.as_ref(),
+        args.replace,
+        &caller.person,
+    )?;
     out.answer(&answer, |data| show(data, &out.screen));
     Ok(answer.exit)
 }

@@ -17,11 +17,10 @@ use crate::config::{self, Config, Level};
 use crate::daemon::enrol_file;
 use crate::daemon::setup::{self, EnrolError};
 use crate::daemon::{self, DaemonError};
-use crate::node::commands::{self, refuse};
+use crate::node::commands::refuse;
 use crate::node::{Node, Refusal};
 use crate::sheet::{self, Limits, SheetError, Table};
-use crate::store::restore::{self, Order, Restored};
-use crate::store::{Store, StoreError, audit, backup, blobs};
+use crate::store::{Store, StoreError};
 use crate::trust::files::make_private_folder;
 use crate::{demo, t, telemetry};
 
@@ -90,7 +89,7 @@ pub fn block_on<T>(place: &Place, work: impl Future<Output = T>) -> Result<T, Fa
     Ok(runtime(place)?.block_on(work))
 }
 
-fn runtime(place: &Place) -> Result<Runtime, Failure> {
+pub(super) fn runtime(place: &Place) -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -106,7 +105,7 @@ fn runtime(place: &Place) -> Result<Runtime, Failure> {
         })
 }
 
-fn stored(place: &Place, error: StoreError) -> Failure {
+pub(super) fn stored(place: &Place, error: StoreError) -> Failure {
     refuse(place.lang, Refusal::from(error))
 }
 
@@ -168,7 +167,7 @@ pub fn init(place: &Place, init: &Init) -> Outcome {
 
 /// A configuration holds no secret, but whom it names is nobody's business but the node's group. Killed on the way it is
 /// whole or absent: half of one would stand in the way of the next try.
-fn write_config(file: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write_config(file: &Path, text: &str) -> std::io::Result<()> {
     let draft = file.with_added_extension("new");
     // Left by a crash; it must not lend its mode.
     match std::fs::remove_file(&draft) {
@@ -296,7 +295,7 @@ pub fn enrol(place: &Place, upstream: Option<&str>, token: &str, answer: Option<
     })
 }
 
-fn not_enrolled(place: &Place, error: EnrolError) -> Failure {
+pub(super) fn not_enrolled(place: &Place, error: EnrolError) -> Failure {
     match error {
         EnrolError::Local(error) => started(place, error),
         other => {
@@ -325,118 +324,6 @@ pub fn adopt_new(place: &Place, upstream: Option<&str>, token: &str, person: &st
         data: json!({ "adopted": "new", "node": node, "parent": parent, "unit": config.node.unit }),
         notes: vec![t!(place.lang, "note-adopted-new", unit = config.node.unit)],
     })
-}
-
-/// Puts a backup in the place of the store. On a new machine the configuration comes from the backup too.
-pub fn restore(place: &Place, from: &Path, replace: bool, person: &str) -> Outcome {
-    let lang = place.lang;
-    let refused = |refusal: Refusal| refuse(lang, refusal);
-    let file = place.file();
-    let brought = !file.exists();
-    if brought {
-        backup::manifest(from).map_err(|e| refused(e.into()))?;
-        bring_settings(place, from, &file)?;
-    }
-    let done = place
-        .load()
-        .and_then(|loaded| restore_into(place, &loaded.config, from, replace, person));
-    done.inspect_err(|_| {
-        if brought {
-            // A configuration whose store did not come must not stand in the way of the next try.
-            let _ = std::fs::remove_file(&file);
-        }
-    })
-}
-
-fn restore_into(
-    place: &Place,
-    config: &Config,
-    from: &Path,
-    replace: bool,
-    person: &str,
-) -> Outcome {
-    let clock = Clock::system();
-    let now_ms = clock.now_ms();
-    let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
-    let order = Order {
-        from: from.to_owned(),
-        dir: config.node.data_dir.clone(),
-        unit: config.node.unit.clone(),
-        replace,
-        now_ms,
-        stamp: now.strftime("%Y%m%dT%H%M%SZ").to_string(),
-    };
-    let restored = restore::restore(&order).map_err(|e| refuse(place.lang, e.into()))?;
-    // Opened once, so that success is not said of a store that does not open.
-    let store = Store::open(&setup::store_options(config)).map_err(|e| stored(place, e))?;
-    let (actor, made_at) = (person.to_owned(), restored.manifest.made_at.clone());
-    let noted = store.write_blocking(move |tx| {
-        let act = audit::Act {
-            at: now_ms,
-            actor: &actor,
-            act: "store.restored",
-            subject: &made_at,
-            detail: json!({}),
-        };
-        audit::append(tx, &act)
-    });
-    store.close();
-    noted.map_err(|e: StoreError| stored(place, e))?;
-    Ok(restored_answer(place, &order, &restored))
-}
-
-fn restored_answer(place: &Place, order: &Order, restored: &Restored) -> crate::api::Answer {
-    let mut data = commands::backup::facts(&restored.manifest, &order.from.display().to_string());
-    data["dir"] = json!(order.dir);
-    data["aside"] = json!(restored.aside);
-    data["waits_for_parent"] = json!(restored.waits);
-    let missing: Vec<String> = restored.missing.iter().map(blobs::hex).collect();
-    data["missing_files"] = json!(missing);
-    let mut notes = vec![if restored.waits {
-        t!(place.lang, "note-restored-waits")
-    } else {
-        t!(place.lang, "note-restored-top")
-    }];
-    let exit = if missing.is_empty() {
-        Exit::Done
-    } else {
-        notes.push(t!(place.lang, "note-backup-files", count = missing.len()));
-        Exit::Partly
-    };
-    crate::api::Answer { exit, data, notes }
-}
-
-/// The configuration and the profiles of a backup, where there are none.
-fn bring_settings(place: &Place, from: &Path, file: &Path) -> Result<(), Failure> {
-    let kept = from.join(backup::SETTINGS);
-    let beside = file.parent().unwrap_or(Path::new("."));
-    let cannot = |e: std::io::Error| {
-        let message = t!(
-            place.lang,
-            "err-cannot-write",
-            path = file.display(),
-            reason = e
-        );
-        failure(Exit::Failed, "cannot_write", message)
-    };
-    let text = std::fs::read_to_string(kept.join("config.toml")).map_err(|_| {
-        let message = t!(place.lang, "err-no-config", file = file.display());
-        failure(Exit::NotInitialised, "not_initialised", message)
-    })?;
-    make_private_folder(beside).map_err(cannot)?;
-    write_config(file, &text).map_err(cannot)?;
-    let Ok(profiles) = std::fs::read_dir(kept.join("adapters.d")) else {
-        return Ok(());
-    };
-    let folder = beside.join("adapters.d");
-    make_private_folder(&folder).map_err(cannot)?;
-    for profile in profiles.flatten() {
-        let target = folder.join(profile.file_name());
-        if !target.exists() {
-            std::fs::copy(profile.path(), target).map_err(cannot)?;
-        }
-    }
-    Ok(())
 }
 
 /// Shows three levels on loopback; `say` gets each step as a line for people.

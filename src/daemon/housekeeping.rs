@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::node::sealed;
 use crate::node::{Node, recovery, reminders, rollups, warnings};
 use crate::store::{StoreError, blobs};
 
@@ -22,7 +23,11 @@ pub async fn begin(node: &Node) -> Result<(), StoreError> {
         return Ok(());
     }
     let dir = node.store.dir().to_path_buf();
-    tokio::task::spawn_blocking(move || blobs::sweep(&dir))
+    let swept = move || {
+        sealed::sweep(&dir)?;
+        blobs::sweep(&dir)
+    };
+    tokio::task::spawn_blocking(swept)
         .await
         .map_err(|e| StoreError::Panicked(e.to_string()))??;
     recovery::look_where_we_are(node).await?;

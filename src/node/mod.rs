@@ -19,6 +19,7 @@ pub mod refusal;
 pub mod reminders;
 pub mod renewal;
 pub mod rollups;
+pub mod sealed;
 pub mod session;
 pub mod warnings;
 pub mod witness;

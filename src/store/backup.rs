@@ -158,18 +158,23 @@ pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Stor
 /// Makes a backup in `to`, which must be new or empty. Beside it, `to` with the ending `.unfinished` holds what is
 /// written so far; one that a crash left is thrown away by the next try.
 pub fn make(source: &Source, to: &Path) -> Result<Manifest, BackupError> {
+    in_new_folder(to, |work| fill(source, work))
+}
+
+/// Makes a folder that has its name only when everything in it was written.
+pub(crate) fn in_new_folder<T, E: From<BackupError>>(
+    to: &Path,
+    fill: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
     let shown = to.display().to_string();
     if to.symlink_metadata().is_ok() && !is_empty_folder(to) {
-        return Err(BackupError::InTheWay(shown));
+        return Err(BackupError::InTheWay(shown).into());
     }
     let work = to.with_added_extension("unfinished");
     let marker = begin(&work)?;
-    let done = fill(source, &work).and_then(|manifest| {
-        // An empty folder may be replaced in one step; anything else would be refused here.
-        fs::rename(&work, to).map_err(io(format!("rename to {shown}")))?;
-        sync_folder(to.parent().unwrap_or(Path::new(".")))?;
-        fs::remove_file(to.join(MARKER)).map_err(io(format!("remove {MARKER}")))?;
-        Ok(manifest)
+    let done = fill(&work).and_then(|made| {
+        put_in_place(&work, to)?;
+        Ok(made)
     });
     if done.is_err() {
         // The next try throws it away as well.
@@ -177,6 +182,14 @@ pub fn make(source: &Source, to: &Path) -> Result<Manifest, BackupError> {
     }
     drop(marker);
     done
+}
+
+fn put_in_place(work: &Path, to: &Path) -> Result<(), BackupError> {
+    // An empty folder may be replaced in one step; anything else would be refused here.
+    fs::rename(work, to).map_err(io(format!("rename to {}", to.display())))?;
+    sync_folder(to.parent().unwrap_or(Path::new(".")))?;
+    fs::remove_file(to.join(MARKER)).map_err(io(format!("remove {MARKER}")))?;
+    Ok(())
 }
 
 fn is_empty_folder(path: &Path) -> bool {
@@ -204,7 +217,7 @@ fn begin(work: &Path) -> Result<File, BackupError> {
     Ok(marker)
 }
 
-pub(super) fn private_folder(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn private_folder(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -212,7 +225,7 @@ pub(super) fn private_folder(path: &Path) -> Result<(), StoreError> {
         .map_err(io(format!("create {}", path.display())))
 }
 
-fn private_file(path: &Path) -> Result<File, StoreError> {
+pub(crate) fn private_file(path: &Path) -> Result<File, StoreError> {
     OpenOptions::new()
         .write(true)
         .create_new(true)

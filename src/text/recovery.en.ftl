@@ -5,7 +5,7 @@ err-backup-under-way = A backup to { $path } is being written already. Wait for 
 err-backup-damaged = The copy could not be read back as it was written, so there is no backup: { $detail }. Check this disk and the one the backup goes to ("nqsync verify --local").
 err-not-a-backup = { $path } is not a complete backup: { $reason }. A folder with the ending .unfinished was cut while it was written and cannot be used.
 
-note-backup-made = The backup in { $path } is complete and was read back. It holds private keys: keep it away from others, and on another disk.
+note-backup-made = The backup in { $path } is complete and was read back. It is readable and holds private keys: keep it away from others, and on another disk. After "nqsync backup key new" backups are sealed.
 note-backup-whole = The backup is whole: database, keys and files are as they were written.
 note-backup-damaged = This backup CANNOT be used: { $found }
 note-backup-files = { $count } attachments are missing or changed. The records can be restored; those files are fetched again from the other level where it still has them.

@@ -5,7 +5,7 @@ err-backup-under-way = Đang có một bản sao lưu ghi vào { $path }. Hãy c
 err-backup-damaged = Đọc lại bản vừa ghi không đúng nên không có bản sao lưu nào: { $detail }. Hãy kiểm tra ổ đĩa này và ổ đĩa nhận bản sao lưu ("nqsync verify --local").
 err-not-a-backup = { $path } không phải là bản sao lưu đầy đủ: { $reason }. Thư mục có đuôi .unfinished là bản bị ngắt giữa chừng, không dùng được.
 
-note-backup-made = Bản sao lưu tại { $path } đã đầy đủ và đã được đọc lại. Trong đó có khóa riêng: cất nơi người khác không đọc được, trên ổ đĩa khác.
+note-backup-made = Bản sao lưu tại { $path } đã đầy đủ và đã được đọc lại. Bản này đọc được và có khóa riêng: cất nơi người khác không đọc được, trên ổ đĩa khác. Sau "nqsync backup key new" các bản sao lưu sẽ được niêm phong.
 note-backup-whole = Bản sao lưu nguyên vẹn: cơ sở dữ liệu, khóa và tệp đúng như lúc ghi.
 note-backup-damaged = Bản sao lưu này KHÔNG dùng được: { $found }
 note-backup-files = { $count } tệp đính kèm bị thiếu hoặc bị đổi. Bản ghi vẫn khôi phục được; các tệp đó sẽ được lấy lại từ cấp khác nếu ở đó còn.

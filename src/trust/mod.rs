@@ -18,4 +18,5 @@ pub mod sealing;
 pub mod signature;
 pub mod tls;
 pub mod token;
+pub mod vault;
 mod verifier;

@@ -5,6 +5,7 @@
 //! zstd frame; its lines are [`Line`]s.
 
 pub mod bundle;
+pub mod deposit;
 pub mod enrolment;
 mod plain;
 

@@ -5,14 +5,19 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use nqsync_core::protocol::unhex;
+
 use super::shared::answered_before;
-use super::{Said, speak};
+use super::{Reading, Said, Writing, speak};
 use crate::api::{Answer, Exit, Request};
+use crate::node::sealed::{self, SealedError, keys};
 use crate::node::{Node, Refusal};
 use crate::store::StoreError;
-use crate::store::backup::{self, BackupError, Manifest, Source};
+use crate::store::backup::{self, BackupError, Checked, Manifest, Source};
 use crate::store::blobs::hex;
 use crate::store::restore::RestoreError;
+use crate::trust::identity::NodeKey;
+use crate::trust::vault;
 
 /// Fact of the store: when the last backup was made, RFC 3339.
 pub const LAST_AT: &str = "backup_at";
@@ -50,7 +55,34 @@ impl From<RestoreError> for Refusal {
     }
 }
 
-/// Makes a backup in a new folder. The writer thread goes on meanwhile.
+impl From<SealedError> for Refusal {
+    fn from(error: SealedError) -> Self {
+        match error {
+            SealedError::Store(error) => error.into(),
+            SealedError::Backup(error) => error.into(),
+            SealedError::NoKey { path, key } => {
+                Refusal::usage("sealed-no-key", [("path", path), ("key", key)])
+            }
+            SealedError::OtherKey {
+                path,
+                wanted,
+                given,
+            } => {
+                let args = [("path", path), ("wanted", wanted), ("given", given)];
+                Refusal::with(Exit::Authentication, "sealed-other-key", args)
+            }
+            SealedError::Damaged { path, what } => {
+                let args = [("path", path), ("what", what)];
+                Refusal::with(Exit::Degraded, "sealed-damaged", args)
+            }
+            SealedError::Crypto(what) => {
+                Refusal::with(Exit::Failed, "sealed-crypto", [("detail", what.to_owned())])
+            }
+        }
+    }
+}
+
+/// Makes a backup in a new folder, sealed where this node has a recovery key. The writer thread goes on meanwhile.
 pub async fn make(node: &Node, request: &Request, to: String) -> Result<Answer, Refusal> {
     if let Some(answer) = answered_before(node, request).await? {
         return Ok(answer);
@@ -65,7 +97,14 @@ pub async fn make(node: &Node, request: &Request, to: String) -> Result<Answer, 
         made_at,
     };
     let target = PathBuf::from(&to);
-    let made = tokio::task::spawn_blocking(move || backup::make(&source, &target)).await;
+    let recovery = node.store.read(keys::of).await?;
+    let key = recovery.map(|recovery| recovery.public);
+    let public = key.clone();
+    let made = tokio::task::spawn_blocking(move || match public {
+        Some(public) => sealed::make(&source, &target, &public),
+        None => Ok(backup::make(&source, &target)?),
+    });
+    let made = made.await;
     let manifest = made.map_err(|e| StoreError::Panicked(e.to_string()))??;
     let (worker, request) = (node.clone(), request.clone());
     node.store
@@ -73,16 +112,25 @@ pub async fn make(node: &Node, request: &Request, to: String) -> Result<Answer, 
             tx.set_meta(LAST_AT, &manifest.made_at)?;
             tx.set_meta(LAST_TO, &to)?;
             let now_ms = worker.clock.now_ms();
-            let said = said(&manifest, &to);
+            let said = said(&manifest, &to, key.as_deref());
             super::answer(tx, &request, said, "backup", now_ms)
         })
         .await
 }
 
-fn said(manifest: &Manifest, to: &str) -> Said {
+fn said(manifest: &Manifest, to: &str, public: Option<&[u8]>) -> Said {
     let mut data = facts(manifest, to);
     data["ok"] = json!(manifest.missing_files.is_empty());
-    let said = Said::done(data).note("note-backup-made", [("path", to.to_owned())]);
+    data["sealed"] = json!(public.is_some());
+    let path = ("path", to.to_owned());
+    let said = match public.map(vault::fingerprint) {
+        Some(key) => {
+            data["recovery_key"] = json!(key);
+            let args = [path, ("key", key.to_string())];
+            Said::done(data).note("note-backup-sealed", args)
+        }
+        None => Said::done(data).note("note-backup-made", [path]),
+    };
     match manifest.missing_files.len() {
         0 => said,
         missing => {
@@ -111,9 +159,27 @@ pub fn facts(manifest: &Manifest, folder: &str) -> Value {
     })
 }
 
-/// Answers what a check of a backup found. It asks no node.
-pub fn checked(request: &Request, folder: &str) -> Result<Answer, Refusal> {
-    let checked = backup::check(folder.as_ref())?;
+/// Answers what a check of a backup found. It asks no node. A sealed one is looked into where its key is named.
+pub fn checked(request: &Request, folder: &str, key: Option<&NodeKey>) -> Result<Answer, Refusal> {
+    let path = folder.as_ref();
+    if !sealed::is_sealed(path) {
+        let said = looked(backup::check(path)?, folder);
+        return Ok(speak(request.lang, said));
+    }
+    let said = match sealed::check(path, key)? {
+        Some(checked) => looked(checked, folder),
+        None => {
+            let data = json!({ "folder": folder, "ok": true });
+            Said::done(data).note("note-backup-sealed-whole", [])
+        }
+    };
+    let mut said = said;
+    said.data["sealed"] = json!(true);
+    said.data["recovery_key"] = json!(sealed::sealed_for(path)?);
+    Ok(speak(request.lang, said))
+}
+
+fn looked(checked: Checked, folder: &str) -> Said {
     let mut data = facts(&checked.manifest, folder);
     data["ok"] = json!(checked.is_whole());
     data["damage"] = json!(checked.damage);
@@ -133,5 +199,32 @@ pub fn checked(request: &Request, folder: &str) -> Result<Answer, Refusal> {
     if !checked.is_whole() {
         said.exit = Exit::Degraded;
     }
-    Ok(speak(request.lang, said))
+    said
+}
+
+/// Takes the public part of a recovery key.
+pub fn set_key(on: &mut Writing<'_, '_>, public: &str, replace: bool) -> Result<Said, Refusal> {
+    if let Some(known) = keys::of(on.tx.connection())?
+        && !replace
+    {
+        let key = known.fingerprint().to_string();
+        return Err(Refusal::usage("recovery-key-set", [("key", key)]));
+    }
+    let public = unhex(public).unwrap_or_default();
+    if !keys::set(on.tx, &public)? {
+        return Err(Refusal::usage("recovery-key-bad", []));
+    }
+    let key = vault::fingerprint(&public);
+    Ok(Said::done(json!({ "recovery_key": key })).note("note-recovery-key", []))
+}
+
+/// Which recovery key opens the backups of this node.
+pub fn show_key(on: &Reading<'_>) -> Result<Said, Refusal> {
+    let known = keys::of(on.connection)?;
+    let key = known.map(|recovery| recovery.fingerprint());
+    let said = Said::done(json!({ "recovery_key": key }));
+    Ok(match key {
+        Some(_) => said,
+        None => said.note("note-recovery-key-none", []),
+    })
 }

@@ -1,5 +1,6 @@
 //! Which module answers which verb.
 
+use super::backup;
 use super::{
     Reading, Said, Writing, adopt, audits, bundles, calendar, clones, conflicts, directives,
     evidence, holds, import, indicators, nodes, periods, proposals, quarantine, reports, rollup,
@@ -30,6 +31,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
             ..
         } => import::preview(on, *kind, source, table),
         Command::Status => status::show(on),
+        Command::BackupKeyShow => backup::show_key(on),
         Command::SyncPreview => status::preview(on),
         Command::NodeList => nodes::list(on),
         Command::NodeClones => clones::list(on),
@@ -133,6 +135,7 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         } => nodes::token(on, unit, *expires_s, url.as_deref()),
         Command::NodeAdopt { node, incarnation } => clones::adopt(on, node, incarnation),
         Command::Adopt { how } => adopt::adopt(on, *how),
+        Command::BackupKey { public, replace } => backup::set_key(on, public, *replace),
         Command::NodeRenew { node, reason } => nodes::renew(on, node, reason),
         Command::NodeRevoke { node, reason, undo } => nodes::revoke(on, node, reason, *undo),
         Command::IndicatorDefine { .. } => indicators::define(on, &request.command),
