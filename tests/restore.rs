@@ -20,6 +20,7 @@ use uuid::Uuid;
 fn back_up(place: &Place, shelf: &TempDir, name: &str) -> std::path::PathBuf {
     let to = shelf.path().join(name);
     let source = Source {
+        elsewhere: None,
         dir: place.dir.path().to_owned(),
         config: None,
         adapters: None,

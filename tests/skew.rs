@@ -8,6 +8,11 @@ mod support;
 use axum::http;
 use nqsync::api::{Command, RollupBy, TaskFields};
 use nqsync::link::transport::{Answering, Request, Transport};
+use nqsync::link::upstream::deposit::Outcome;
+use nqsync::node::deposit;
+use nqsync::node::sealed::keys;
+use nqsync::trust::identity::NodeKey;
+use nqsync::trust::vault;
 use nqsync_core::model::Facts;
 use nqsync_core::protocol::{HEAD_HEADER, LENGTH_HEADER, SESSION_HEADER, render_record};
 use nqsync_core::rollup::{GroupRollup, RULES};
@@ -43,7 +48,7 @@ impl Transport for Before {
         if opens {
             request.body = without(&request.body, &["echo"]);
         }
-        if request.url.ends_with("/compare") {
+        if request.url.ends_with("/compare") || request.url.contains("/deposit/") {
             let unknown = http::Response::builder().status(404).body("");
             return Box::pin(async { Ok(Response::from(unknown?)) });
         }
@@ -131,6 +136,38 @@ async fn f1_an_old_child_and_a_new_parent_and_the_reverse_do_everything_that_bot
         "and is told"
     );
     assert_eq!(world.commune.sync().await.agrees, Some(true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f1_a_parent_that_keeps_no_backups_yet_is_told_as_such_and_stops_nothing() {
+    let mut world = World::new().await;
+    let url = world.province.url().await;
+    world.commune.connect_over(&url, Before).await;
+    let key = NodeKey::generate().expect("a key");
+    let public = vault::public_part(&key);
+    let store = world.commune.node.store.clone();
+    let set = store.write(move |tx| keys::set(tx, &public)).await;
+    assert!(set.expect("written"));
+    let upstream = world.commune.upstream.as_ref().expect("a way up");
+    let Ok(Outcome::Not(code, message)) = upstream.deposit().await else {
+        panic!("nobody there keeps it");
+    };
+    assert_eq!(code, "unsupported");
+    let noted = deposit::note_trouble(&world.commune.node, &code, message).await;
+    noted.expect("written");
+    assert_eq!(world.commune.sync().await.agrees, Some(true));
+    let status = world.commune.data(Command::Status).await;
+    assert_eq!(status["backup"]["trouble"], "unsupported");
+    assert_eq!(status["backup"]["deposited"], false);
+    assert!(
+        !status["problems"].to_string().contains("deposit"),
+        "{status}"
+    );
+
+    // When the parent is upgraded it begins.
+    world.commune.find(&world.province).await;
+    let upstream = world.commune.upstream.as_ref().expect("a way up");
+    assert_eq!(upstream.deposit().await.expect("kept"), Outcome::Complete);
 }
 
 /// The month in which the nodes of a test begin, and the one 200 days later.

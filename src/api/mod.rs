@@ -235,6 +235,8 @@ pub enum Command {
     Backup { to: String },
     /// Seals backups for this recovery key from now on; `public` is its public part (SubjectPublicKeyInfo, hex).
     BackupKey { public: String, replace: bool },
+    /// Deposits a sealed backup at the parent now; `anyway`: also in the place of one that this store does not know.
+    BackupDeposit { anyway: bool },
     /// For which recovery key backups are sealed.
     BackupKeyShow,
     /// What became of this store, when it cannot know by itself.
@@ -258,6 +260,8 @@ pub enum Command {
     NodeRenew { node: String, reason: String },
     /// Enrols a node whose request came as a file, and answers with one.
     NodeAdmit { request: String, answer: String },
+    /// Throws away the sealed backup that a node which is cut off had deposited here.
+    NodeDropDeposit { node: String, reason: String },
     /// Cuts a downstream node off, or takes that back.
     NodeRevoke {
         node: String,
@@ -633,6 +637,7 @@ impl Command {
             Verify { .. }
                 | Backup { .. }
                 | BackupKey { .. }
+                | BackupDeposit { .. }
                 | BundleExport { .. }
                 | BundleImport { .. }
                 | Adopt { .. }
@@ -644,6 +649,7 @@ impl Command {
                 | NodeToken { .. }
                 | NodeAdmit { .. }
                 | NodeRevoke { .. }
+                | NodeDropDeposit { .. }
                 | NodeRenew { .. }
                 | NodeAdopt { .. }
                 | QuarantineRetry { .. }

@@ -106,6 +106,7 @@ pub fn duty(command: &Command) -> Duty {
         ConflictResolve { .. } | QuarantineRetry { .. } | QuarantineDrop { .. } => Duty::Operate,
         HoldRelease { .. } | HoldRefuse { .. } | HoldUndo { .. } => Duty::Operate,
         AdapterCheck { .. } | AdapterRun { .. } | Verify { .. } => Duty::Operate,
+        BackupDeposit { .. } => Duty::Operate,
 
         NodeAdopt { .. } | NodeToken { .. } | NodeRenew { .. } | NodeRevoke { .. } => {
             Duty::Administer
@@ -115,7 +116,7 @@ pub fn duty(command: &Command) -> Duty {
         UserList | UserAdd { .. } | UserRole { .. } | UserPassword { .. } | UserRemove { .. } => {
             Duty::Administer
         }
-        AuditAccept { .. } | Adopt { .. } => Duty::Administer,
+        AuditAccept { .. } | Adopt { .. } | NodeDropDeposit { .. } => Duty::Administer,
 
         // Who can choose the recovery key can read every backup from then on.
         Backup { .. } | BackupKey { .. } => Duty::Host,

@@ -48,6 +48,17 @@ enum Verb {
     /// The recovery key, without which nobody opens a sealed backup: make, show
     #[command(subcommand)]
     Key(KeyVerb),
+    /// Deposit a sealed backup at the node above now, not only once a day
+    ///
+    /// It needs a recovery key, and goes after everything else that waits; `status` tells when it is there. The node above cannot read it.
+    #[command(
+        after_help = "Examples:\n  nqsync backup deposit\n  nqsync backup deposit --anyway     this store is the right one, although an older copy of it was restored"
+    )]
+    Deposit {
+        /// Also in the place of a deposit that this store does not know
+        #[arg(long)]
+        anyway: bool,
+    },
 }
 
 /// Verbs of `backup key`.
@@ -80,6 +91,9 @@ pub(super) fn run(args: BackupArgs, caller: &Caller, out: &Output) -> Result<Exi
         }
         Some(Verb::Key(KeyVerb::Show)) => {
             return ask(job(Command::BackupKeyShow, show_key), caller, out);
+        }
+        Some(Verb::Deposit { anyway }) => {
+            return ask(job(Command::BackupDeposit { anyway }, written), caller, out);
         }
         None => {}
     }

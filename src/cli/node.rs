@@ -83,6 +83,20 @@ pub enum Verb {
         #[arg(long)]
         reason: String,
     },
+    /// Throw away the sealed backup that a lost node had deposited here
+    ///
+    /// It stays after the node was cut off, because it may be all that is left of it. Once its unit works again on another machine it is
+    /// needed no more.
+    #[command(
+        after_help = "Example:\n  nqsync node drop-deposit 0192f3c8 --reason \"restored on the new machine\""
+    )]
+    DropDeposit {
+        /// Its id, or the beginning of it; it has to be cut off
+        node: String,
+        /// Why; kept in the audit
+        #[arg(long)]
+        reason: String,
+    },
     /// Cut a node off; it can neither send nor fetch any more
     #[command(
         after_help = "Examples:\n  nqsync node revoke 0192f3c8 --reason \"server stolen\"\n  nqsync node revoke 0192f3c8 --undo --reason \"found again\""
@@ -124,6 +138,9 @@ impl Verb {
                 job(Command::NodeAdopt { node, incarnation }, written)
             }
             Verb::Renew { node, reason } => job(Command::NodeRenew { node, reason }, written),
+            Verb::DropDeposit { node, reason } => {
+                job(Command::NodeDropDeposit { node, reason }, written)
+            }
             Verb::Revoke { node, reason, undo } => {
                 job(Command::NodeRevoke { node, reason, undo }, written)
             }
@@ -165,6 +182,8 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-clock", clock(at(data, "clock_offset_ms"), screen)),
         ("label-pending", screen.plain(at(data, "pending"))),
         ("label-pin", screen.plain(at(data, "pin"))),
+        ("label-deposited-at", screen.time(at(data, "deposit.at"))),
+        ("label-deposited", screen.bytes(at(data, "deposit.bytes"))),
         (
             "label-certificate-until",
             screen.time(at(data, "certificate_until")),

@@ -1,14 +1,17 @@
 //! `restore` and `adopt`: a store that comes back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use serde_json::Value;
 
-use super::output::{Output, written};
+use super::output::{Output, say, written};
 use super::screen::{Screen, at};
 use super::{Caller, ask, backup, job, restoring, setup, wiring};
 use crate::api::{Adopt, Command, Exit, Failure};
+use crate::daemon::comeback::Wanted;
+use crate::t;
+use nqsync_core::model::NodeId;
 
 /// Put a backup in the place of this node's store; the service must be stopped
 ///
@@ -17,15 +20,25 @@ use crate::api::{Adopt, Command, Exit, Failure};
 /// takes no new writes until it has met its parent once and has its lost writes back, or until `nqsync adopt --alone`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/nq\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/nq --key /media/safe/24001.recovery    a sealed one\n  nqsync restore /backup/nq-2026-03-31 --replace    the damaged store is kept aside\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/new    a new machine: configuration and keys come from the backup"
+    after_help = "Examples:\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/nq\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/nq --key /media/safe/24001.recovery    a sealed one\n  nqsync restore --from-parent --key /media/safe/24001.recovery    the machine is lost: after init and enrol on the new one\n  nqsync restore /backup/nq-2026-03-31 --replace    the damaged store is kept aside\n  nqsync restore /backup/nq-2026-03-31 --dir /srv/new    a new machine: configuration and keys come from the backup"
 )]
 pub struct RestoreArgs {
     /// Folder of the backup
-    folder: PathBuf,
+    #[arg(
+        required_unless_present = "from_parent",
+        conflicts_with = "from_parent"
+    )]
+    folder: Option<PathBuf>,
+    /// Fetch the sealed backup that the lost machine of this unit deposited at the node above; this one has enrolled already
+    #[arg(long, requires = "key")]
+    from_parent: bool,
+    /// With --from-parent: the node whose backup is wanted, where the node above holds several [default: the newest of another machine]
+    #[arg(long, value_name = "NODE", requires = "from_parent")]
+    of: Option<uuid::Uuid>,
     /// File of the recovery key, for a backup that is sealed
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Move a store that is there aside
+    /// Move a store that is there aside; with --from-parent also one that holds work of its own
     #[arg(long)]
     replace: bool,
 }
@@ -79,13 +92,27 @@ pub(super) fn adopt(args: AdoptArgs, caller: &Caller, out: &Output) -> Result<Ex
 pub(super) fn run(args: &RestoreArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
     let key = args.key.as_deref();
     let key = key.map(|file| backup::load_key(file, caller)).transpose()?;
-    let answer = restoring::restore(
-        &caller.place,
-        &args.folder,
-        key.as_ref(),
-        args.replace,
-        &caller.person,
-    )?;
+    let answer = match (&args.folder, &key) {
+        (None, Some(key)) => {
+            let wanted = Wanted {
+                of: args.of.map(NodeId),
+                replace: args.replace,
+            };
+            let mut progress = |done: usize, of: usize| {
+                if !out.json {
+                    say(&t!(caller.lang, "restore-fetching", done = done, of = of));
+                }
+            };
+            restoring::from_parent(&caller.place, key, wanted, &caller.person, &mut progress)?
+        }
+        (folder, key) => restoring::restore(
+            &caller.place,
+            folder.as_deref().unwrap_or(Path::new("")),
+            key.as_ref(),
+            args.replace,
+            &caller.person,
+        )?,
+    };
     out.answer(&answer, |data| show(data, &out.screen));
     Ok(answer.exit)
 }

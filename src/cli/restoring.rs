@@ -6,11 +6,12 @@ use serde_json::json;
 
 use super::failure;
 use super::place::Place;
-use super::wiring::{stored, write_config};
-use crate::api::{Exit, Failure, Outcome};
+use super::wiring::{runtime, stored, write_config};
+use crate::api::{Answer, Exit, Failure, Outcome};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::setup;
+use crate::daemon::comeback::{self, ComebackError, Wanted};
+use crate::daemon::{DaemonError, setup};
 use crate::node::Refusal;
 use crate::node::commands::{self, refuse};
 use crate::node::sealed::{self, Opened, SealedError, Work};
@@ -19,6 +20,9 @@ use crate::store::{Store, StoreError, audit, backup, blobs};
 use crate::t;
 use crate::trust::files::make_private_folder;
 use crate::trust::identity::NodeKey;
+
+/// Has the last word over a store before it takes the place of the old one.
+type Finish<'a> = dyn Fn(&Path) -> Result<(), StoreError> + 'a;
 
 /// Puts a backup in the place of the store. On a new machine the configuration comes from the backup too.
 pub fn restore(
@@ -49,12 +53,14 @@ pub fn restore(
     }
     let done = place.load().and_then(|loaded| {
         let config = &loaded.config;
+        let as_it_is = |_: &Path| Ok(());
         let Some(opened) = &opened else {
-            return restore_into(place, config, (from, from), replace, person);
+            return restore_into(place, config, (from, from), replace, (person, &as_it_is));
         };
         let work = unsealed(opened, from, &config.node.data_dir, &|_| true);
         let work = work.map_err(|e| refused(e.into()))?;
-        restore_into(place, config, (work.path(), from), replace, person)
+        let folders = (work.path(), from);
+        restore_into(place, config, folders, replace, (person, &as_it_is))
     });
     done.inspect_err(|_| {
         if brought {
@@ -62,6 +68,71 @@ pub fn restore(
             let _ = std::fs::remove_file(&file);
         }
     })
+}
+
+/// Puts the backup that a lost machine of this unit deposited at the parent in the place of the store, under the name of this
+/// machine.
+pub fn from_parent(
+    place: &Place,
+    key: &NodeKey,
+    wanted: Wanted,
+    person: &str,
+    say: &mut (dyn FnMut(usize, usize) + Send),
+) -> Outcome {
+    let refused = |refusal: Refusal| refuse(place.lang, refusal);
+    let config = place.load()?.config;
+    let dir = &config.node.data_dir;
+    if restore::resume(dir).map_err(|e| stored(place, e))? {
+        comeback::forget_fetched(dir).map_err(|e| stored(place, e))?;
+        return Ok(Answer {
+            exit: Exit::Done,
+            data: json!({ "dir": dir, "unit": config.node.unit, "resumed": true }),
+            notes: vec![t!(place.lang, "note-restored-waits")],
+        });
+    }
+    let clock = Clock::system();
+    let fetched = runtime(place)?.block_on(comeback::fetch(&config, &clock, key, wanted, say));
+    let fetched = fetched.map_err(|error| not_back(place, error))?;
+    let folder = &fetched.folder;
+    let opened = sealed::open_folder(folder, key).map_err(|e| refused(e.into()))?;
+    let work = unsealed(&opened, folder, dir, &|_| true).map_err(|e| refused(e.into()))?;
+    let under_our_name =
+        |staged: &Path| comeback::settle(&config, &clock, &fetched, staged, person);
+    let folders = (work.path(), folder.as_path());
+    let answer = restore_into(place, &config, folders, true, (person, &under_our_name));
+    let mut answer = answer?;
+    answer.data["from_node"] = json!(fetched.deposit.node);
+    let at = jiff::Timestamp::from_millisecond(fetched.deposit.at).ok();
+    answer.data["deposited_at"] = json!(at.map(|at| at.to_string()));
+    comeback::forget_fetched(dir).map_err(|e| stored(place, e))?;
+    Ok(answer)
+}
+
+fn not_back(place: &Place, error: ComebackError) -> Failure {
+    let refusal = match error {
+        ComebackError::NotEnrolled => Refusal::usage("comeback-not-enrolled", []),
+        ComebackError::Unsent(count) => {
+            Refusal::usage("comeback-unsent", [("count", count.to_string())])
+        }
+        ComebackError::None(held) => {
+            let held: Vec<String> = held.iter().map(|one| one.node.to_string()).collect();
+            Refusal::usage("comeback-none", [("held", held.join(", "))])
+        }
+        ComebackError::Sealed(error) => error.into(),
+        ComebackError::Link(error) => {
+            let exit = match error.is_transient() {
+                true => Exit::Unreachable,
+                false => Exit::Refused,
+            };
+            Refusal::with(exit, "comeback-line", [("detail", error.to_string())])
+        }
+        ComebackError::Local(DaemonError::Store(error)) => error.into(),
+        ComebackError::Local(error) => {
+            let detail = ("detail", error.to_string());
+            Refusal::with(Exit::Failed, "comeback-line", [detail])
+        }
+    };
+    refuse(place.lang, refusal)
 }
 
 /// Opens a backup that is sealed.
@@ -96,7 +167,7 @@ fn restore_into(
     config: &Config,
     (from, shown): (&Path, &Path),
     replace: bool,
-    person: &str,
+    (person, finish): (&str, &Finish<'_>),
 ) -> Outcome {
     let clock = Clock::system();
     let now_ms = clock.now_ms();
@@ -109,7 +180,8 @@ fn restore_into(
         now_ms,
         stamp: now.strftime("%Y%m%dT%H%M%SZ").to_string(),
     };
-    let restored = restore::restore(&order).map_err(|e| refuse(place.lang, e.into()))?;
+    let restored =
+        restore::restore_with(&order, finish).map_err(|e| refuse(place.lang, e.into()))?;
     // Opened once, so that success is not said of a store that does not open.
     let store = Store::open(&setup::store_options(config)).map_err(|e| stored(place, e))?;
     let (actor, made_at) = (person.to_owned(), restored.manifest.made_at.clone());
@@ -128,30 +200,31 @@ fn restore_into(
     Ok(restored_answer(place, shown, &order, &restored))
 }
 
-fn restored_answer(
-    place: &Place,
-    shown: &Path,
-    order: &Order,
-    restored: &Restored,
-) -> crate::api::Answer {
+fn restored_answer(place: &Place, shown: &Path, order: &Order, restored: &Restored) -> Answer {
     let mut data = commands::backup::facts(&restored.manifest, &shown.display().to_string());
     data["dir"] = json!(order.dir);
     data["aside"] = json!(restored.aside);
     data["waits_for_parent"] = json!(restored.waits);
-    let missing: Vec<String> = restored.missing.iter().map(blobs::hex).collect();
+    let elsewhere = &restored.manifest.elsewhere;
+    let missing = restored.missing.iter().map(blobs::hex);
+    let missing: Vec<String> = missing.filter(|id| !elsewhere.contains(id)).collect();
     data["missing_files"] = json!(missing);
     let mut notes = vec![if restored.waits {
         t!(place.lang, "note-restored-waits")
     } else {
         t!(place.lang, "note-restored-top")
     }];
+    if !elsewhere.is_empty() {
+        let count = elsewhere.len();
+        notes.push(t!(place.lang, "note-restored-elsewhere", count = count));
+    }
     let exit = if missing.is_empty() {
         Exit::Done
     } else {
         notes.push(t!(place.lang, "note-backup-files", count = missing.len()));
         Exit::Partly
     };
-    crate::api::Answer { exit, data, notes }
+    Answer { exit, data, notes }
 }
 
 /// The configuration and the profiles of a backup, where there are none.

@@ -153,18 +153,7 @@ fn set_aside(data: &Value) -> i64 {
 }
 
 fn backup(backup: &Value, screen: &Screen) -> String {
-    match at(backup, "deposited").as_bool() {
-        Some(true) => screen.label("status-backup-deposited"),
-        Some(false) => {
-            let note = screen.plain(at(backup, "note"));
-            if note.is_empty() {
-                screen.label("status-backup-none")
-            } else {
-                note
-            }
-        }
-        None => String::new(),
-    }
+    screen.plain(at(backup, "note"))
 }
 
 fn downstream(nodes: &[Value], screen: &Screen) -> String {

@@ -121,6 +121,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "Mass changes that wait for a person: nqsync hold list.",
     ),
     (
+        "deposit",
+        "Sealed backups that are kept by the node above: nqsync backup key new.",
+    ),
+    (
         "log",
         "What is written to standard error (the journal, under systemd).",
     ),
@@ -654,6 +658,28 @@ pub const KEYS: &[Key] = &[
         Value("3600"),
         "Exchanges and verbs within this time count as one.",
         "Longer against scripts that delete slowly.",
+    ),
+    key(
+        "deposit",
+        "interval_s",
+        Kind::Seconds {
+            min: 0.0,
+            max: 365.0 * DAY_S,
+        },
+        Value("86400"),
+        "How often this node deposits its sealed backup at its parent, once it has a recovery key. 0 turns it off.",
+        "More often where much is written that never goes up, less often on a line paid by the byte.",
+    ),
+    key(
+        "deposit",
+        "quota_bytes",
+        Kind::Size {
+            min: 0,
+            max: 1024 * GIB,
+        },
+        Value("\"2 GiB\""),
+        "Most bytes of sealed backups that one downstream node may keep here. 0 takes none.",
+        "It has to hold what changes between two deposits twice. Mind the disk: so much for every node below.",
     ),
     key(
         "log",

@@ -35,6 +35,8 @@ pub struct Config {
     pub reporting: Reporting,
     /// `[brake]`.
     pub brake: Brake,
+    /// `[deposit]`.
+    pub deposit: Deposit,
     /// `[log]`.
     pub log: Log,
 }
@@ -176,6 +178,15 @@ pub struct Brake {
     pub removed_percent: u64,
     pub overwritten_percent: u64,
     pub window_s: Seconds,
+}
+
+/// `[deposit]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Deposit {
+    pub interval_s: Seconds,
+    pub quota_bytes: Size,
 }
 
 /// `[reporting]`.

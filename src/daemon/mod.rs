@@ -2,7 +2,9 @@
 
 mod adapters;
 pub mod anew;
+pub mod comeback;
 pub mod control;
+mod deposit;
 pub mod enrol_file;
 pub mod housekeeping;
 mod interfaces;
@@ -112,6 +114,8 @@ async fn serve(
     }
     loop {
         if node.store.damage().is_none() {
+            // Of a way back that is over.
+            comeback::forget_fetched(store.dir())?;
             housekeeping::begin(&node).await?;
             let said = &loaded.config.node;
             health::compare_with_parents_view(&node, &said.unit, said.level.as_str()).await?;

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::{Node, health};
+use crate::store::deposits::{self, Depot};
 use crate::store::{Left, StoreError, blobs, queries};
 
 /// Fact of the store: when it was last looked through to the end, in milliseconds since 1970.
@@ -70,6 +71,22 @@ async fn until_due(node: &Node, interval: Duration) {
     }
 }
 
+/// Looks through what children deposited: a damaged piece goes, so that the next deposit brings it again.
+async fn deposits(node: &Node) -> Result<(), StoreError> {
+    let (dir, now_ms) = (node.store.dir().to_owned(), node.clock.now_ms());
+    for child in deposits::nodes(&dir)? {
+        let began = Instant::now();
+        let depot = Depot::of(&dir, child);
+        let looked = tokio::task::spawn_blocking(move || depot.look_through(now_ms)).await;
+        let damaged = looked.map_err(|e| StoreError::Panicked(e.to_string()))??;
+        if damaged > 0 {
+            tracing::error!(%child, damaged, "pieces of a deposited backup were damaged on this disk");
+        }
+        sleep(began.elapsed() * (SHARE - 1)).await;
+    }
+    Ok(())
+}
+
 /// Looks at the database alone. Damage is told and marked.
 pub async fn database(node: &Node) -> Result<(), StoreError> {
     let store = node.store.clone();
@@ -97,6 +114,7 @@ async fn pass(node: &Node) -> Result<(), StoreError> {
         }
         sleep(began.elapsed() * (SHARE - 1)).await;
     }
+    deposits(node).await?;
     let now = node.clock.now_ms().to_string();
     node.store.write(move |tx| tx.set_meta(DONE_AT, &now)).await
 }

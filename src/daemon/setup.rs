@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nqsync_core::calendar::{Duty, Reminders};
@@ -87,6 +88,8 @@ pub(super) fn limits(config: &Config) -> Settings {
         max_batch_bytes: config.sync.max_batch_bytes.bytes() as usize,
         file_piece_bytes: config.sync.blob_chunk_bytes.bytes() as usize,
         bandwidth_bytes_per_s: config.sync.bandwidth_bytes_per_s.bytes(),
+        deposit_interval_ms: Duration::from(config.deposit.interval_s).as_millis() as i64,
+        deposit_quota_bytes: config.deposit.quota_bytes.bytes(),
         min_free_bytes: config.store.min_free_bytes.bytes(),
         brake: Limits {
             at_least: config.brake.at_least,

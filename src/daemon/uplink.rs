@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::interfaces::Interfaces;
 use super::keys::Line;
 use super::wishes::Wishes;
-use super::{DaemonError, schedule};
+use super::{DaemonError, deposit, schedule};
 use crate::config::{Config, Loaded};
 use crate::link::backoff::Backoff;
 use crate::link::{LinkError, Report, Upstream};
@@ -234,6 +234,7 @@ impl Uplink {
             self.pushes(),
             self.file_moves(),
             self.answer_wishes(),
+            deposit::keep(&self.node, &self.upstream, self.config.clone()),
             greet_again()
         );
         match result {

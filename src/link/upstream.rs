@@ -4,6 +4,7 @@
 //! that matters: whatever is cut is done again from the store.
 
 mod compare;
+pub mod deposit;
 mod files;
 mod renew;
 
@@ -74,6 +75,9 @@ pub enum LinkError {
     /// One file cannot be moved; the others can.
     #[error("a file cannot be moved: {0}")]
     BadFile(String),
+    /// This node cannot make the backup that it is to deposit.
+    #[error("no backup can be made: {0}")]
+    Backup(String),
     /// The own keys or certificates cannot be used.
     #[error("cannot renew the certificate of this node: {0}")]
     Keys(String),
@@ -89,7 +93,7 @@ impl LinkError {
             LinkError::Unreachable { .. } | LinkError::Busy { .. } | LinkError::Reopen(_) => true,
             LinkError::Unreadable(_) | LinkError::BadFile(_) => true,
             LinkError::Store(error) => !error.is_fatal(),
-            LinkError::Keys(_) => false,
+            LinkError::Keys(_) | LinkError::Backup(_) => false,
             LinkError::Refused { .. } | LinkError::Impostor { .. } => false,
         }
     }

@@ -7,6 +7,7 @@ pub mod brake;
 pub mod branches;
 pub mod bundle;
 pub mod commands;
+pub mod deposit;
 pub mod enrolment;
 pub mod files;
 pub mod health;
@@ -79,6 +80,10 @@ pub struct Settings {
     pub bandwidth_bytes_per_s: u64,
     /// Less free disk than this is a problem.
     pub min_free_bytes: u64,
+    /// How often a sealed backup is deposited at the parent, in milliseconds; 0: never.
+    pub deposit_interval_ms: i64,
+    /// Most bytes of backups that a downstream node may deposit here; 0: it may not.
+    pub deposit_quota_bytes: u64,
     /// How much may be deleted or overwritten at once.
     pub brake: Limits,
     /// Exchanges within this time count as one, in milliseconds.
@@ -113,6 +118,8 @@ impl Default for Settings {
             file_piece_bytes: 512 << 10,
             bandwidth_bytes_per_s: 0,
             min_free_bytes: 256 << 20,
+            deposit_interval_ms: 86_400_000,
+            deposit_quota_bytes: 2 << 30,
             brake: Limits::default(),
             brake_window_ms: 3_600_000,
             adapters_dir: PathBuf::from("adapters.d"),

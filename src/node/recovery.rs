@@ -76,6 +76,13 @@ fn machine(file: &Path) -> Option<String> {
     Some(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// This store belongs on this machine from now on, wherever it was before.
+pub fn is_here(tx: &mut Tx<'_>, machine_id_file: &Path) -> Result<(), StoreError> {
+    let here = machine(machine_id_file).unwrap_or_default();
+    tx.set_meta(MACHINE, &here)?;
+    tx.set_meta(FOUND_ON, "")
+}
+
 /// A person says that the store was moved here: it goes on from here, in a new opening. Answers whether it was elsewhere
 /// before.
 pub fn settle_here(tx: &mut Tx<'_>, actor: &str, now_ms: i64) -> Result<bool, StoreError> {

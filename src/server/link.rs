@@ -4,6 +4,7 @@
 //! batch is unpacked outside the writer thread, applied in one transaction, and acknowledged when that is on disk.
 
 mod compare;
+mod deposit;
 mod files;
 mod newest;
 mod renew;
@@ -80,6 +81,10 @@ struct HubInner {
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
     /// When each child was last heard, not yet in the store: a long poll a minute must not cost a sync of the disk.
     heard: Mutex<HashMap<LinkId, i64>>,
+    /// One request about a child's deposit at a time.
+    deposits: Newest<LinkId>,
+    /// Bytes that each child has deposited, once they were counted.
+    deposit_bytes: Mutex<HashMap<LinkId, u64>>,
     uploads: Newest<(LinkId, blobs::BlobId)>,
     /// A child's batches follow each other, so of each child one is in work: a flood of them takes nobody's turn.
     pushes: Newest<LinkId>,
@@ -112,6 +117,8 @@ impl Hub {
                 waiting: Semaphore::new(WAITING),
                 under_way,
                 heard,
+                deposits: Newest::default(),
+                deposit_bytes: Mutex::default(),
                 uploads: Newest::default(),
                 pushes: Newest::default(),
                 sessions: Mutex::default(),
@@ -152,6 +159,11 @@ impl Hub {
             .route("/agree", post(agree))
             .route("/compare", post(compare::compare))
             .route("/renew", post(renew::renew))
+            .route("/deposit/list", post(deposit::list))
+            .route("/deposit/lacking", post(deposit::lacking))
+            .route("/deposit/pieces", post(deposit::take))
+            .route("/deposit/complete", post(deposit::complete))
+            .route("/deposit/fetch", post(deposit::fetch))
             .route(
                 "/blob/{sha256}",
                 get(files::send_blob)
@@ -200,6 +212,13 @@ impl Hub {
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, String>> {
         self.inner
             .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deposit_bytes(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, u64>> {
+        self.inner
+            .deposit_bytes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

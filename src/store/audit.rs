@@ -49,6 +49,26 @@ pub fn happened(connection: &Connection) -> Result<i64, StoreError> {
         .query_row([], |row| row.get(0))?)
 }
 
+/// Act of a deposit that is complete.
+pub const DEPOSITED: &str = "deposit.complete";
+
+/// Number of the last entry; 0 before the first.
+pub fn last_number(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT coalesce(max(number), 0) FROM audit")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// How many changes people and adapters made here after an entry; what a neighbour brings is held there as well.
+pub fn changes_after(connection: &Connection, number: i64) -> Result<u64, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT count(*) FROM audit WHERE number > ?1 AND actor <> 'nqsync' AND act <> 'batch.received'
+                AND act <> 'deposit.received' AND act NOT LIKE 'backup%'",
+        )?
+        .query_row([number], |row| row.get(0))?)
+}
+
 /// The hash of the last entry; zeros before the first.
 pub fn head(connection: &Connection) -> Result<[u8; 32], StoreError> {
     Ok(connection

@@ -4,6 +4,7 @@
 //! store is never copied. The folder gets its name only when everything in it was written, synced and read again:
 //! whatever has that name and a manifest is whole.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::blobs::{self, BlobId, hex};
 use super::engine::open_reader;
 use super::format::known_format;
-use super::{StoreError, queries};
+use super::{LinkId, StoreError, queries};
 
 /// Name of the manifest, written last.
 pub const MANIFEST: &str = "manifest.json";
@@ -108,6 +109,9 @@ pub struct Manifest {
     pub file_bytes: u64,
     /// Attachments that the database has and the disk had not, by SHA-256.
     pub missing_files: Vec<String>,
+    /// Attachments that were left out because another level has them, by SHA-256.
+    #[serde(default)]
+    pub elsewhere: Vec<String>,
     /// Keys, certificates, configuration, profiles.
     pub parts: Vec<Part>,
 }
@@ -141,6 +145,8 @@ pub struct Source {
     pub adapters: Option<PathBuf>,
     /// When, RFC 3339.
     pub made_at: String,
+    /// The neighbour whose files are left out, because it gives them back.
+    pub elsewhere: Option<LinkId>,
 }
 
 /// A failure of the file system, by what a person can do about it.
@@ -256,7 +262,15 @@ fn fill(source: &Source, work: &Path) -> Result<Manifest, BackupError> {
             finding,
         });
     }
+    let elsewhere = match source.elsewhere {
+        Some(link) => blobs::held_by(&open_copy(&database)?, link)?,
+        None => HashSet::new(),
+    };
     for (id, size) in found {
+        if elsewhere.contains(&id) {
+            manifest.elsewhere.push(hex(&id));
+            continue;
+        }
         let target = blobs::path(work, &id);
         if bring(&blobs::path(&source.dir, &id), &target)? && is_blob(&target, &id)? {
             manifest.files += 1;
@@ -373,6 +387,7 @@ fn describe(database: &Path, made_at: &str) -> Result<(Vec<(BlobId, u64)>, Manif
         files: 0,
         file_bytes: 0,
         missing_files: Vec::new(),
+        elsewhere: Vec::new(),
         parts: Vec::new(),
     };
     Ok((blobs::all_present(&connection)?, manifest))
@@ -538,6 +553,9 @@ pub fn check(folder: &Path) -> Result<Checked, BackupError> {
     if damage.is_empty() {
         for (id, _) in blobs::all_present(&open_copy(&database)?)? {
             let path = blobs::path(folder, &id);
+            if manifest.elsewhere.contains(&hex(&id)) {
+                continue;
+            }
             if !path.exists() || !is_blob(&path, &id)? {
                 bad_files.push(id);
             }

@@ -3,6 +3,7 @@
 //! A row says `present` only after the bytes were verified, synced and renamed into place, so a shown file is whole
 //! or absent. Bytes that arrive from a peer grow in `partial/`, and a cut costs what had not reached the disk.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -299,14 +300,30 @@ pub fn due(connection: &Connection, link: LinkId) -> Result<Vec<(BlobId, u64)>, 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether the neighbour may have this file: it was promised to it, now or before, or it brought the file itself.
+/// Whether the neighbour may have this file: it was promised to it, now or before, or it brought the file itself. What holds
+/// for a node holds for the one that takes its place.
 pub fn is_due(connection: &Connection, link: LinkId, id: &BlobId) -> Result<bool, StoreError> {
     Ok(connection
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM blob_due WHERE link = ?1 AND sha256 = ?2)
-                OR EXISTS (SELECT 1 FROM blob_want WHERE link = ?1 AND sha256 = ?2 AND arrived = 1)",
+            "WITH same(link) AS (
+                SELECT ?1 UNION
+                SELECT l.link FROM link me JOIN node mine ON mine.node = me.node
+                    JOIN node n ON n.unit = mine.unit JOIN link l ON l.node = n.node
+                WHERE me.link = ?1)
+             SELECT EXISTS (SELECT 1 FROM blob_due WHERE link IN same AND sha256 = ?2)
+                OR EXISTS (SELECT 1 FROM blob_want WHERE link IN same AND sha256 = ?2 AND arrived = 1)",
         )?
         .query_row(params![link.0, id], |row| row.get(0))?)
+}
+
+/// The files that a neighbour has whole, as far as this store knows.
+pub fn held_by(connection: &Connection, link: LinkId) -> Result<HashSet<BlobId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT sha256 FROM blob_due WHERE link = ?1 AND told = 1
+         UNION SELECT sha256 FROM blob_want WHERE link = ?1 AND arrived = 1",
+    )?;
+    let rows = statement.query_map([link.0], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The neighbour has the whole file.

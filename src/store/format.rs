@@ -40,6 +40,7 @@ pub(super) fn back_up_before_upgrade(
         return Ok(());
     }
     let source = backup::Source {
+        elsewhere: None,
         dir: options.dir.clone(),
         config: None,
         adapters: None,

@@ -11,6 +11,7 @@ pub mod blobs;
 pub mod branches;
 pub mod bundles;
 pub mod compare;
+pub mod deposits;
 mod engine;
 mod format;
 pub mod groups;

@@ -72,6 +72,17 @@ pub fn one(connection: &Connection, node: NodeId) -> Result<Option<NodeRow>, Sto
         .optional()?)
 }
 
+/// A node and all that were enrolled for the same unit, revoked ones too.
+pub fn of_same_unit(connection: &Connection, node: NodeId) -> Result<Vec<NodeId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT node FROM node WHERE unit = (SELECT unit FROM node WHERE node = ?1)",
+    )?;
+    let rows = statement.query_map([node.0.as_bytes()], |row| {
+        Ok(NodeId(Uuid::from_bytes(row.get(0)?)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The keys by which a node that is in force may speak, with their certificates: the one in use, then one that it may take.
 pub fn keys(connection: &Connection, node: NodeId) -> Result<Vec<([u8; 32], String)>, StoreError> {
     let mut statement = connection.prepare_cached(

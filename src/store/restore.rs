@@ -19,6 +19,8 @@ use super::{StoreError, queries};
 pub const MARKER: &str = "restoring.json";
 /// Where the copy is put together.
 const STAGING: &str = "restore.unfinished";
+/// Stands there when everything is together.
+const STAGED: &str = "staged";
 /// What makes a store: the first three are the database, which moves first and comes last.
 const PARTS: [&str; 5] = [DATABASE, "store.db-wal", "store.db-shm", "blobs", KEYS];
 
@@ -111,6 +113,14 @@ struct Progress {
 
 /// Restores a backup.
 pub fn restore(order: &Order) -> Result<Restored, RestoreError> {
+    restore_with(order, &|_| Ok(()))
+}
+
+/// Restores a backup. `finish` gets the folder of the new store, which has not taken the place of the old one yet.
+pub fn restore_with(
+    order: &Order,
+    finish: &dyn Fn(&Path) -> Result<(), StoreError>,
+) -> Result<Restored, RestoreError> {
     let checked = backup::check(&order.from)?;
     if !checked.damage.is_empty() {
         return Err(RestoreError::Damaged(checked.damage.join("; ")));
@@ -135,6 +145,8 @@ pub fn restore(order: &Order) -> Result<Restored, RestoreError> {
         order.now_ms,
         &checked.manifest,
     )?;
+    finish(&staging)?;
+    File::create(staging.join(STAGED)).map_err(io(format!("write {STAGED}")))?;
     backup::sync_tree(&staging)?;
     let begun_now = begun.is_none();
     let mut progress = begun.unwrap_or_else(|| Progress {
@@ -146,6 +158,12 @@ pub fn restore(order: &Order) -> Result<Restored, RestoreError> {
         number += 1;
         progress.aside = format!("replaced-{}-{number}", order.stamp);
     }
+    if progress.phase == Phase::Place {
+        // Of an earlier try that had more.
+        for name in PARTS.iter().filter(|name| !staging.join(name).exists()) {
+            remove(&order.dir.join(name))?;
+        }
+    }
     swap(&order.dir, &staging, &mut progress)?;
     let aside = order.dir.join(&progress.aside);
     drop(lock);
@@ -155,6 +173,21 @@ pub fn restore(order: &Order) -> Result<Restored, RestoreError> {
         missing,
         waits,
     })
+}
+
+/// Goes on with a restore that was cut when everything was together already, without the backup it came from. `false`: none
+/// was.
+pub fn resume(dir: &Path) -> Result<bool, StoreError> {
+    if !is_half(dir) || !dir.join(STAGING).join(STAGED).exists() {
+        return Ok(false);
+    }
+    let lock = take_lock(dir)?;
+    let Some(mut progress) = progress(dir)? else {
+        return Ok(false);
+    };
+    swap(dir, &dir.join(STAGING), &mut progress)?;
+    drop(lock);
+    Ok(true)
 }
 
 fn marker(dir: &Path) -> PathBuf {
@@ -191,6 +224,11 @@ fn note(dir: &Path, progress: &Progress) -> Result<(), StoreError> {
 
 /// Copies the backup beside the store. Answers the attachments it has not.
 fn stage(order: &Order, manifest: &Manifest, staging: &Path) -> Result<Vec<BlobId>, StoreError> {
+    // The word that it is whole goes before anything of it does.
+    if staging.exists() {
+        remove(&staging.join(STAGED))?;
+        backup::sync_folder(staging)?;
+    }
     remove(staging)?;
     backup::private_folder(staging)?;
     for folder in ["blobs", KEYS] {
@@ -272,10 +310,11 @@ fn swap(dir: &Path, staging: &Path, progress: &mut Progress) -> Result<(), Store
         note(dir, progress)?;
     }
     for name in PARTS.iter().rev() {
-        // Of an earlier try, and of the same backup.
-        remove(&dir.join(name))?;
         let new = staging.join(name);
+        // One that is not there any more has its place already.
         if new.exists() {
+            // Of an earlier try, and of the same backup.
+            remove(&dir.join(name))?;
             rename(&new, &dir.join(name))?;
         }
     }

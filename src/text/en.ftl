@@ -35,8 +35,6 @@ status-quarantined-up = quarantined by the node above: { $n }
 status-receipts = stored { $stored }, accepted upstream { $accepted }, reached the issuer { $reached }
 status-blobs = { $present } files ({ $size }); waiting to go { $pending }; missing { $missing }
 status-disk = { $free } free of { $total }
-status-backup-deposited = deposited with the node above
-status-backup-none = no backup yet
 
 ## err: why a verb was not carried out
 

@@ -210,7 +210,6 @@ problem-upstream-down = No contact with the upstream ({ $detail }) since { $sinc
 problem-upstream-never = This node has never reached its upstream. Check the address and the line.
 problem-upstream-refused = The upstream refuses this node: { $detail }. Ask its administrator; trying again does not help.
 problem-service-stopped = The service is not running: nothing is sent or received. Start it with "nqsync run" (systemctl start nqsync).
-status-only-here = no backup is deposited with the node above; a lost disk would lose { $count } records that are only here
 note-node-renews = The node of { $unit } takes a new key at its next contact. From then on the old key opens nothing here.
 err-node-is-revoked = The node of { $unit } is cut off. Let it in again with "nqsync node revoke --undo", or enrol it anew.
 label-certificate-until = Certificate until

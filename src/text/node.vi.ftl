@@ -210,7 +210,6 @@ problem-upstream-down = Không liên lạc được cấp trên ({ $detail }) t�
 problem-upstream-never = Nút này chưa từng liên lạc được cấp trên. Kiểm tra địa chỉ và đường truyền.
 problem-upstream-refused = Cấp trên từ chối nút này: { $detail }. Hãy hỏi quản trị viên cấp trên; thử lại không có ích.
 problem-service-stopped = Dịch vụ không chạy: không gửi, không nhận được gì. Khởi động bằng "nqsync run" (systemctl start nqsync).
-status-only-here = chưa gửi bản sao lưu lên cấp trên; nếu hỏng đĩa sẽ mất { $count } bản ghi chỉ có ở đây
 note-node-renews = Nút của { $unit } sẽ nhận khoá mới ở lần kết nối tới. Từ lúc đó khoá cũ không còn dùng được ở đây.
 err-node-is-revoked = Nút của { $unit } đang bị ngắt. Cho kết nối lại bằng "nqsync node revoke --undo", hoặc đăng ký lại.
 label-certificate-until = Chứng thư đến

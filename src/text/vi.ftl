@@ -35,8 +35,6 @@ status-quarantined-up = bị cấp trên cách ly: { $n }
 status-receipts = đã lưu { $stored }, cấp trên đã nhận { $accepted }, đã đến nơi giao { $reached }
 status-blobs = { $present } tệp ({ $size }); chờ gửi { $pending }; còn thiếu { $missing }
 status-disk = còn trống { $free } trên { $total }
-status-backup-deposited = đã gửi cấp trên giữ
-status-backup-none = chưa có bản sao lưu
 
 ## err: why a verb was not carried out
 

@@ -111,6 +111,8 @@ pub struct Deposited {
     pub node: NodeId,
     /// When it was complete, by the parent's clock, in milliseconds since 1970.
     pub at: i64,
+    /// SHA-256 of its head, hex.
+    pub id: String,
     /// Bytes of its pieces and its head.
     pub bytes: u64,
 }

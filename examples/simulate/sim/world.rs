@@ -590,5 +590,6 @@ fn code_of(error: &LinkError) -> &'static str {
         LinkError::BadFile(_) => "bad file",
         LinkError::Store(_) => "store",
         LinkError::Keys(_) => "keys",
+        LinkError::Backup(_) => "backup",
     }
 }

@@ -163,12 +163,12 @@ impl Upstream {
     }
 
     /// Bytes of the next piece.
-    fn piece_bytes(&self, most: usize) -> usize {
+    pub(super) fn piece_bytes(&self, most: usize) -> usize {
         self.inner.piece_bytes.load(Ordering::Relaxed).min(most)
     }
 
     /// A piece has passed; only a whole one says what the line carries.
-    fn carried(&self, asked: usize, length: u64, took: Duration, most: usize) {
+    pub(super) fn carried(&self, asked: usize, length: u64, took: Duration, most: usize) {
         if length as usize >= asked || took > pace::SLOW {
             let next = pace::next(asked, took, most);
             self.inner.piece_bytes.store(next, Ordering::Relaxed);

@@ -11,11 +11,11 @@ use super::shared::answered_before;
 use super::{Reading, Said, Writing, speak};
 use crate::api::{Answer, Exit, Request};
 use crate::node::sealed::{self, SealedError, keys};
-use crate::node::{Node, Refusal};
-use crate::store::StoreError;
+use crate::node::{Node, Refusal, deposit};
 use crate::store::backup::{self, BackupError, Checked, Manifest, Source};
 use crate::store::blobs::hex;
 use crate::store::restore::RestoreError;
+use crate::store::{Role, StoreError};
 use crate::trust::identity::NodeKey;
 use crate::trust::vault;
 
@@ -91,6 +91,7 @@ pub async fn make(node: &Node, request: &Request, to: String) -> Result<Answer, 
         .unwrap_or_default()
         .to_string();
     let source = Source {
+        elsewhere: None,
         dir: node.store.dir().to_owned(),
         config: node.settings.config_file.clone(),
         adapters: Some(node.settings.adapters_dir.clone()),
@@ -227,4 +228,17 @@ pub fn show_key(on: &Reading<'_>) -> Result<Said, Refusal> {
         Some(_) => said,
         None => said.note("note-recovery-key-none", []),
     })
+}
+
+/// Has a backup deposited at the parent as soon as nothing else waits.
+pub fn deposit(on: &mut Writing<'_, '_>, anyway: bool) -> Result<Said, Refusal> {
+    if keys::of(on.tx.connection())?.is_none() {
+        return Err(Refusal::usage("deposit-no-key", []));
+    }
+    let above = on.tx.links().iter().any(|link| link.role == Role::Upstream);
+    if !above || on.node.settings.carried {
+        return Err(Refusal::usage("deposit-no-parent", []));
+    }
+    deposit::want(on.tx, anyway)?;
+    Ok(Said::done(json!({ "wanted": true })).note("note-deposit-wanted", []))
 }

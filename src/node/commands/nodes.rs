@@ -11,6 +11,7 @@ use crate::node::Refusal;
 use crate::node::bundle::ANSWER_DUE_MS;
 use crate::store::blobs::hex;
 use crate::store::branches::{self, State};
+use crate::store::deposits::Depot;
 use crate::store::nodes::{self, NodeRow, TokenRow};
 use crate::store::{LinkId, LinkRow, StoreError, bundles, links, queries};
 use crate::trust::certificate;
@@ -100,6 +101,11 @@ pub fn show(on: &Reading<'_>, typed: &str) -> Result<Said, Refusal> {
     let row = find(on.connection, &on.tree, typed)?;
     let mut data = item(on.connection, &on.tree, &row, on.now_ms)?;
     data["branches"] = clones::of(on, links::find(on.connection, row.node)?)?;
+    let depot = Depot::of(on.node.store.dir(), row.node);
+    data["deposit"] = match depot.newest()? {
+        Some(newest) => json!({ "at": time(newest.at), "bytes": depot.bytes()? }),
+        None => Value::Null,
+    };
     data["certificate"] = Value::String(row.certificate);
     Ok(Said::done(data))
 }
@@ -311,6 +317,20 @@ pub fn revoke(
         "note-node-revoked"
     };
     Ok(Said::done(data).note(key, [("unit", unit)]))
+}
+
+/// Throws away what a node that is cut off had deposited here.
+pub fn drop_deposit(on: &mut Writing<'_, '_>, typed: &str, reason: &str) -> Result<Said, Refusal> {
+    needed("reason-needed", Some(reason))?;
+    let row = find(on.tx.connection(), &on.tx.tree(), typed)?;
+    let node = ("node", row.node.to_string());
+    if row.revoked_at.is_none() {
+        return Err(Refusal::usage("deposit-in-force", [node]));
+    }
+    if !Depot::of(on.node.store.dir(), row.node).remove()? {
+        return Err(Refusal::usage("deposit-none", [node]));
+    }
+    Ok(Said::done(json!({ "id": row.node })).note("note-deposit-dropped", [node]))
 }
 
 fn current(connection: &Connection, node: NodeId) -> Result<NodeRow, Refusal> {

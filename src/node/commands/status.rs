@@ -13,7 +13,9 @@ use super::shared::time;
 use super::{Reading, Said, backup, conflicts, proposals, warnings};
 use crate::api::{Exit, Lang};
 use crate::node::bundle::ANSWER_DUE_MS;
+use crate::node::deposit::Standing;
 use crate::node::notices::UNUSABLE;
+use crate::node::sealed::keys;
 use crate::node::{Refusal, files, health, recovery};
 use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
@@ -93,7 +95,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         problems.add("problem-service-stopped", String::new(), None);
     }
     let only_here = links::only_here(on.connection, upstream_row.map(|row| row.link))?;
-    let note = crate::t!(on.request.lang, "status-only-here", count = only_here);
+    let backup = backups(on, upstream_row, only_here, &mut problems)?;
     let home = on.tree.get(on.home);
     let healthy = problems.found.is_empty();
     let data = json!({
@@ -120,9 +122,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "warnings": warnings::counts(on)?,
         "notices": notices,
         "disk": disk,
-        "backup": { "deposited": false, "only_here": only_here, "note": note,
-            "last_at": queries::meta(on.connection, backup::LAST_AT)?,
-            "last_to": queries::meta(on.connection, backup::LAST_TO)? },
+        "backup": backup,
         "problems": problems.found,
         "healthy": healthy,
     });
@@ -416,6 +416,75 @@ fn adapters(on: &Reading<'_>, problems: &mut Problems) -> Result<Vec<Value>, Ref
 fn console(on: &Reading<'_>) -> Result<Option<String>, StoreError> {
     let url = queries::meta(on.connection, "console_url")?;
     Ok(url.filter(|url| on.node.settings.service && !url.is_empty()))
+}
+
+/// What a lost disk would cost: everything that is only here, or what is younger than the last deposit.
+fn backups(
+    on: &Reading<'_>,
+    upstream: Option<&LinkRow>,
+    only_here: u64,
+    problems: &mut Problems,
+) -> Result<Value, Refusal> {
+    let lang = on.request.lang;
+    let key = keys::of(on.connection)?.map(|recovery| recovery.fingerprint());
+    let standing = Standing::of(on.connection)?;
+    let mut files_only_here = blobs::all_present(on.connection)?;
+    if let Some(row) = upstream {
+        let held = blobs::held_by(on.connection, row.link)?;
+        files_only_here.retain(|(id, _)| !held.contains(id));
+    }
+    let files_only_here = files_only_here.len();
+    let younger = match standing.at {
+        Some(_) => Some(standing.younger(on.connection)?),
+        None => None,
+    };
+    let mut note = match standing.at.zip(younger) {
+        Some((at, younger)) => {
+            crate::t!(lang, "status-deposited", at = time(at), count = younger)
+        }
+        None => {
+            let (count, files) = (only_here, files_only_here);
+            crate::t!(lang, "status-only-here", count = count, files = files)
+        }
+    };
+    match &standing.trouble {
+        None => {}
+        Some(trouble) if trouble.code == "unsupported" => {
+            note = format!("{note}; {}", crate::t!(lang, "status-deposit-unsupported"));
+        }
+        Some(trouble) if trouble.code == "newer" => {
+            problems.add("problem-deposit-newer", String::new(), Some(trouble.at));
+        }
+        Some(trouble) => {
+            problems.add(
+                "problem-deposit-refused",
+                &trouble.message,
+                Some(trouble.at),
+            );
+        }
+    }
+    if key.is_none() && upstream.is_some() {
+        note = format!("{note}; {}", crate::t!(lang, "status-deposit-no-key"));
+    }
+    let interval = on.node.settings.deposit_interval_ms;
+    let old = standing
+        .at
+        .filter(|at| on.now_ms.saturating_sub(*at) > interval.saturating_mul(3));
+    if let Some(at) = old.filter(|_| interval > 0 && standing.trouble.is_none()) {
+        problems.add("problem-deposit-old", String::new(), Some(at));
+    }
+    Ok(json!({
+        "deposited": standing.at.is_some(),
+        "deposited_at": standing.at.map(time),
+        "younger": younger,
+        "trouble": standing.trouble.as_ref().map(|trouble| &trouble.code),
+        "recovery_key": key,
+        "only_here": only_here,
+        "files_only_here": files_only_here,
+        "note": note,
+        "last_at": queries::meta(on.connection, backup::LAST_AT)?,
+        "last_to": queries::meta(on.connection, backup::LAST_TO)?,
+    }))
 }
 
 fn disk(on: &Reading<'_>, problems: &mut Problems) -> Value {

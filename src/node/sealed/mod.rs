@@ -9,7 +9,7 @@ pub mod keys;
 mod read;
 mod write;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use nqsync_core::protocol::deposit::Name;
@@ -20,7 +20,7 @@ use crate::store::backup::{self, BackupError};
 use crate::store::blobs::hex;
 
 pub use read::{Opened, check, folder_piece, is_sealed, open_folder, sealed_for};
-pub use write::{Place, Sealed, make, seal, sealed_piece};
+pub use write::{Place, Sealed, make, put_head, put_piece, seal, sealed_piece};
 
 /// Name of the head, written last.
 pub const HEAD: &str = "backup.sealed";
@@ -116,26 +116,38 @@ pub fn piece_path(folder: &Path, name: &Name) -> PathBuf {
 
 /// A folder of this node's own for what is readable, removed when it is done with.
 #[derive(Debug)]
-pub struct Work(PathBuf);
+pub struct Work {
+    path: PathBuf,
+    _in_use: File,
+}
+
+/// Held open and locked while such a folder is needed.
+const IN_USE: &str = "in-use";
 
 impl Work {
     /// Makes one inside a data directory.
     pub fn begin(dir: &Path) -> Result<Work, StoreError> {
         let path = dir.join(format!("{WORK}{}", uuid::Uuid::new_v4()));
         backup::private_folder(&path)?;
-        Ok(Work(path))
+        let in_use = backup::private_file(&path.join(IN_USE))?;
+        let locked = in_use.try_lock().map_err(std::io::Error::from);
+        locked.map_err(backup::io(format!("lock {}", path.display())))?;
+        Ok(Work {
+            path,
+            _in_use: in_use,
+        })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
         // What stays is swept at the next start.
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
@@ -146,6 +158,10 @@ pub fn sweep(dir: &Path) -> Result<(), StoreError> {
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(WORK) {
             let path = entry.path();
+            let in_use = File::open(path.join(IN_USE));
+            if in_use.is_ok_and(|file| file.try_lock().is_err()) {
+                continue;
+            }
             fs::remove_dir_all(&path).map_err(backup::io(format!("remove {}", path.display())))?;
         }
     }

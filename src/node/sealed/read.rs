@@ -1,7 +1,7 @@
 //! Opening a sealed backup, and looking whether it is whole.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Component, Path};
 
 use nqsync_core::protocol::deposit::{Head, MAX_HEAD, MAX_PIECE, Name};
@@ -46,7 +46,11 @@ pub fn sealed_for(folder: &Path) -> Result<Pin, SealedError> {
 
 fn head(folder: &Path) -> Result<Head, SealedError> {
     let path = folder.join(HEAD);
-    let bytes = blobs::read_piece(&path, 0, MAX_HEAD)?;
+    let failed = || format!("read {}", path.display());
+    let mut bytes = Vec::new();
+    let file = fs::File::open(&path).map_err(io(failed()))?;
+    let mut file = file.take(MAX_HEAD as u64 + 1);
+    file.read_to_end(&mut bytes).map_err(io(failed()))?;
     Head::parse(&bytes).ok_or_else(|| damaged(folder, format!("{HEAD} is changed or cut")))
 }
 

@@ -12,6 +12,7 @@ use super::{Entry, HEAD, PIECE, Root, SealedError, Tree, Work, piece_path, read}
 use crate::store::StoreError;
 use crate::store::backup::{self, Manifest, Source, io};
 use crate::store::blobs::{self, hex};
+use crate::trust::files::{self, Existing, Secrecy};
 use crate::trust::vault::{self, Secret};
 
 /// What the length of a sealed piece is a multiple of, but for what sealing adds: it should not tell too well what is in it.
@@ -60,6 +61,25 @@ pub fn make(source: &Source, to: &Path, public: &[u8]) -> Result<Manifest, Seale
         Ok::<_, SealedError>(())
     })?;
     Ok(manifest)
+}
+
+/// Keeps a piece in a folder, unless it is there.
+pub fn put_piece(folder: &Path, name: &Name, bytes: &[u8]) -> Result<(), StoreError> {
+    let path = piece_path(folder, name);
+    // One that was cut while it was written does not count.
+    if read::folder_piece(folder, name).is_err() && path.exists() {
+        fs::remove_file(&path).map_err(io(format!("remove {}", path.display())))?;
+    }
+    put(&path, bytes)
+}
+
+/// Keeps a head in a folder: from now on it is a sealed backup.
+pub fn put_head(folder: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let path = folder.join(HEAD);
+    files::write(&path, bytes, Secrecy::Private, Existing::Replace).map_err(|error| {
+        let what = format!("write {}", path.display());
+        io(what)(std::io::Error::other(error))
+    })
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
