@@ -5,6 +5,7 @@
 #[path = "../examples/simulate/sim/mod.rs"]
 mod sim;
 
+use sim::country::Size;
 use sim::faults::Fault;
 use sim::net::Rates;
 use sim::{Options, Outcome};
@@ -69,6 +70,23 @@ fn with_all_faults_nothing_acknowledged_is_lost() {
     for seed in 1..=3 {
         simulate(seed, 6, 30, &Fault::ALL);
     }
+}
+
+/// The whole country is `--country 34 --nodes 3356` of the example.
+#[test]
+fn a_small_country_holds_what_everybody_was_told_and_agrees_on_every_link() {
+    let size = Size {
+        provinces: 3,
+        communes: 10,
+        days: 2,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let seen = runtime.block_on(sim::country::run(size));
+    assert!(seen.broken.is_empty(), "{}", seen.broken.join("\n"));
+    assert_eq!((seen.reports, seen.agreeing), (20, 13));
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! end state without calling what they judge.
 
 pub mod chaos;
+pub mod country;
+pub mod enrolment;
 pub mod faults;
 pub mod inspect;
 pub mod ledger;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::faults::Fault;
+use super::place::Place;
 use super::reference::{self, Write};
 use super::rollups;
 use super::world::World;
@@ -35,7 +36,12 @@ pub type Disk = HashMap<Uuid, Held>;
 
 /// Reads a whole disk.
 pub async fn disk(world: &World, at: usize) -> Disk {
-    let read = world.places[at].node.store.read(|connection: &Connection| {
+    disk_of(&world.places[at]).await
+}
+
+/// The same of a node by itself.
+pub async fn disk_of(place: &Place) -> Disk {
+    let read = place.node.store.read(|connection: &Connection| {
         let mut disk = Disk::new();
         let mut after = records::Rec(0);
         loop {

@@ -61,6 +61,17 @@ pub struct Place {
     generation: u32,
 }
 
+/// A commune that is not in use: of a whole country not all stores can be open at once.
+pub struct Asleep {
+    /// Its number.
+    pub index: usize,
+    /// Code of its unit.
+    pub code: String,
+    /// The node above.
+    pub parent: usize,
+    home: PathBuf,
+}
+
 /// The virtual clock of everybody: each reading is a millisecond later than the one before, so that no two are alike.
 #[derive(Clone)]
 pub struct Sun {
@@ -166,6 +177,53 @@ impl Place {
             incarnations: Vec::new(),
             home,
             generation: 0,
+        }
+    }
+
+    /// A node that was put to sleep wakes up, with the batches of a service, and finds its parent again.
+    pub async fn resume(asleep: &Asleep, sun: &Sun, net: &Arc<Net>) -> Place {
+        let ahead_ms = Arc::new(AtomicI64::new(0));
+        let store = Store::open(&options(&asleep.home.join("0"))).expect("its store");
+        let shown = store.shown();
+        let up = shown.links.iter().find(|link| link.role == Role::Upstream);
+        let parent = up.expect("a link up").peer;
+        let mut place = Place {
+            index: asleep.index,
+            code: asleep.code.clone(),
+            level: Level::Commune,
+            parent: Some(asleep.parent),
+            unit: shown.unit.expect("a unit"),
+            node: Node {
+                store,
+                clock: sun.clock(ahead_ms.clone()),
+                settings: Settings {
+                    service: true,
+                    ..Settings::default()
+                },
+            },
+            upstream: None,
+            ahead_ms,
+            away_until: 0,
+            clock_until: 0,
+            cut_until: 0,
+            backups: Vec::new(),
+            incarnations: Vec::new(),
+            home: asleep.home.clone(),
+            generation: 0,
+        };
+        place.wake().await;
+        place.connect(net, parent).await;
+        place
+    }
+
+    /// Closes the store, so that the node costs nothing but its disk.
+    pub fn sleep(self) -> Asleep {
+        self.node.store.close();
+        Asleep {
+            index: self.index,
+            code: self.code,
+            parent: self.parent.expect("a child"),
+            home: self.home,
         }
     }
 

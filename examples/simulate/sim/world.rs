@@ -5,27 +5,20 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use nqsync::api::{Answer, Command, Exit, Failure, Lang, Request};
-use nqsync::daemon::setup;
-use nqsync::link::transport::Request as Message;
 use nqsync::link::{LinkError, Upstream};
 use nqsync::node::commands;
 use nqsync::store::links;
-use nqsync::store::nodes::{self, TokenRow};
 use nqsync::store::{LinkId, StoreError, queries};
-use nqsync::trust::authority::request_pin;
-use nqsync::trust::identity::NodeKey;
-use nqsync::trust::tls::Peer;
-use nqsync::trust::token;
 use nqsync_core::model::UnitId;
-use nqsync_core::protocol::{EnrolRequest, Enrolled, PREFIX};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::enrolment::enrol;
 use super::faults::Fault;
 use super::ledger::Ledger;
-use super::net::{Net, hand_over};
+use super::net::Net;
 use super::place::{Level, Place, Sun};
 use super::{Options, ledger};
 
@@ -195,50 +188,8 @@ impl World {
             .expect("an id")
             .parse()
             .expect("an id");
-        let key = NodeKey::load(&place.dir().join(setup::NODE_KEY)).expect("a key");
-        let csr = key.csr_pem().expect("a request");
-        let pin = request_pin(&csr).expect("a pin");
         let above = &self.places[parent];
-        let now_ms = self.sun.now_ms();
-        let expires = jiff::Timestamp::from_millisecond(now_ms + 3_600_000).expect("a time");
-        let (text, record) = token::mint(&mut rand::rng(), &place.code, None, pin, expires);
-        let row = TokenRow {
-            hash: record.hash,
-            unit,
-            created_at: now_ms,
-            expires_at: now_ms + 3_600_000,
-            used: None,
-        };
-        let kept = above
-            .node
-            .store
-            .write(move |tx| nodes::insert_token(tx.connection(), &row));
-        kept.await.expect("a token");
-        let request = EnrolRequest {
-            secret: token::parse(&text).expect("a token").secret.reveal(),
-            node: place.id(),
-            csr,
-        };
-        let message = Message::new(reqwest::Method::POST, format!("{PREFIX}/enrol"));
-        let message = message.json(&request).expect("a request");
-        let port = above.port().expect("a parent");
-        let answer = hand_over(port, Peer::Anonymous, &message)
-            .await
-            .expect("an answer");
-        let enrolled: Enrolled = answer.json().await.expect("a certificate");
-        let (node, store) = (place.node.clone(), place.node.store.clone());
-        let url = "sim://parent".to_owned();
-        let pinned = pin.to_string();
-        let joined = store.write(move |tx| setup::join(&node, tx, enrolled, &url, &pinned));
-        joined.await.expect("enrolled");
-        place.unit = unit;
-        let id = above.id();
-        place.connect(&self.net, id).await;
-        let peer = Peer::Node {
-            node: place.id(),
-            pin,
-        };
-        self.net.lay(place.index, parent, peer);
+        enrol(&self.net, &self.sun, above, place, unit).await;
     }
 
     /// One line of the trace.
@@ -553,7 +504,7 @@ impl World {
 const MAX_ROUNDS: usize = 12;
 
 /// Everything once: up, down, files, comparison; opened again when the parent asks for that.
-async fn exchange(upstream: &Upstream) -> Result<(u64, Option<bool>), LinkError> {
+pub(super) async fn exchange(upstream: &Upstream) -> Result<(u64, Option<bool>), LinkError> {
     let before = upstream.progress().borrow().clone();
     let mut agrees = once(upstream).await;
     if let Err(LinkError::Reopen(_)) = agrees {
