@@ -29,11 +29,11 @@ async fn broken(canary: Option<Canary>, seed: u64, faults: &[Fault]) -> Vec<Stri
 /// One after the other: a switch is thrown for the whole process.
 #[tokio::test]
 async fn canaries_are_noticed_by_the_simulator() {
-    // A record set aside in silence: after an old copy of a parent's disk, what it does not believe would vanish.
+    // What a neighbour does not have is taken for deleted, as a merge without contexts would.
     assert_eq!(
-        broken(None, 8, &[Fault::Restore]).await,
+        broken(None, 1, &[Fault::Restore]).await,
         Vec::<String>::new()
     );
-    let words = broken(Some(Canary::SilentReject), 8, &[Fault::Restore]).await;
+    let words = broken(Some(Canary::DeleteByAbsence), 1, &[Fault::Restore]).await;
     assert!(words.iter().any(|words| words.contains("I1")), "{words:?}");
 }
