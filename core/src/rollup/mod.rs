@@ -5,6 +5,7 @@
 //! only for showing, and never across issuer levels. Deliberately absent: any clock, and live registers of a
 //! report: only what was submitted counts.
 
+mod compare;
 mod count;
 mod decimal;
 mod fold;
@@ -14,6 +15,7 @@ mod shown;
 mod status;
 mod watch;
 
+pub use compare::{Moved, compare, compare_totals};
 pub use count::{
     AsOf, Counts, Coverage, GroupRollup, NotCounted, RULES, UNRESOLVED_LEAD, UnitCoverage, Warnings,
 };
