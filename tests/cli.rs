@@ -49,7 +49,10 @@ fn every_verb_of_the_contract_has_help_with_an_example() {
         ("indicator", "list define set"),
         ("directive", "list add show"),
         ("proposal", "list make withdraw accept reject"),
-        ("period", "list show submit accept return close reopen"),
+        (
+            "period",
+            "list show submit accept return close restate reopen",
+        ),
         ("rollup", "show"),
         ("conflict", "list show resolve"),
         ("quarantine", "list show retry drop"),

@@ -433,6 +433,7 @@ async fn j9_who_looks_at_no_alarm_sees_stale_children_and_coverage_and_as_of_bes
                 unit: None,
                 by: *by,
                 recompute: false,
+                version: None,
             };
             let shown = place.data(show).await;
             assert!(is_stated(&shown), "{shown:#}");

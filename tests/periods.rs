@@ -138,6 +138,166 @@ fn a_period_goes_from_submitted_to_closed_between_two_services() {
     above.stop();
 }
 
+fn number<'a>(moved: &'a Value, whose: (&str, &str), name: &str) -> &'a Value {
+    let mut lines = moved.as_array().into_iter().flatten();
+    lines
+        .find(|line| line[whose.0] == whose.1 && line["number"] == name)
+        .unwrap_or(&Value::Null)
+}
+
+/// What a rollup counts, without what it says about versions.
+fn counts(rollup: &Value) -> Value {
+    let names = [
+        "tasks",
+        "assignments",
+        "coverage",
+        "rows",
+        "issuers",
+        "as_of",
+    ];
+    names.iter().map(|name| rollup[*name].clone()).collect()
+}
+
+#[test]
+fn a_correction_after_the_closing_goes_up_as_a_restatement_at_each_level() {
+    let ministry = Machine::ministry("BO");
+    let top = ministry.serve();
+    let province = Machine::child(&ministry, "66", "province");
+    let middle = province.serve();
+    let sync = |machine: &Machine| drop(machine.run(&["sync", "--wait"]).expect(0));
+    sync(&province);
+    let commune = Machine::child(&province, "24001", "commune");
+    let task = [
+        "task", "add", "--title", "Việc", "--lead", "24001", "--group", "III", "--number", "12",
+    ];
+    province.run(&task).expect(0);
+    let define = ["indicator", "define", "CT1", "Hồ sơ số", "--unit", "24001"];
+    province.run(&define).expect(0);
+    let below = commune.serve();
+    sync(&commune);
+    let correct = |status: &str, value: &str| {
+        let set = ["report", "set", "III/12", "--status", status, "--submit"];
+        asked(&commune, &set);
+        asked(&commune, &["indicator", "set", "CT1", "--value", value]);
+    };
+    correct("not_started", "10");
+    sync(&commune);
+    // From here on without a line: it does not hear of the closing.
+    below.stop();
+    asked(&province, &["period", "close", "24001"]);
+    sync(&province);
+    asked(&ministry, &["period", "close", "66"]);
+    let rollup = |machine: &Machine| asked(machine, &["rollup", "show"]);
+    let first = [&province, &ministry].map(rollup);
+    assert_eq!(first[0]["tasks"]["by_status"], json!({ "not_started": 1 }));
+    assert_eq!(counts(&first[0])["tasks"], counts(&first[1])["tasks"]);
+
+    // The commune corrects both; a file carries it, and is read twice.
+    correct("in_progress", "12");
+    let medium = tempfile::tempdir().expect("room");
+    let folder = medium.path().to_str().expect("text");
+    commune.run(&["bundle", "export", folder]).expect(0);
+    province.run(&["bundle", "import", folder]).expect(0);
+    let waiting = asked(&province, &["period", "show", "24001"]);
+    province.run(&["bundle", "import", folder]).expect(0);
+    assert_eq!(asked(&province, &["period", "show", "24001"]), waiting);
+    assert_eq!(
+        waiting["late"].as_array().map(Vec::len),
+        Some(2),
+        "{waiting:#}"
+    );
+    let moved = &waiting["would_move"];
+    let line = number(moved, ("issuer", "66"), "tasks.by_status.in_progress");
+    assert_eq!((&line["old"], &line["new"]), (&Value::Null, &json!(1)));
+    let line = number(moved, ("indicator", "CT1"), "value");
+    assert_eq!((&line["old"], &line["new"]), (&json!("10"), &json!("12")));
+    let total = || asked(&province, &["indicator", "list"])["items"][0]["total"]["value"].clone();
+    assert_eq!(total(), "10");
+    assert_eq!(counts(&rollup(&province)), counts(&first[0]));
+    let listed = asked(&province, &["period", "list", "--unit", "24001"]);
+    assert_eq!(listed["items"][0]["late"], 2);
+    sync(&province);
+    assert_eq!(counts(&rollup(&ministry)), counts(&first[1]));
+
+    let restate = ["period", "restate", "2026-03", "--unit", "24001"];
+    let preview = province.run(&[&restate[..], &["--preview", "--json"]].concat());
+    assert_eq!(&preview.expect(0).json()["moved"], moved);
+    assert_eq!(total(), "10");
+    let why = ["--reason", "annex 2 was wrong", "--json"];
+    let done = province.run(&[&restate[..], &why].concat()).expect(0);
+    assert_eq!(done.json()["version"], 2);
+    assert_eq!(total(), "12");
+    assert_eq!(
+        rollup(&province)["tasks"]["by_status"],
+        json!({ "in_progress": 1 })
+    );
+
+    // The ministry sees the new version, what it says, and what it would do to its own figures; none has moved yet.
+    sync(&province);
+    let seen = asked(&ministry, &["period", "show", "66"]);
+    let told = &seen["versions_below"][0];
+    assert_eq!(
+        (
+            &told["issuer"],
+            &told["version"],
+            &told["reason"],
+            &told["taken_in"]
+        ),
+        (
+            &json!("66"),
+            &json!(2),
+            &json!("annex 2 was wrong"),
+            &json!(false)
+        )
+    );
+    let line = number(
+        &told["moved"],
+        ("issuer", "66"),
+        "tasks.by_status.not_started",
+    );
+    assert_eq!((&line["old"], &line["new"]), (&json!(1), &Value::Null));
+    let line = number(
+        &seen["would_move"],
+        ("issuer", "66"),
+        "tasks.by_status.in_progress",
+    );
+    assert_eq!((&line["group"], &line["new"]), (&json!("III"), &json!(1)));
+    assert_eq!(counts(&rollup(&ministry)), counts(&first[1]));
+    let restate = ["period", "restate", "2026-03", "--unit", "66", "--json"];
+    let why = ["--reason", "version 2 of 66"];
+    ministry.run(&[&restate[..], &why].concat()).expect(0);
+    assert_eq!(
+        rollup(&ministry)["tasks"]["by_status"],
+        json!({ "in_progress": 1 })
+    );
+    let seen = asked(&ministry, &["period", "show", "66"]);
+    let version = &seen["versions"][0];
+    assert_eq!(
+        (&version["version"], &version["reason"]),
+        (&json!(2), &json!("version 2 of 66"))
+    );
+    assert_eq!(
+        (&seen["versions_below"][0]["taken_in"], &seen["late"]),
+        (&json!(true), &json!([]))
+    );
+
+    for (machine, first) in [(&province, &first[0]), (&ministry, &first[1])] {
+        let earlier = asked(machine, &["rollup", "show", "--version", "1"]);
+        assert_eq!(counts(&earlier), counts(first));
+    }
+    // The commune hears of it.
+    let below = commune.serve();
+    sync(&commune);
+    let heard = asked(&commune, &["period", "show"]);
+    assert_eq!(
+        (&heard["state"], &heard["reason"]),
+        (&json!("locked"), &json!("annex 2 was wrong"))
+    );
+    for service in [below, middle, top] {
+        service.stop();
+    }
+}
+
 /// Kiritimati and Honolulu never have the same date.
 #[test]
 fn c5_in_whatever_time_zone_a_node_stands_days_are_those_of_the_calendar_and_data_is_in_utc() {

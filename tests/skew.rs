@@ -205,6 +205,7 @@ async fn rollup_at(place: &Place, period: &str) -> Value {
         unit: None,
         by: RollupBy::Group,
         recompute: true,
+        version: None,
     };
     place.data(show).await
 }

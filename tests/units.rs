@@ -54,6 +54,7 @@ async fn counted(province: &Place, period: &str) -> [u64; 4] {
             unit: None,
             by: RollupBy::Group,
             recompute: true,
+            version: None,
         })
         .await;
     assert_eq!(rollup["recomputed"]["same"], true, "{period}");

@@ -68,6 +68,9 @@ pub struct ReviewValue {
     /// When closing: the reports as they were then, each with the hash of its submitted version.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reports: BTreeMap<Uuid, String>,
+    /// When what came after the closing was taken in: the version of the decider's figures that it made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restated: Option<u32>,
 }
 
 /// Where a period stands.

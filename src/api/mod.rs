@@ -484,12 +484,23 @@ pub enum Command {
         until: String,
     },
 
+    /// Takes in what came after a period was closed, as a new version of its figures; or says what that would move.
+    PeriodRestate {
+        period: String,
+        unit: Option<String>,
+        reason: String,
+        preview: bool,
+    },
+
     /// Counts of tasks and assignments with coverage and as-of. Without `unit`: everything this node sees.
     RollupShow {
         period: Option<String>,
         unit: Option<String>,
         by: RollupBy,
         recompute: bool,
+        /// An earlier version of closed figures.
+        #[serde(default)]
+        version: Option<u32>,
     },
 
     /// Registers with two or more different values.
@@ -625,6 +636,7 @@ impl Command {
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
             Export { .. } | UserList => false,
             Import { dry_run, .. } => !dry_run,
+            PeriodRestate { preview, .. } => !preview,
             _ => true,
         }
     }

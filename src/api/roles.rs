@@ -87,6 +87,7 @@ pub fn duty(command: &Command) -> Duty {
         EvidenceList { .. } | IndicatorList { .. } => Duty::Look,
         DirectiveList | DirectiveShow { .. } | ProposalList { .. } => Duty::Look,
         PeriodList { .. } | PeriodShow { .. } | RollupShow { .. } => Duty::Look,
+        PeriodRestate { preview: true, .. } => Duty::Look,
         CalendarShow { .. } | CalendarToday => Duty::Look,
         WarningList { .. } | WarningShow { .. } => Duty::Look,
         ConflictList | ConflictShow { .. } | HoldList | HoldShow { .. } => Duty::Look,
@@ -100,7 +101,7 @@ pub fn duty(command: &Command) -> Duty {
         EvidenceRemove { .. } | EvidenceVerdict { .. } => Duty::Work,
         IndicatorDefine { .. } | IndicatorSet { .. } => Duty::Work,
         ProposalMake { .. } | ProposalWithdraw { .. } | ProposalDecide { .. } => Duty::Work,
-        PeriodSubmit { .. } | PeriodDecide { .. } => Duty::Work,
+        PeriodSubmit { .. } | PeriodDecide { .. } | PeriodRestate { .. } => Duty::Work,
         WarningSilence { .. } | Import { .. } | ImportEdits { .. } => Duty::Work,
 
         ConflictResolve { .. } | QuarantineRetry { .. } | QuarantineDrop { .. } => Duty::Operate,

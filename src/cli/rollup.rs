@@ -19,7 +19,8 @@ use crate::t;
 pub enum Verb {
     /// Show counts of tasks and assignments with coverage and as-of
     #[command(
-        after_help = "Examples:\n  nqsync rollup show\n  nqsync rollup show --period 2026-Q1 --by unit\n  nqsync rollup show --format xlsx --output tong-hop.xlsx\n  nqsync rollup show --recompute        and compare with a recomputation from nothing"
+        disable_version_flag = true,
+        after_help = "Examples:\n  nqsync rollup show\n  nqsync rollup show --period 2026-Q1 --by unit\n  nqsync rollup show --format xlsx --output tong-hop.xlsx\n  nqsync rollup show --recompute        and compare with a recomputation from nothing\n  nqsync rollup show --period 2026-03 --version 1        as it was before it was restated"
     )]
     Show {
         /// Reporting period: 2026-03, 2026-Q2, 2026 [default: the current one]
@@ -40,6 +41,9 @@ pub enum Verb {
         /// Compute everything anew and compare
         #[arg(long)]
         recompute: bool,
+        /// An earlier version of closed figures, exactly as it was; `period show` lists the versions
+        #[arg(long, value_name = "N", conflicts_with_all = ["unit", "recompute"])]
+        version: Option<u32>,
     },
 }
 
@@ -70,6 +74,7 @@ pub(super) fn run(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Fai
         format,
         output,
         recompute,
+        version,
     } = verb;
     let by = match by {
         By::Group => RollupBy::Group,
@@ -82,6 +87,7 @@ pub(super) fn run(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Fai
             unit,
             by,
             recompute,
+            version,
         },
         caller,
     )?;
@@ -221,6 +227,7 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
 /// What always stands below the numbers: whose they are, how complete, and as of when.
 pub(super) fn below(data: &Value, screen: &Screen) -> Vec<(&'static str, String)> {
     vec![
+        ("label-figures-version", version(data, screen)),
         ("label-coverage", coverage(at(data, "coverage"), screen)),
         ("label-as-of", as_of(at(data, "as_of"), screen)),
         ("label-evaluated-on", screen.time(at(data, "evaluated_on"))),
@@ -243,6 +250,21 @@ pub(super) fn below(data: &Value, screen: &Screen) -> Vec<(&'static str, String)
             },
         ),
     ]
+}
+
+/// Which version of closed figures this is, and how much waits; empty while nothing is closed.
+fn version(data: &Value, screen: &Screen) -> String {
+    let n = |name: &str| number(data, name);
+    if at(data, "closed") != true && n("latest_version") < 2 && n("late") == 0 {
+        return String::new();
+    }
+    t!(
+        screen.lang,
+        "cli-figures-version",
+        version = screen.count(n("version")),
+        latest = screen.count(n("latest_version")),
+        late = screen.count(n("late")),
+    )
 }
 
 /// A number that is only worth a line when it is not 0.

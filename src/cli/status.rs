@@ -36,6 +36,7 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-conflicts", screen.plain(at(data, "conflicts"))),
         ("label-quarantined", set_aside(data).to_string()),
         ("label-held", screen.plain(at(at(data, "holds"), "records"))),
+        ("label-late", late(data, screen)),
         (
             "label-warnings",
             super::warning::counts(at(data, "warnings"), screen),
@@ -50,6 +51,14 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
     text += &downstream(items(data, "downstream"), screen);
     text += &super::calendar::reminders(items(data, "reminders"), screen);
     text + &problems(items(data, "problems"), screen)
+}
+
+/// What came after a closing and waits for somebody to restate; nothing where nothing does.
+fn late(data: &Value, screen: &Screen) -> String {
+    match at(data, "late").as_u64() {
+        None | Some(0) => String::new(),
+        Some(_) => screen.plain(at(data, "late")),
+    }
 }
 
 fn running(data: &Value, screen: &Screen) -> String {

@@ -15,7 +15,7 @@ use nqsync_core::sync::{Record, scope};
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::rollups::{self, Inputs};
+use super::rollups::{self, Before, Inputs};
 use super::{Node, recovery};
 use crate::store::{StoreError, Stored, Tx, groups, records, warnings};
 
@@ -140,7 +140,7 @@ fn judge(
     let Facts::Task { issuer, .. } = *stored.record.facts() else {
         return Err(StoreError::Damaged(format!("{task} is no task")));
     };
-    let inputs = Inputs::of_tasks(connection, at.tree, &[stored])?;
+    let inputs = Inputs::of_tasks(connection, at.tree, &[stored], &Before::default())?;
     let span = rollups::span_of(&at.current);
     let asked = |input: &GroupInput<'_>| {
         (

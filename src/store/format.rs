@@ -21,6 +21,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0011_warnings.sql")),
     M::up(include_str!("migrations/0012_users.sql")),
     M::up(include_str!("migrations/0013_notices.sql")),
+    M::up(include_str!("migrations/0014_closings.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

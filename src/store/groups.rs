@@ -102,6 +102,23 @@ pub fn rollups(connection: &Connection, period: &str) -> Result<Vec<Stored>, Sto
     records::select(connection, &sql, params![Kind::Rollup.number(), period])
 }
 
+/// The rollups of an issuer's groups in a period.
+pub fn rollups_of(
+    connection: &Connection,
+    issuer: UnitId,
+    period: &str,
+) -> Result<Vec<Stored>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM record WHERE kind = ?1 AND about = ?2 AND period = ?3 ORDER BY rec"
+    );
+    let issuer = issuer.0.as_bytes();
+    records::select(
+        connection,
+        &sql,
+        params![Kind::Rollup.number(), issuer, period],
+    )
+}
+
 /// Marks every group of an issuer as touched.
 pub fn mark_all(connection: &Connection, issuer: UnitId, period: &str) -> Result<(), StoreError> {
     for group in of_issuer(connection, issuer)? {

@@ -10,6 +10,7 @@ pub mod backup;
 pub mod blobs;
 pub mod branches;
 pub mod bundles;
+pub mod closings;
 pub mod compare;
 pub mod deposits;
 mod engine;

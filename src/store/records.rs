@@ -371,7 +371,7 @@ pub fn set_left(connection: &Connection, rec: Rec, left: bool) -> Result<(), Sto
     Ok(())
 }
 
-fn edits_text(record: &Record) -> String {
+pub(super) fn edits_text(record: &Record) -> String {
     let edits = record.edits();
     let mut text = String::with_capacity(edits.iter().map(|e| e.raw().len() + 1).sum());
     for (index, edit) in edits.iter().enumerate() {

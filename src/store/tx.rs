@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::engine::panic_text;
 use super::links::{self, LinkId, Role};
 use super::records::{self, Flags, Rec, Stored};
-use super::{StoreError, branches, groups, nodes, queries};
+use super::{StoreError, branches, closings, groups, nodes, queries};
 
 /// Fact of the store: the key of this node's seals.
 const SEAL_KEY: &str = "seal_key";
@@ -409,13 +409,17 @@ impl<'a> Tx<'a> {
         let digest = record.digest();
         let mut flags = Flags::of(record);
         let rec = match before {
-            None => records::insert(self.connection, record, digest, flags)?,
+            None => {
+                self.note_late(record, None, now_ms)?;
+                records::insert(self.connection, record, digest, flags)?
+            }
             Some(stored) => {
                 flags.keep_local(stored.flags);
                 if stored.digest != digest || stored.flags != flags {
                     // A new digest over what a disk or a hand has changed would make that ours, and it would travel.
                     records::as_written(stored)?;
                     self.note_loss(&stored.record, record, now_ms);
+                    self.note_late(record, Some(&stored.record), now_ms)?;
                     records::update(self.connection, stored.rec, record, digest, flags)?;
                     records::keep_history(self.connection, stored.rec, dropped, now_ms)?;
                 }
@@ -432,6 +436,16 @@ impl<'a> Tx<'a> {
             _ => {}
         }
         Ok(rec)
+    }
+
+    fn note_late(
+        &self,
+        record: &Record,
+        before: Option<&Record>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let whose = (self.state.tree.as_ref(), self.state.node);
+        closings::note(self.connection, whose, record, before, now_ms)
     }
 
     fn note_loss(&mut self, before: &Record, after: &Record, now_ms: i64) {

@@ -1,23 +1,29 @@
 //! Indicators and their values: what was reported, what it comes to, and whether the target is reached.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use nqsync_core::calendar::Period;
 use nqsync_core::model::values::{Aggregation, Figures, IndicatorDefinition, OverTime, Target};
-use nqsync_core::model::{Facts, Kind, UnitId};
-use nqsync_core::rollup::{Decimal, FigureFacts, RemarkKind, aggregate, remark_figures};
+use nqsync_core::model::{Facts, Kind, Tree, UnitId};
+use nqsync_core::rollup::{
+    Decimal, FigureFacts, IndicatorTotal, RemarkKind, aggregate, remark_figures,
+};
 use nqsync_core::sync::{Record, scope};
 use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::fields::to_json;
 use super::shared::{self, needed, saved, time};
+use super::views::View;
 use super::{Reading, Said, Writing};
 use crate::api::Command;
-use crate::node::{Refusal, rollups, write};
+use crate::node::rollups::{self, Before};
+use crate::node::{Refusal, write};
 use crate::sheet::parse_number;
-use crate::store::{Stored, records};
+use crate::store::{StoreError, Stored, records};
 
 /// Digits after the point of a computed percent.
 const PLACES: u32 = 4;
@@ -57,6 +63,7 @@ fn all(connection: &Connection) -> Result<Vec<Indicator>, Refusal> {
 /// Indicators with the values of a period: those assigned to, or reported by, the units at and below one.
 pub fn list(on: &Reading<'_>, period: Option<&str>, unit: Option<&str>) -> Result<Said, Refusal> {
     let period = shared::period(on.node, period)?;
+    let before = Before::of(on.connection, &period.to_string(), None)?;
     let among = match unit {
         Some(text) => Some(super::resolve(&on.tree, text, on.home)?),
         None => None,
@@ -67,59 +74,126 @@ pub fn list(on: &Reading<'_>, period: Option<&str>, unit: Option<&str>) -> Resul
         if among.is_some() && !indicator.units.iter().any(|unit| wanted(*unit)) {
             continue;
         }
-        items.push(item(on, &indicator, &period, &wanted)?);
+        items.push(item(on, &indicator, &period, &before, &wanted)?);
     }
     Ok(Said::done(
         json!({ "period": period, "total": items.len(), "items": items }),
     ))
 }
 
-fn item(
-    on: &Reading<'_>,
+/// A value that is counted in a period.
+struct Counted {
+    unit: UnitId,
+    period: Period,
+    figures: Figures,
+    record: Record,
+}
+
+/// The values of an indicator that are counted in a period, and how many others came after its closing.
+fn counted(
+    connection: &Connection,
     indicator: &Indicator,
     period: &Period,
+    before: &Before,
     wanted: &dyn Fn(UnitId) -> bool,
-) -> Result<Value, Refusal> {
-    let definition = &indicator.definition;
-    let mut values = Vec::new();
-    let mut figures = Vec::new();
-    for stored in records::about(
-        on.connection,
-        Kind::Figure,
-        indicator.stored.record.key().id,
-    )? {
+) -> Result<(Vec<Counted>, usize), StoreError> {
+    let (mut values, mut late) = (Vec::new(), 0);
+    let id = indicator.stored.record.key().id;
+    for stored in records::about(connection, Kind::Figure, id)? {
         let Facts::Figure {
             unit, period: of, ..
         } = stored.record.facts()
         else {
             continue;
         };
-        let (Ok(of), Some(reported)) = (of.parse::<Period>(), typed(&stored.record, "figures"))
-        else {
+        let Ok(of) = of.parse::<Period>() else {
             continue;
         };
-        let counts = match definition.over_time {
+        let counts = match indicator.definition.over_time {
             OverTime::Cumulative => of.end() <= period.end(),
             OverTime::Discrete => period.contains(&of),
         };
         if !counts || !wanted(*unit) {
             continue;
         }
-        values.push(value(on, indicator, *unit, &of, &reported, &stored.record));
-        figures.push(FigureFacts {
-            unit: *unit,
-            period: rollups::span_of(&of),
-            figures: reported,
-        });
+        let counted = before.counted(&stored.record);
+        let changed = counted.is_none_or(|r| r.digest() != stored.digest);
+        late += usize::from(changed);
+        let Some(record) = counted else { continue };
+        if let Some(figures) = typed(record, "figures") {
+            values.push(Counted {
+                unit: *unit,
+                period: of,
+                figures,
+                record: record.clone(),
+            });
+        }
     }
-    let expected: Vec<UnitId> = indicator
-        .units
+    Ok((values, late))
+}
+
+fn total(
+    tree: &Tree,
+    indicator: &Indicator,
+    values: &[Counted],
+    wanted: &dyn Fn(UnitId) -> bool,
+) -> Result<IndicatorTotal, Refusal> {
+    let figures: Vec<FigureFacts> = values
         .iter()
-        .copied()
-        .filter(|unit| wanted(*unit))
+        .map(|value| FigureFacts {
+            unit: value.unit,
+            period: rollups::span_of(&value.period),
+            figures: value.figures.clone(),
+        })
         .collect();
-    let total = aggregate(definition, &figures, &expected, &on.tree)
-        .map_err(|_| Refusal::usage("indicator-overflow", [("code", definition.code.clone())]))?;
+    let assigned = indicator.units.iter().copied();
+    let expected: Vec<UnitId> = assigned.filter(|unit| wanted(*unit)).collect();
+    let code = indicator.definition.code.clone();
+    aggregate(&indicator.definition, &figures, &expected, tree)
+        .map_err(|_| Refusal::usage("indicator-overflow", [("code", code)]))
+}
+
+/// The totals of a period by indicator, each with its code.
+pub(super) fn totals(
+    view: &View<'_>,
+    period: &Period,
+    before: &Before,
+) -> Result<BTreeMap<Uuid, (String, IndicatorTotal)>, Refusal> {
+    let mut totals = BTreeMap::new();
+    for indicator in all(view.connection)? {
+        let (values, _) = counted(view.connection, &indicator, period, before, &|_| true)?;
+        // One without a total has no number that could move.
+        if let Ok(total) = total(view.tree, &indicator, &values, &|_| true) {
+            let id = indicator.stored.record.key().id;
+            totals.insert(id, (indicator.definition.code, total));
+        }
+    }
+    Ok(totals)
+}
+
+fn item(
+    on: &Reading<'_>,
+    indicator: &Indicator,
+    period: &Period,
+    before: &Before,
+    wanted: &dyn Fn(UnitId) -> bool,
+) -> Result<Value, Refusal> {
+    let definition = &indicator.definition;
+    let (counted, late) = counted(on.connection, indicator, period, before, wanted)?;
+    let values: Vec<Value> = counted
+        .iter()
+        .map(|one| {
+            value(
+                on,
+                indicator,
+                one.unit,
+                &one.period,
+                &one.figures,
+                &one.record,
+            )
+        })
+        .collect();
+    let total = total(&on.tree, indicator, &counted, wanted)?;
     let reached = total
         .value
         .as_deref()
@@ -137,6 +211,7 @@ fn item(
         "period": period,
         "units": indicator.units.iter().map(|unit| on.tree.code(*unit)).collect::<Vec<_>>(),
         "values": values,
+        "late": late,
         "total": to_json(&total)?,
         "reached": reached,
     }))
@@ -250,7 +325,7 @@ pub fn define(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refus
             [("code", definition.code)],
         ));
     }
-    let mut values = std::collections::BTreeMap::from([
+    let mut values = BTreeMap::from([
         ("definition".to_owned(), to_json(&definition)?),
         ("assigned".to_owned(), json!({ "units": assigned })),
     ]);

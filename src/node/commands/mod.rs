@@ -25,6 +25,7 @@ pub mod proposals;
 pub mod quarantine;
 pub mod refs;
 pub mod reports;
+pub mod restate;
 pub mod rollup;
 mod shared;
 pub mod status;

@@ -14,13 +14,18 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use self::restating::{begin_version, end_version, restatable};
+pub use self::restating::{preview, restate};
+
 use super::refs;
+use super::restate;
 use super::shared::time;
 use super::views::{View, listed, maybe};
 use super::{Reading, Said, Values, Writing, resolve};
 use crate::api::Exit;
 use crate::node::Refusal;
-use crate::node::rollups::{self, Inputs};
+use crate::node::rollups::{self, Before, Inputs, closed};
+use crate::store::closings;
 use crate::store::{StoreError, Stored, audit, groups, records};
 use crate::text::word;
 
@@ -40,7 +45,7 @@ pub(super) struct Tally {
 /// A unit's period with its two records, as far as they are held here.
 struct Held {
     unit: UnitId,
-    /// The unit above; the root reviews itself.
+    /// Who decided, or else the unit above; the root reviews itself.
     reviewer: UnitId,
     period: Period,
     submission: Option<Stored>,
@@ -49,16 +54,22 @@ struct Held {
 
 impl Held {
     fn load(view: &View<'_>, unit: UnitId, period: Period) -> Result<Held, StoreError> {
-        let above = view.tree.get(unit).and_then(|info| info.parent);
+        // What was decided stays with who decided it: the unit may have moved since, or another one continue it.
+        let above = view.tree.get(view.tree.present(unit));
         let mut held = Held {
             unit,
-            reviewer: above.unwrap_or(unit),
+            reviewer: above.and_then(|info| info.parent).unwrap_or(unit),
             period,
             submission: None,
             review: None,
         };
         held.submission = held.record(view.connection, PeriodStage::Submission)?;
         held.review = held.record(view.connection, PeriodStage::Review)?;
+        if let Some(review) = &held.review
+            && let Facts::Period { reviewer, .. } = review.record.facts()
+        {
+            held.reviewer = *reviewer;
+        }
         Ok(held)
     }
 
@@ -109,12 +120,14 @@ pub fn is_locked(view: &View<'_>, unit: UnitId, period: &str) -> Result<bool, Re
     let Ok(period) = period.parse::<Period>() else {
         return Ok(false);
     };
-    for info in view.tree.line(unit) {
-        if Held::load(view, info.id, period)?.standing().state == State::Locked {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let name = period.to_string();
+    Ok(closed::is_locked(
+        view.connection,
+        view.tree,
+        unit,
+        &name,
+        None,
+    )?)
 }
 
 /// `period list`: the units served here and those directly below them, or those at and below one.
@@ -168,7 +181,28 @@ pub fn show(on: &Reading<'_>, unit: Option<&str>, period: Option<&str>) -> Resul
     let mut shown = item(&view, &held, &tally)?;
     shown["changes"] = json!(changes(&view, &held, &tally)?);
     shown["history"] = json!(history(&view, &held)?);
-    Ok(Said::done(shown))
+    shown["late"] = json!(restate::late_items(&view, &period, unit)?);
+    shown["versions"] = json!(restate::versions(&view, &period)?);
+    shown["versions_below"] = json!(restate::told_by(&view, &period, unit)?);
+    shown["would_move"] = match restatable(&view, &held)? {
+        true => json!(restate::would_move(&view, &period, Some(unit))?),
+        false => json!([]),
+    };
+    let mut said = Said::done(shown);
+    if let Some(count) = said.data["would_move"].as_array().map(Vec::len)
+        && (count > 0
+            || said.data["late"]
+                .as_array()
+                .is_some_and(|late| !late.is_empty()))
+    {
+        let args = [
+            ("unit", view.tree.code(unit)),
+            ("period", period.to_string()),
+            ("numbers", count.to_string()),
+        ];
+        said = said.note("note-period-late", args);
+    }
+    Ok(said)
 }
 
 /// `period submit`: of the unit acted for.
@@ -291,11 +325,14 @@ fn decide_one(
         version: now.submitted.map(|value| value.version).unwrap_or_default(),
         at: on.now_ms,
         reports,
+        restated: None,
     };
     let acting = on.acting_as(held.reviewer)?;
     let facts = held.facts(PeriodStage::Review);
     let values = Values::from([(STATE.to_owned(), json!(value))]);
+    let kept = begin_version(on, step, unit, period)?;
     let saved = on.begin(&acting, facts, values)?;
+    end_version(on, step, (unit, period), kept, &acting.person)?;
     audit::append(
         on.tx,
         &audit::Act {
@@ -309,20 +346,20 @@ fn decide_one(
     answer(on, &held, tally)
 }
 
+fn said_of(view: &View<'_>, held: &Held, state: State) -> [(&'static str, String); 3] {
+    let name = state.as_str();
+    let state = word(view.lang, "word-period-", name).unwrap_or_else(|| name.to_owned());
+    [
+        ("unit", view.tree.code(held.unit)),
+        ("period", held.period.to_string()),
+        ("state", state),
+    ]
+}
+
 /// The step may be taken now.
 fn check(view: &View<'_>, held: &Held, step: Step) -> Result<Standing, Refusal> {
     let now = held.standing();
-    let name = now.state.as_str();
-    let args = || {
-        [
-            ("unit", view.tree.code(held.unit)),
-            ("period", held.period.to_string()),
-            (
-                "state",
-                word(view.lang, "word-period-", name).unwrap_or_else(|| name.to_owned()),
-            ),
-        ]
-    };
+    let args = || said_of(view, held, now.state);
     if held.period.start() > view.today() {
         return Err(Refusal::usage("period-not-begun", args()));
     }
@@ -374,7 +411,13 @@ pub(super) fn tallies_of(
     }
     for issuer in groups::issuers(view.connection)? {
         for group in groups::of_issuer(view.connection, issuer)? {
-            let inputs = Inputs::of_group(view.connection, view.tree, issuer, &group)?;
+            let inputs = Inputs::of_group(
+                view.connection,
+                view.tree,
+                issuer,
+                &group,
+                &Before::default(),
+            )?;
             for ((period, due), tallies) in periods.iter().zip(&mut all) {
                 let span = rollups::span_of(period);
                 let on = rollups::evaluated_on(&span, view.today());
@@ -454,6 +497,7 @@ fn history(view: &View<'_>, held: &Held) -> Result<Vec<Value>, StoreError> {
         Some(json!({
             "state": value["state"],
             "reason": value["reason"],
+            "version": value["restated"],
             "by": edit.by,
             "unit": view.tree.code(edit.unit),
             "at": time(edit.stamp.millis()),
@@ -495,9 +539,14 @@ fn item(view: &View<'_>, held: &Held, tally: &Tally) -> Result<Value, StoreError
         "submission": now.submitted.as_ref().map(|value| value.version.as_str()),
         "submitted_at": now.submitted.as_ref().map(|value| time(value.at)),
         "changed_since": changes(view, held, tally)?.len(),
+        "late": closings::count(view.connection, held.unit, &held.period.to_string())?,
+        "version": closings::version(view.connection, &held.period.to_string())?,
         "in_conflict": now.in_conflict,
     }))
 }
 
+#[cfg(test)]
+mod late_tests;
+mod restating;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! What is held here only on its way to others is shown apart, as *held on the path*, and is in no sum.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
 use nqsync_core::model::{Facts, Tree, UnitId};
@@ -15,9 +15,10 @@ use super::shared::{self, time};
 use super::{Reading, Said};
 use crate::api::{Exit, RollupBy};
 use crate::node::Refusal;
+use crate::node::rollups::closed::is_closed;
 use crate::node::rollups::load::sum;
-use crate::node::rollups::{self, Inputs};
-use crate::store::{StoreError, groups};
+use crate::node::rollups::{self, Before, Inputs};
+use crate::store::{StoreError, closings, groups};
 
 /// One issuer's group, as it is shown.
 struct Part {
@@ -41,6 +42,10 @@ struct Question<'a> {
     today: Date,
     /// Only what is issued, or carried out, at or below this unit.
     under: Option<UnitId>,
+    /// What came after closings.
+    before: Before,
+    /// What an earlier version had; asked for by number.
+    former: HashMap<(UnitId, String), Option<GroupRollup>>,
 }
 
 /// Answers `rollup show`.
@@ -50,15 +55,36 @@ pub fn show(
     unit: Option<&str>,
     by: RollupBy,
     recompute: bool,
+    version: Option<u32>,
 ) -> Result<Said, Refusal> {
+    let wanted = shared::period(on.node, period)?;
+    let name = wanted.to_string();
+    let latest = closings::version(on.connection, &name)?;
+    let former = match version {
+        None => HashMap::new(),
+        Some(_) if unit.is_some() || by == RollupBy::Unit => {
+            return Err(Refusal::usage("rollup-version-whole", []));
+        }
+        Some(n) if !(1..=latest).contains(&n) => {
+            let args = [
+                ("version", n.to_string()),
+                ("latest", latest.to_string()),
+                ("period", name),
+            ];
+            return Err(Refusal::usage("rollup-no-version", args));
+        }
+        Some(n) => closings::former(on.connection, &name, n)?,
+    };
     let under = unit
         .map(|text| super::resolve(&on.tree, text, on.home))
         .transpose()?;
     let question = Question {
         on,
-        span: rollups::span_of(&shared::period(on.node, period)?),
+        span: rollups::span_of(&wanted),
         today: on.node.today(),
         under,
+        before: Before::of(on.connection, &name, None)?,
+        former,
     };
     let (parts, left) = question.parts()?;
     let counted: Vec<&Part> = parts.iter().filter(|part| !part.on_path).collect();
@@ -81,7 +107,26 @@ pub fn show(
     data["issuers"] = json!(question.issuers(&parts, &left));
     data["not_counted"] = json!(question.not_counted(&left));
     data["recomputed"] = json!(recount);
+    data["version"] = json!(version.unwrap_or(latest));
+    data["latest_version"] = json!(latest);
+    let late = closings::count_all(on.connection, Some(&name))?;
+    let mut closed = false;
+    for issuer in groups::issuers(on.connection)? {
+        closed |= question.is_own(issuer) && question.closed(issuer)?;
+    }
+    data["closed"] = json!(closed);
+    data["late"] = json!(late);
     let mut said = Said::done(data);
+    if version.is_some_and(|n| n < latest) {
+        let args = [
+            ("version", version.unwrap_or(latest).to_string()),
+            ("latest", latest.to_string()),
+        ];
+        said = said.note("note-rollup-earlier-version", args);
+    } else if late > 0 {
+        let args = [("late", late.to_string()), ("period", name)];
+        said = said.note("note-rollup-late", args);
+    }
     if !same {
         said = said.note("note-rollup-differs", []);
         said.exit = Exit::Failed;
@@ -120,6 +165,16 @@ impl Question<'_> {
         self.tree().server_of(issuer) == self.tree().server_of(self.on.home)
     }
 
+    fn closed(&self, issuer: UnitId) -> Result<bool, StoreError> {
+        is_closed(
+            self.connection(),
+            self.tree(),
+            issuer,
+            &self.span.name,
+            None,
+        )
+    }
+
     fn evaluated_on(&self) -> Date {
         rollups::evaluated_on(&self.span, self.today)
     }
@@ -133,9 +188,21 @@ impl Question<'_> {
                 // Counted where it is served; its rollup is among those received.
                 continue;
             }
-            for group in groups::of_issuer(self.connection(), issuer)? {
+            let mut names: BTreeSet<String> = groups::of_issuer(self.connection(), issuer)?
+                .into_iter()
+                .collect();
+            if self.is_own(issuer) {
+                // A group whose tasks have all moved to others is still in closed figures.
+                names.extend(rollups::groups_in(
+                    self.connection(),
+                    issuer,
+                    &self.span.name,
+                )?);
+            }
+            let closed = self.is_own(issuer) && self.closed(issuer)?;
+            for group in names {
                 let on_path = !self.is_own(issuer);
-                let rollup = self.held(issuer, &group, on_path)?;
+                let rollup = self.held((issuer, &group), on_path, closed)?;
                 if rollup.assignments.total > 0 || rollup.tasks.total > 0 {
                     parts.push(Part {
                         issuer,
@@ -146,26 +213,41 @@ impl Question<'_> {
                 }
             }
         }
+        for ((issuer, group), rollup) in &self.former {
+            parts.retain(|part| (part.issuer, &part.group) != (*issuer, group));
+            parts.extend(rollup.iter().map(|rollup| Part {
+                issuer: *issuer,
+                group: group.clone(),
+                rollup: rollup.clone(),
+                on_path: false,
+            }));
+        }
+        parts.sort_by(|a, b| (a.on_path, a.issuer, &a.group).cmp(&(b.on_path, b.issuer, &b.group)));
         Ok((parts, left))
     }
 
     /// A group whose tasks are held here.
-    fn held(&self, issuer: UnitId, group: &str, on_path: bool) -> Result<GroupRollup, StoreError> {
+    fn held(
+        &self,
+        (issuer, group): (UnitId, &str),
+        on_path: bool,
+        closed: bool,
+    ) -> Result<GroupRollup, StoreError> {
         if !on_path && self.within(issuer) {
             return rollups::present(
                 self.connection(),
                 self.tree(),
-                issuer,
-                group,
+                (issuer, group),
                 &self.span,
                 self.today,
+                closed,
             );
         }
         // Of a task on the path only the part of this branch is known here.
         let among = |unit: UnitId| {
             self.within(unit) && (!on_path || self.tree().is_within(unit, self.on.home))
         };
-        let inputs = Inputs::of_group(self.connection(), self.tree(), issuer, group)?;
+        let inputs = Inputs::of_group(self.connection(), self.tree(), issuer, group, &self.before)?;
         Ok(inputs.fold_for(&self.span, self.evaluated_on(), &among))
     }
 
@@ -181,7 +263,10 @@ impl Question<'_> {
             if self.is_own(issuer) || !self.within(issuer) {
                 continue;
             }
-            match rollups::read(&stored.record) {
+            let Some(counted) = self.before.counted(&stored.record) else {
+                continue;
+            };
+            match rollups::read(counted) {
                 Ok(rollup) => parts.push(Part {
                     issuer,
                     group,
@@ -290,7 +375,13 @@ impl Question<'_> {
         part: &Part,
         units: &mut BTreeMap<(UnitId, UnitId), Unit>,
     ) -> Result<(), StoreError> {
-        let inputs = Inputs::of_group(self.connection(), self.tree(), part.issuer, &part.group)?;
+        let inputs = Inputs::of_group(
+            self.connection(),
+            self.tree(),
+            part.issuer,
+            &part.group,
+            &self.before,
+        )?;
         let standings = inputs.standings(&self.span, self.evaluated_on());
         for ((task, unit), (standing, due)) in standings {
             let row = units.entry((part.issuer, unit)).or_default();

@@ -118,6 +118,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "receipts": receipts(on, upstream_row)?,
         "bundles": bundles,
         "adapters": adapters,
+        "late": crate::store::closings::count_all(on.connection, None)?,
         "reminders": reminded(on)?,
         "warnings": warnings::counts(on)?,
         "notices": notices,

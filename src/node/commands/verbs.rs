@@ -61,7 +61,18 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
             unit,
             by,
             recompute,
-        } => rollup::show(on, period.as_deref(), unit.as_deref(), *by, *recompute),
+            version,
+        } => rollup::show(
+            on,
+            period.as_deref(),
+            unit.as_deref(),
+            *by,
+            *recompute,
+            *version,
+        ),
+        Command::PeriodRestate { period, unit, .. } => {
+            periods::preview(on, period, unit.as_deref())
+        }
         Command::ConflictList => conflicts::list(on),
         Command::ConflictShow { conflict } => conflicts::show(on, conflict),
         Command::QuarantineList => quarantine::list(on),
@@ -170,6 +181,12 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
             reason,
             until,
         } => warnings::silence(on, warnings, reason, until),
+        Command::PeriodRestate {
+            period,
+            unit,
+            reason,
+            ..
+        } => periods::restate(on, period, unit.as_deref(), reason),
         Command::ConflictResolve {
             conflict,
             take,

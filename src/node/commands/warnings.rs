@@ -14,7 +14,7 @@ use super::shared::time;
 use super::views::{View, listed};
 use super::{Reading, Said, Writing, resolve};
 use crate::node::Refusal;
-use crate::node::rollups::{self, Inputs};
+use crate::node::rollups::{self, Before, Inputs};
 use crate::store::warnings::{self, Raised, Silence};
 use crate::store::{StoreError, audit, records};
 
@@ -67,7 +67,7 @@ pub fn show(on: &Reading<'_>, number: u64) -> Result<Said, Refusal> {
     let raised = get(on.connection, number)?;
     let mut data = item(&view, &raised)?;
     let task = records::load(on.connection, raised.warning.task)?;
-    let inputs = Inputs::of_tasks(on.connection, &on.tree, task.as_slice())?;
+    let inputs = Inputs::of_tasks(on.connection, &on.tree, task.as_slice(), &Before::default())?;
     let span = rollups::span_of(&on.node.current_period());
     let standings = inputs.standings(&span, view.today());
     let about = raised.warning.unit.map(|unit| (raised.warning.task, unit));

@@ -12,6 +12,7 @@ use nqsync_core::rollup::{
 use rusqlite::Connection;
 use uuid::Uuid;
 
+use super::closed::Before;
 use super::span_of;
 use crate::store::{StoreError, Stored, groups, records};
 
@@ -26,14 +27,16 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads a group.
+    /// Reads a group, each record as it is counted.
     pub fn of_group(
         connection: &Connection,
         tree: &Tree,
         issuer: UnitId,
         group: &str,
+        before: &Before,
     ) -> Result<Inputs, StoreError> {
-        Inputs::of_tasks(connection, tree, &groups::tasks(connection, issuer, group)?)
+        let tasks = groups::tasks(connection, issuer, group)?;
+        Inputs::of_tasks(connection, tree, &tasks, before)
     }
 
     /// Reads what belongs to these tasks.
@@ -41,21 +44,27 @@ impl Inputs {
         connection: &Connection,
         tree: &Tree,
         tasks: &[Stored],
+        before: &Before,
     ) -> Result<Inputs, StoreError> {
         let mut inputs = Inputs::default();
         for task in tasks.iter().filter_map(|stored| read_task(&stored.record)) {
             for report in records::about(connection, Kind::Report, task.id)? {
                 let span = |text: &str| text.parse::<Period>().ok().map(|p| span_of(&p));
-                let Some(facts) = read_report(&report.record, span) else {
+                let Some(facts) = before
+                    .counted(&report.record)
+                    .and_then(|report| read_report(report, span))
+                else {
                     continue;
                 };
                 let verdicts = records::about(connection, Kind::Verdict, facts.id)?;
                 let verdicts = verdicts
                     .iter()
-                    .filter_map(|v| read_verdict(&v.record, tree));
+                    .filter_map(|v| read_verdict(before.counted(&v.record)?, tree));
                 inputs.verdicts.extend(verdicts);
                 let arrivals = records::about(connection, Kind::Arrival, facts.id)?;
-                let arrivals = arrivals.iter().filter_map(|a| read_arrival(&a.record));
+                let arrivals = arrivals
+                    .iter()
+                    .filter_map(|a| read_arrival(before.counted(&a.record)?));
                 inputs.arrivals.extend(arrivals);
                 inputs.reports.push(facts);
             }

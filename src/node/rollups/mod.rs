@@ -2,8 +2,10 @@
 //!
 //! Invariants: a rollup is written only where its issuer is served, and only when its bytes change; all groups of an
 //! issuer have rollups of the same periods, so that no level adds a period in which half of the groups are missing.
-//! A change of tasks or reports leaves marks; [`recompute`] reads the marked groups and no others.
+//! A change of tasks or reports leaves marks; [`recompute`] reads the marked groups and no others. Closed figures
+//! (`closed`) it leaves alone: only a restatement moves them.
 
+pub mod closed;
 pub mod load;
 mod recount;
 #[cfg(test)]
@@ -13,23 +15,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use nqsync_core::calendar::{Period, PeriodKind};
-use nqsync_core::model::{Facts, Tree, UnitId};
+use nqsync_core::model::{Facts, PeriodStage, Tree, UnitId};
+use nqsync_core::period::{State, standing};
 use nqsync_core::rollup::{GroupRollup, NotCounted, PeriodSpan, read_task};
 use nqsync_core::sync::Record;
 use rusqlite::Connection;
+use serde_json::Value;
 use uuid::Uuid;
 
+pub use closed::{Before, Closed};
 pub use load::Inputs;
 pub use recount::{Difference, Recount, recount};
 
 use super::write::{self, Acting};
-use super::{Node, recovery, warnings};
-use crate::store::{StoreError, Tx, groups, queries, records};
+use super::{Node, Refusal, recovery, warnings};
+use crate::store::{StoreError, Stored, Tx, closings, groups, queries, records};
 
 /// The register of a rollup record.
 pub const REGISTER: &str = "rollup";
+/// The register with the versions after the first: number, who, when, why, and the numbers that moved.
+const RESTATED: &str = "restated";
 /// Who writes rollups: no person does.
 const AUTHOR: &str = "nqsync";
+/// Begins a mark: the period it names was closed, and is counted for the last time.
+const CLOSING: &str = "closing ";
 /// Groups counted in one job of the writer, so that people's writes do not wait long behind a new month.
 const GROUPS_PER_JOB: usize = 8;
 
@@ -79,8 +88,69 @@ pub fn touched(
             period,
             group,
         } => mark(tx, *issuer, group, period),
+        Facts::Period {
+            unit,
+            reviewer,
+            period,
+            stage: PeriodStage::Review,
+        } => reviewed(tx, (*unit, *reviewer), period, record, before),
         _ => Ok(()),
     }
+}
+
+/// The unit above decided about a period. Open again, it is counted again; closed by somebody elsewhere, what came until
+/// now is counted once more. Whoever closes here has counted before.
+fn reviewed(
+    tx: &Tx<'_>,
+    (unit, reviewer): (UnitId, UnitId),
+    period: &str,
+    record: &Record,
+    before: Option<&Record>,
+) -> Result<(), StoreError> {
+    let now = standing(None, Some(record));
+    let was_locked = before.is_some_and(|b| standing(None, Some(b)).state == State::Locked);
+    let mark = match (was_locked, now.state == State::Locked) {
+        (true, false) => {
+            // Wherever it was opened again, nothing waits here any more.
+            let reason = now.review.map(|review| review.reason).unwrap_or_default();
+            closings::reopen(tx.connection(), unit, period, &reason)?;
+            period.to_owned()
+        }
+        (false, true) if !tx.serves(reviewer) => format!("{CLOSING}{period}"),
+        _ => return Ok(()),
+    };
+    let (tree, connection) = (tx.tree(), tx.connection());
+    for issuer in concerned(tx, unit)? {
+        if !closed::is_closed(connection, &tree, issuer, period, Some(unit))? {
+            groups::mark_all(connection, issuer, &mark)?;
+        }
+    }
+    Ok(())
+}
+
+/// The issuers counted here that a unit's closing can concern.
+fn concerned(tx: &Tx<'_>, unit: UnitId) -> Result<Vec<UnitId>, StoreError> {
+    let tree = tx.tree();
+    let mut issuers = groups::issuers(tx.connection())?;
+    issuers.retain(|issuer| {
+        tx.serves(*issuer) && (tree.is_within(*issuer, unit) || tree.is_within(unit, *issuer))
+    });
+    Ok(issuers)
+}
+
+/// Before a unit's period is closed here: figures that were only ever counted when somebody asked are written down, for what
+/// is closed has to stand somewhere.
+pub fn write_down(tx: &Tx<'_>, unit: UnitId, period: Period) -> Result<(), StoreError> {
+    let name = period.to_string();
+    for issuer in concerned(tx, unit)? {
+        let connection = tx.connection();
+        if !known_periods(connection, issuer)?.contains(&period)
+            && !closed::is_closed(connection, &tx.tree(), issuer, &name, None)?
+        {
+            groups::mark_all(connection, issuer, &format!("{CLOSING}{name}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// A unit has another server: if that is this node, its issuers' groups are counted here from now on.
@@ -108,8 +178,21 @@ fn mark(tx: &Tx<'_>, issuer: UnitId, group: &str, period: &str) -> Result<(), St
     tx.mark_dirty(issuer, group, period)
 }
 
-/// Marks every group counted here. On a new day more is overdue, and perhaps a new period has begun.
+/// Marks every group counted here. On a new day more is overdue, and perhaps a new period has begun. Periods that were
+/// closed before this node kept what comes late are kept from now on.
 pub fn touch_all(_node: &Node, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let connection = tx.connection();
+    closings::adopt(connection, |record| match record.facts() {
+        Facts::Period {
+            unit,
+            reviewer,
+            period,
+            stage: PeriodStage::Review,
+        } if tx.serves(*reviewer) && standing(None, Some(record)).state == State::Locked => {
+            Some((*unit, period.clone()))
+        }
+        _ => None,
+    })?;
     for issuer in groups::issuers(tx.connection())? {
         if tx.serves(issuer) {
             groups::mark_all(tx.connection(), issuer, "")?;
@@ -147,6 +230,7 @@ pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
         marked.entry(key).or_default().push(dirty);
     }
     let now_ms = node.clock.now_ms();
+    let mut closed = Closed::default();
     let mut done = 0;
     for ((issuer, group), marks) in marked.into_iter().take(GROUPS_PER_JOB) {
         if tx.serves(issuer) {
@@ -156,7 +240,7 @@ pub fn recompute(node: &Node, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
                 group: &group,
                 since: &since,
             };
-            recompute_group(tx, &change, current, today, now_ms)?;
+            recompute_group(tx, &change, &mut closed, current, today, now_ms)?;
         }
         for dirty in &marks {
             queries::clear_dirty(tx.connection(), dirty)?;
@@ -176,28 +260,51 @@ struct Change<'a> {
 fn recompute_group(
     tx: &mut Tx<'_>,
     change: &Change<'_>,
+    closed: &mut Closed,
     current: Period,
     today: Date,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let Change { issuer, group, .. } = *change;
-    let inputs = Inputs::of_group(tx.connection(), &tx.tree(), issuer, group)?;
+    let tree = tx.tree();
+    let inputs = Inputs::of_group(tx.connection(), &tree, issuer, group, &Before::default())?;
     let known = known_periods(tx.connection(), issuer)?;
     let mut periods = known.clone();
     periods.extend(inputs.periods());
     periods.extend([current, Period::containing(PeriodKind::Month, today)]);
-    let marked: Vec<Option<Period>> = change.since.iter().map(|text| text.parse().ok()).collect();
-    periods.extend(marked.iter().flatten());
+    let closing = change
+        .since
+        .iter()
+        .filter_map(|mark| mark.strip_prefix(CLOSING)?.parse().ok());
+    let closing: BTreeSet<Period> = closing.collect();
+    let since = change
+        .since
+        .iter()
+        .filter(|mark| !mark.starts_with(CLOSING));
+    let marked: Vec<Option<Period>> = since.map(|text| text.parse().ok()).collect();
+    periods.extend(marked.iter().flatten().chain(&closing));
     // A mark without a period, or with one that nobody can place, stands for all of them.
     let counts = |period: &Period| {
         marked
             .iter()
             .any(|since| since.is_none_or(|since| since.end() <= period.end()))
             || !known.contains(period)
+            || closing.contains(period)
     };
     for period in periods.iter().filter(|period| counts(period)) {
+        let last = closing.contains(period);
+        if !last && closed.is(tx.connection(), &tree, issuer, *period)? {
+            continue;
+        }
         let span = span_of(period);
-        let rollup = inputs.fold(&span, evaluated_on(&span, today));
+        let before = Before::of(tx.connection(), &span.name, None)?;
+        let on = evaluated_on(&span, today);
+        let rollup = match before.is_empty() {
+            true => inputs.fold(&span, on),
+            false => {
+                Inputs::of_group(tx.connection(), &tree, issuer, group, &before)?.fold(&span, on)
+            }
+        };
         let written = put(tx, issuer, group, &span, &rollup, now_ms)?;
         if written && !known.contains(period) {
             // The other groups follow; each takes this period from its mark.
@@ -217,8 +324,7 @@ fn put(
     now_ms: i64,
 ) -> Result<bool, StoreError> {
     let facts = facts_of(issuer, group, span);
-    let value = serde_json::to_value(rollup)
-        .map_err(|e| StoreError::Damaged(format!("a rollup cannot be written: {e}")))?;
+    let value = to_json(rollup)?;
     let stored = facts
         .natural_id()
         .map(|id| tx.load(id))
@@ -246,6 +352,59 @@ fn put(
     Ok(true)
 }
 
+/// Writes the figures of a new version, with what it says of itself.
+pub fn put_restated(
+    tx: &mut Tx<'_>,
+    (issuer, group): (UnitId, &str),
+    span: &PeriodSpan,
+    rollup: &GroupRollup,
+    version: Value,
+    now_ms: i64,
+) -> Result<(), Refusal> {
+    let facts = facts_of(issuer, group, span);
+    let stored = facts.natural_id().map(|id| tx.load(id)).transpose()?;
+    let mut versions = stored.flatten().map_or(Vec::new(), |s| versions(&s.record));
+    versions.push(version);
+    let values = [
+        (REGISTER.to_owned(), to_json(rollup)?),
+        (RESTATED.to_owned(), Value::Array(versions)),
+    ];
+    let acting = Acting {
+        unit: tx.tree().present(issuer),
+        person: AUTHOR.to_owned(),
+        now_ms,
+    };
+    write::create(tx, &acting, facts, values.into(), None)?;
+    Ok(())
+}
+
+/// The groups that have a rollup in a period.
+pub fn groups_in(
+    connection: &Connection,
+    issuer: UnitId,
+    period: &str,
+) -> Result<Vec<String>, StoreError> {
+    let stored = groups::rollups_of(connection, issuer, period)?;
+    let group = |stored: &Stored| match stored.record.facts() {
+        Facts::Rollup { group, .. } => Some(group.clone()),
+        _ => None,
+    };
+    Ok(stored.iter().filter_map(group).collect())
+}
+
+/// The versions of a rollup after the first, as its issuer's node told them.
+pub fn versions(record: &Record) -> Vec<Value> {
+    match record.shown(RESTATED) {
+        Some(Value::Array(versions)) => versions,
+        _ => Vec::new(),
+    }
+}
+
+fn to_json(rollup: &GroupRollup) -> Result<Value, StoreError> {
+    serde_json::to_value(rollup)
+        .map_err(|e| StoreError::Damaged(format!("a rollup cannot be written: {e}")))
+}
+
 /// The rollup that is stored, if any.
 pub fn stored(
     connection: &Connection,
@@ -268,22 +427,27 @@ pub fn read(record: &Record) -> Result<GroupRollup, NotCounted> {
     GroupRollup::parse(&value)
 }
 
-/// The rollup of a group as it is now: the stored one, or counted here when none is stored or changes wait.
+/// The rollup of a group as it is now: the stored one, or counted here when none is stored or changes wait. Of `closed`
+/// figures the stored one.
 pub fn present(
     connection: &Connection,
     tree: &Tree,
-    issuer: UnitId,
-    group: &str,
+    (issuer, group): (UnitId, &str),
     span: &PeriodSpan,
     today: Date,
+    closed: bool,
 ) -> Result<GroupRollup, StoreError> {
     let waits = queries::dirty(connection)?
         .iter()
         .any(|mark| mark.0 == issuer && mark.1 == group);
-    match stored(connection, issuer, group, span)? {
-        Some(rollup) if !waits => Ok(rollup),
+    let stored = stored(connection, issuer, group, span)?;
+    match stored {
+        Some(rollup) if closed || !waits => Ok(rollup),
+        // A group that began after the closing is in no closed figure.
+        None if closed => Ok(GroupRollup::empty(evaluated_on(span, today))),
         _ => {
-            let inputs = Inputs::of_group(connection, tree, issuer, group)?;
+            let before = Before::of(connection, &span.name, None)?;
+            let inputs = Inputs::of_group(connection, tree, issuer, group, &before)?;
             Ok(inputs.fold(span, evaluated_on(span, today)))
         }
     }

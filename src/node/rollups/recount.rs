@@ -8,6 +8,7 @@ use nqsync_core::rollup::{GroupRollup, PeriodSpan, read_task};
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::closed::{Before, Closed};
 use super::load::Inputs;
 use super::{evaluated_on, known_periods, span_of, stored};
 use crate::store::{StoreError, Stored, queries, records};
@@ -24,6 +25,8 @@ pub struct Recount {
     pub compared: u64,
     /// Groups left out, because changes to them wait to be counted.
     pub pending: u64,
+    /// Rollups left out, because their figures are closed and changes to them wait for a restatement.
+    pub closed: u64,
     /// Where they differ.
     pub differences: Vec<Difference>,
 }
@@ -57,12 +60,13 @@ pub fn recount(
         .map(|(issuer, group, _)| (issuer, group))
         .collect();
     let mut found = Recount::default();
+    let mut closed = Closed::default();
     for ((issuer, group), tasks) in groups_from_scratch(connection, tree, node)? {
         if waiting.contains(&(issuer, group.clone())) {
             found.pending += 1;
             continue;
         }
-        let inputs = Inputs::of_tasks(connection, tree, &tasks)?;
+        let inputs = Inputs::of_tasks(connection, tree, &tasks, &Before::default())?;
         let spans = match period {
             Some(span) => vec![span.clone()],
             None => known_periods(connection, issuer)?
@@ -71,14 +75,18 @@ pub fn recount(
                 .collect(),
         };
         for span in spans {
-            compare(
-                connection,
-                &mut found,
-                (issuer, &group),
-                &inputs,
-                &span,
-                today,
-            )?;
+            let before = Before::of(connection, &span.name, None)?;
+            let counted = match before.is_empty() {
+                true => None,
+                false => Some(Inputs::of_tasks(connection, tree, &tasks, &before)?),
+            };
+            let inputs = counted.as_ref().unwrap_or(&inputs);
+            let closed = match span.name.parse() {
+                Ok(period) => closed.is(connection, tree, issuer, period)?,
+                Err(_) => false,
+            };
+            let whose = (issuer, group.as_str());
+            compare(connection, &mut found, whose, inputs, &span, today, closed)?;
         }
     }
     found.same = found.differences.is_empty();
@@ -93,6 +101,7 @@ fn compare(
     inputs: &Inputs,
     span: &PeriodSpan,
     today: Date,
+    closed: bool,
 ) -> Result<(), StoreError> {
     let stored = stored(connection, issuer, group, span)?;
     let on = match &stored {
@@ -105,6 +114,10 @@ fn compare(
         .any(|period| period.to_string() == span.name);
     // A period that nobody reported on has no rollups at all; a missing one among others is a fault.
     if stored.is_none() && (!materialised || counted.tasks.total == 0) {
+        return Ok(());
+    }
+    if closed && stored.as_ref() != Some(&counted) {
+        found.closed += 1;
         return Ok(());
     }
     found.compared += 1;

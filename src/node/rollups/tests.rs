@@ -25,6 +25,7 @@ fn show(fixture: &Fixture, period: &str, unit: Option<&str>, by: RollupBy) -> Va
         unit: unit.map(str::to_owned),
         by,
         recompute: true,
+        version: None,
     })
 }
 
@@ -201,6 +202,7 @@ fn a_rollup_that_was_tampered_with_is_found() {
             unit: None,
             by: RollupBy::Group,
             recompute: true,
+            version: None,
         })
         .expect("an answer");
     assert_eq!(answer.exit, Exit::Failed);

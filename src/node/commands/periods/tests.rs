@@ -195,3 +195,33 @@ async fn c5_the_deadline_is_that_of_the_declared_calendar_and_data_is_in_utc() {
     desk.advance(1_774_980_000_000 - 1_773_540_000_000);
     assert_eq!(desk.ok(future).await.data["state"], "submitted");
 }
+
+#[tokio::test]
+async fn the_root_closes_figures_that_were_only_counted_when_somebody_asked() {
+    let desk = Desk::new().await;
+    desk.task(&[UNIT]).await;
+    let january = Some("2026-01".to_owned());
+    let show = || Command::RollupShow {
+        period: january.clone(),
+        unit: None,
+        by: crate::api::RollupBy::Group,
+        recompute: false,
+        version: None,
+    };
+    let before = desk.ok(show()).await.data;
+    assert_eq!(before["tasks"]["total"], 1);
+    let close = Command::PeriodDecide {
+        step: Step::Close,
+        units: vec!["MIN".to_owned()],
+        all: false,
+        period: january.clone(),
+        reason: None,
+    };
+    desk.ok(close).await;
+    desk.task(&[UNIT]).await;
+    let after = desk.ok(show()).await.data;
+    assert_eq!(
+        (&after["tasks"], &after["closed"]),
+        (&before["tasks"], &json!(true))
+    );
+}
