@@ -248,6 +248,7 @@ word-node-silent = silent
 word-node-down = down
 word-node-revoked = revoked
 word-node-token = token open
+word-not-counted-unknown-form = with tasks or reports in a form of a newer version; upgrade this node
 word-not-counted-unknown-version = unknown version of the rules; upgrade this node
 word-not-counted-unreadable = unreadable
 word-link-never = never connected

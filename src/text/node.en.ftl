@@ -192,6 +192,7 @@ note-quarantine-taken = The record was taken in.
 note-rollup-differs = Counting from scratch gave other numbers than those stored. This must not happen: keep the store as it is and send the output of "nqsync rollup show --recompute --json".
 note-rollup-incomplete = Not everything is in yet: { $reported } of { $expected } units have reported.
 note-rollup-not-counted = Rollups from other nodes that are in no number here: { $n }. They are kept; "not counted" says whose, and why.
+note-rollup-not-read = Tasks and reports that a newer version wrote and this one cannot read: { $n }. They are kept and counted as if nothing stood there; "not counted" says in which group.
 note-token = A token for the server of { $unit }, valid once and until { $until }. It is shown only now; hand it over safely.
 
 problem-clock-off = The clock of { $detail } and this node's differ by more than ten minutes. No data is lost, but dates look wrong; set the clock.

@@ -192,6 +192,7 @@ note-quarantine-taken = Đã nhận bản ghi.
 note-rollup-differs = Tính lại từ đầu cho ra số khác với số đang lưu. Điều này không được phép xảy ra: hãy giữ nguyên kho dữ liệu và gửi kết quả của "nqsync rollup show --recompute --json".
 note-rollup-incomplete = Chưa đủ báo cáo: { $reported } trên { $expected } đơn vị đã báo cáo.
 note-rollup-not-counted = Số bản tổng hợp của nút khác chưa được cộng vào con số nào ở đây: { $n }. Chúng vẫn được lưu; mục «chưa được cộng» cho biết của ai và vì sao.
+note-rollup-not-read = Số nhiệm vụ và báo cáo do phiên bản mới hơn ghi mà phiên bản này không đọc được: { $n }. Chúng vẫn được lưu và được tính như chưa ghi gì; mục «chưa được cộng» cho biết ở nhóm nào.
 note-token = Mã ghi danh cho máy chủ của { $unit }, dùng một lần, hiệu lực đến { $until }. Mã chỉ hiện lần này; hãy chuyển giao an toàn.
 
 problem-clock-off = Đồng hồ của { $detail } và của nút này lệch nhau quá mười phút. Không mất dữ liệu, nhưng ngày giờ hiện sai; hãy chỉnh đồng hồ.

@@ -248,6 +248,7 @@ word-node-silent = mất liên lạc
 word-node-down = mất liên lạc
 word-node-revoked = đã thu hồi
 word-node-token = chờ đăng ký
+word-not-counted-unknown-form = có nhiệm vụ hoặc báo cáo theo mẫu của phiên bản mới hơn; hãy nâng cấp nút này
 word-not-counted-unknown-version = phiên bản quy tắc chưa biết; hãy nâng cấp nút này
 word-not-counted-unreadable = không đọc được
 word-link-never = chưa kết nối lần nào

@@ -67,7 +67,7 @@ pub struct Coverage {
     pub reports_received: u32,
     /// Reports that had to arrive.
     pub reports_expected: u32,
-    /// Nothing is missing, and of every task it is known who has to report.
+    /// Nothing is missing, everything could be read, and of every task it is known who has to report.
     pub complete: bool,
 }
 
@@ -124,6 +124,9 @@ pub struct GroupRollup {
     pub provisional: u32,
     /// Assignments whose report was submitted differently at two places.
     pub in_conflict: u32,
+    /// Tasks and reports in these numbers of which something is written in a form that is not known here.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_read: u32,
     /// Part of each assigned unit.
     pub units: BTreeMap<UnitId, UnitCoverage>,
     /// From when.
@@ -132,6 +135,10 @@ pub struct GroupRollup {
     pub evaluated_on: Date,
     /// Version of the rules, see [`RULES`].
     pub version: u32,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl GroupRollup {
@@ -159,6 +166,7 @@ impl GroupRollup {
             evidence_pending: 0,
             provisional: 0,
             in_conflict: 0,
+            not_read: 0,
             units: BTreeMap::new(),
             as_of: AsOf::default(),
             evaluated_on,
@@ -181,8 +189,9 @@ impl GroupRollup {
                 as_of.newest = as_of.newest.max(Some(at));
             }
         }
-        coverage.complete =
-            coverage.reports_received >= coverage.reports_expected && self.unresolved_lead == 0;
+        coverage.complete = coverage.reports_received >= coverage.reports_expected
+            && self.unresolved_lead == 0
+            && self.not_read == 0;
         self.coverage = coverage;
         self.as_of = as_of;
     }

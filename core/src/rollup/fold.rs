@@ -98,7 +98,9 @@ pub fn fold(input: &GroupInput<'_>) -> GroupRollup {
         .filter(|t| t.is_live() && seen.insert(t.id))
     {
         let standings = index.standings(task);
+        rollup.not_read += u32::from(task.unread);
         for (unit, (standing, due)) in &standings {
+            rollup.not_read += index.unread(task, *unit);
             rollup.assignments.count(standing);
             rollup.evidence_pending += u32::from(standing.evidence_pending);
             rollup.provisional += u32::from(standing.provisional);
@@ -252,6 +254,14 @@ impl<'a> Index<'a> {
             received,
         };
         (standing, due)
+    }
+
+    /// Reports for periods up to this one of which nothing is known but that they were submitted.
+    fn unread(&self, task: &TaskFacts, unit: UnitId) -> u32 {
+        let reports = self.reports.get(&(task.id, unit));
+        let reports = reports.map(Vec::as_slice).unwrap_or_default().iter();
+        let unread = reports.filter(|r| r.unread && r.period.end <= self.period.end);
+        unread.count() as u32
     }
 
     /// The versions submitted for periods up to this one.

@@ -44,6 +44,8 @@ pub struct TaskFacts {
     pub withdrawn: bool,
     /// Deleted by its issuer.
     pub deleted: bool,
+    /// Something counting needs is written in a form that is not known here, as a newer version may write it.
+    pub unread: bool,
 }
 
 /// A report, as far as counting needs it.
@@ -63,6 +65,8 @@ pub struct ReportFacts {
     pub submissions_in_conflict: bool,
     /// Deleted by its unit.
     pub deleted: bool,
+    /// A version was submitted, in a form that is not known here.
+    pub unread: bool,
 }
 
 /// A verdict, as far as counting needs it.
@@ -110,7 +114,8 @@ impl TaskFacts {
     }
 }
 
-/// Reads a task; `None` for other kinds. A register that does not fit its type counts as empty.
+/// Reads a task; `None` for other kinds. A register that does not fit its type counts as empty, and is not passed over in
+/// silence: the task is then `unread`.
 pub fn read_task(record: &Record) -> Option<TaskFacts> {
     let Facts::Task { issuer, parent } = record.facts() else {
         return None;
@@ -133,6 +138,11 @@ pub fn read_task(record: &Record) -> Option<TaskFacts> {
         deadline_kind: deadline.kind,
         withdrawn: record.shown("withdrawn").is_some(),
         deleted: record.is_deleted(),
+        unread: is_unread::<Group>(record, "group")
+            || is_unread::<String>(record, "programme")
+            || is_unread::<Deadline>(record, "deadline")
+            || is_unread::<Assigned>(record, "lead")
+            || is_unread::<Assigned>(record, "coordinating"),
     })
 }
 
@@ -157,6 +167,7 @@ pub fn read_report(
         submission: typed(record, "submission"),
         submissions_in_conflict: siblings.windows(2).any(different),
         deleted: record.is_deleted(),
+        unread: is_unread::<Submission>(record, "submission"),
     })
 }
 
@@ -219,6 +230,12 @@ fn typed<T: DeserializeOwned>(record: &Record, register: &str) -> Option<T> {
     serde_json::from_value(record.shown(register)?).ok()
 }
 
+/// Whether a register says something that cannot be read here. Emptied it says nothing.
+fn is_unread<T: DeserializeOwned>(record: &Record, register: &str) -> bool {
+    let value = record.shown(register).filter(|value| !value.is_null());
+    value.is_some_and(|value| serde_json::from_value::<T>(value).is_err())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -266,7 +283,7 @@ mod tests {
             ("III", &[UNIT][..])
         );
         assert_eq!(task.due, Some(jiff::civil::date(2026, 3, 15)));
-        assert!(task.is_live() && task.has_resolved_lead());
+        assert!(task.is_live() && task.has_resolved_lead() && !task.unread);
 
         let values = json!({
             "group": 3, "programme": "57", "lead": "A", "deadline": { "kind": "date", "due": "31/02/2026" },
@@ -274,7 +291,7 @@ mod tests {
         });
         let task = read_task(&record(facts(), values)).unwrap();
         assert_eq!((task.group.as_str(), task.due), ("57", None));
-        assert!(!task.is_live() && !task.has_resolved_lead());
+        assert!(!task.is_live() && !task.has_resolved_lead() && task.unread);
     }
 
     #[test]
@@ -312,6 +329,13 @@ mod tests {
             (withdrawn.submission, withdrawn.submissions_in_conflict),
             (None, false)
         );
+        assert!(!withdrawn.unread);
+        // A status that only a newer version knows.
+        let newer = json!({ "hash": "c", "submitted_at": 5, "values": {}, "evidence": [],
+            "progress": { "status": "suspended" } });
+        write(&mut here, 1, json!({ "submission": newer }));
+        let newer = read_report(&here, span_of).unwrap();
+        assert!(newer.submission.is_none() && newer.unread);
     }
 
     #[test]

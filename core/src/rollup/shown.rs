@@ -62,6 +62,7 @@ impl GroupRollup {
             (&mut self.evidence_pending, other.evidence_pending),
             (&mut self.provisional, other.provisional),
             (&mut self.in_conflict, other.in_conflict),
+            (&mut self.not_read, other.not_read),
         ];
         for (mine, theirs) in sums {
             *mine = mine.saturating_add(theirs);

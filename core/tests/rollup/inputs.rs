@@ -45,6 +45,7 @@ pub fn task(number: u8, lead: &[u8], coordinating: &[u8]) -> TaskFacts {
         deadline_kind: "date".to_owned(),
         withdrawn: false,
         deleted: false,
+        unread: false,
     }
 }
 
@@ -67,6 +68,7 @@ pub fn report(task: &TaskFacts, by: u8, period: i8, status: Status) -> ReportFac
         submission: Some(submission),
         submissions_in_conflict: false,
         deleted: false,
+        unread: false,
     }
 }
 

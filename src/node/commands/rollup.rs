@@ -105,7 +105,7 @@ pub fn show(
     data["evaluated_on"] = json!(total.evaluated_on);
     data["rows"] = json!(rows);
     data["issuers"] = json!(question.issuers(&parts, &left));
-    data["not_counted"] = json!(question.not_counted(&left));
+    data["not_counted"] = json!(question.not_counted(&left, &counted));
     data["recomputed"] = json!(recount);
     data["version"] = json!(version.unwrap_or(latest));
     data["latest_version"] = json!(latest);
@@ -133,6 +133,10 @@ pub fn show(
     }
     if !left.is_empty() {
         said = said.note("note-rollup-not-counted", [("n", left.len().to_string())]);
+    }
+    if total.not_read > 0 {
+        let args = [("n", total.not_read.to_string())];
+        said = said.note("note-rollup-not-read", args);
     }
     if !all_in {
         let count = |n: u32| n.to_string();
@@ -437,18 +441,29 @@ impl Question<'_> {
     }
 
     /// Whose rollups are in no number here, and why.
-    fn not_counted(&self, left: &[Left]) -> Vec<Value> {
-        let item = |left: &Left| {
+    fn not_counted(&self, left: &[Left], counted: &[&Part]) -> Vec<Value> {
+        let item = |issuer: UnitId, group: &str, reason: &str| {
             json!({
-                "issuer": self.tree().code(left.issuer),
-                "name": self.name(left.issuer),
-                "level": self.tree().get(left.issuer).map(|unit| unit.level),
-                "group": left.group,
-                "reason": left.reason.as_str(),
-                "version": left.reason.version(),
+                "issuer": self.tree().code(issuer),
+                "name": self.name(issuer),
+                "level": self.tree().get(issuer).map(|unit| unit.level),
+                "group": group,
+                "reason": reason,
             })
         };
-        left.iter().map(item).collect()
+        let left = left.iter().map(|left| {
+            let mut item = item(left.issuer, &left.group, left.reason.as_str());
+            item["version"] = json!(left.reason.version());
+            item
+        });
+        // Tasks and reports of a group that is counted, each as if nothing stood where nobody here can read.
+        let unread = counted.iter().filter(|part| part.rollup.not_read > 0);
+        let unread = unread.map(|part| {
+            let mut item = item(part.issuer, &part.group, "unknown_form");
+            item["records"] = json!(part.rollup.not_read);
+            item
+        });
+        left.chain(unread).collect()
     }
 
     fn recount(&self) -> Result<Value, Refusal> {

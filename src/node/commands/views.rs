@@ -474,6 +474,7 @@ fn report_standing(
         deadline_kind: known.map(|t| t.deadline_kind).unwrap_or_default(),
         withdrawn: false,
         deleted: false,
+        unread: false,
     };
     derived_status(view, &task, unit, &period)
 }

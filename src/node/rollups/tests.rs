@@ -270,3 +270,32 @@ fn a_period_nobody_counted_is_counted_when_it_is_asked_for() {
     assert_eq!(shown["coverage"]["complete"], false);
     assert_eq!(shown["evaluated_on"], "2026-01-31");
 }
+
+#[test]
+fn what_a_newer_version_wrote_is_named_and_nothing_counts_as_complete() {
+    let fixture = Fixture::new();
+    let task = fixture.task(PROVINCE, 1, "I", &[COMMUNE]);
+    let facts = Facts::Report {
+        unit: unit(COMMUNE),
+        issuer: unit(PROVINCE),
+        task,
+        period: "2026-03".into(),
+    };
+    let newer = json!({ "hash": "c", "submitted_at": 5, "values": {}, "evidence": [],
+        "progress": { "status": "suspended" } });
+    fixture.put(unit(COMMUNE), facts, Uuid::nil(), &[("submission", newer)]);
+    fixture.recompute();
+    let shown = show(&fixture, "2026-03", None, RollupBy::Group);
+    let left = &shown["not_counted"][0];
+    assert_eq!(
+        (
+            &left["issuer"],
+            &left["group"],
+            &left["reason"],
+            &left["records"]
+        ),
+        (&json!("79"), &json!("I"), &json!("unknown_form"), &json!(1))
+    );
+    assert_eq!(shown["coverage"]["complete"], false);
+    assert_eq!(shown["recomputed"]["same"], true);
+}
