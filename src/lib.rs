@@ -11,6 +11,7 @@ pub mod demo;
 pub mod doctor;
 pub mod link;
 pub mod node;
+pub mod official;
 mod process;
 pub mod server;
 pub mod sheet;

@@ -495,6 +495,73 @@ fn a_period_is_submitted_accepted_and_closed_and_an_exchange_is_watched() {
 }
 
 #[test]
+fn the_workbook_of_a_period_is_the_same_from_the_console_and_by_the_verb() {
+    let pair = pair();
+    pair.passes("đã lắp 3 máy");
+    let period = period(&pair);
+    let browser = logged_in(&pair.ministry, "an", "vi");
+    let request = browser.request(reqwest::Method::GET, &format!("/workbook?period={period}"));
+    let seen = browser.bytes(request);
+    let file = pair.ministry.at("b.xlsx");
+    let path = file.to_str().expect("text");
+    let line = ["--lang", "vi", "workbook", path, "--period", &period];
+    pair.ministry.run(&line).expect(0);
+    let by_verb = std::fs::read(&file).expect("written");
+    let (one, other) = (cells(&seen), cells(&by_verb));
+    assert_eq!(one, other);
+    let known = |text: &str| one.iter().any(|cell| cell.contains(text));
+    assert!(known("đã lắp 3 máy") && known("BIỂU TỔNG HỢP"), "{one:?}");
+    assert!(pair.ministry.run(&line).expect(2).err.contains("b.xlsx"));
+    let error = browser.get("/workbook?period=2026-77").expect(400);
+    assert!(error.text.contains("class=\"flash failed\""));
+}
+
+/// What stands in a workbook; the minute at which it was made is left out.
+fn cells(bytes: &[u8]) -> Vec<String> {
+    use calamine::Reader;
+    let mut book: calamine::Xlsx<_> =
+        calamine::Xlsx::new(std::io::Cursor::new(bytes)).expect("a workbook");
+    let sheets = book.worksheets();
+    let cells = sheets.iter().flat_map(|(name, range)| {
+        let name = name.clone();
+        range
+            .used_cells()
+            .map(move |(row, column, cell)| format!("{name} {row} {column} {cell}"))
+    });
+    cells.filter(|cell| !cell.contains("Số liệu đến")).collect()
+}
+
+#[test]
+fn figures_and_health_are_served_without_a_login() {
+    let pair = Pair::new();
+    pair.passes("xong");
+    let mut pair = pair;
+    pair.stop_below();
+    pair.serve_below(&["metrics.address=127.0.0.1:0"]);
+    let log = std::fs::read_to_string(pair.commune.at("log")).expect("a log");
+    let (_, rest) = log
+        .rsplit_once("the figures are open url=")
+        .expect("it says where");
+    let url = rest
+        .split_whitespace()
+        .next()
+        .expect("an address")
+        .trim_end_matches("/metrics");
+    let collector = Browser::at(url);
+    assert_eq!(collector.get("/healthz").expect(200).text, "ok\n");
+    assert_eq!(collector.get("/readyz").expect(200).text, "ready\n");
+    until("the parent was met", || {
+        let seen = collector.get("/metrics").expect(200);
+        assert!(seen.text.ends_with("# EOF\n"), "{}", seen.text);
+        seen.text.contains("nqsync_upstream_up 1.0").then_some(())
+    });
+    let refused = pair
+        .commune
+        .run(&["config", "check", "--set", "metrics.address=0.0.0.0:7481"]);
+    assert!(refused.expect(78).err.contains("metrics.address"));
+}
+
+#[test]
 fn somebody_changes_their_own_password_and_must_know_the_old_one() {
     let pair = pair();
     add_user(&pair.commune, "binh", "viewer");

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{
     adapter, audit, backup, bundle, calendar, conflict, demo, directive, doctor, evidence, export,
     hold, import, indicator, node, period, proposal, quarantine, report, restore, rollup, setup,
-    shell, sync, task, unit, user, verify, warning,
+    shell, sync, task, unit, user, verify, warning, workbook,
 };
 use crate::api::{self, Lang};
 
@@ -202,6 +202,7 @@ pub enum Verb {
     #[command(subcommand)]
     Adapter(adapter::Verb),
     Export(export::ExportArgs),
+    Workbook(workbook::WorkbookArgs),
     Import(import::ImportArgs),
     /// Check or show the configuration, or print its JSON schema
     #[command(subcommand)]

@@ -121,7 +121,7 @@ pub(super) fn run(args: ExportArgs, caller: &Caller, out: &Output) -> Result<Exi
 }
 
 /// Whole or not at all: a half-written workbook must not be sent to anybody.
-fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = file.with_file_name(name);

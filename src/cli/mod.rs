@@ -42,6 +42,7 @@ mod user;
 mod verify;
 mod warning;
 pub mod wiring;
+mod workbook;
 
 #[cfg(test)]
 mod golden;
@@ -184,6 +185,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::User(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Adapter(verb) => adapter::run(verb, caller, out),
         Verb::Export(args) => export::run(args, caller, out),
+        Verb::Workbook(args) => workbook::run(args, caller, out),
         Verb::Import(args) => import::run(args, caller, out),
         Verb::Config(verb) => setup::config(verb, caller, out),
         Verb::Demo(args) => demo::run(args, caller, out),

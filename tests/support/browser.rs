@@ -92,6 +92,15 @@ impl Browser {
         })
     }
 
+    /// The body of an answer that is no text.
+    pub fn bytes(&self, request: reqwest::RequestBuilder) -> Vec<u8> {
+        self.runtime.block_on(async {
+            let response = request.send().await.expect("an answer");
+            assert!(response.status().is_success(), "{response:?}");
+            response.bytes().await.expect("a body").to_vec()
+        })
+    }
+
     pub fn get(&self, path: &str) -> Seen {
         self.send(self.request(reqwest::Method::GET, path))
     }

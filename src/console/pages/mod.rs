@@ -17,6 +17,7 @@ mod today;
 mod tree;
 mod users;
 mod warnings;
+mod workbook;
 
 use std::sync::Arc;
 
@@ -68,6 +69,7 @@ pub fn router(console: Arc<Console>) -> Router {
             get(conflicts::show).post(conflicts::resolve),
         )
         .route("/rollup", get(rollup::show))
+        .route("/workbook", get(workbook::get))
         .route("/calendar", get(calendar::show))
         .route("/warnings", get(warnings::list))
         .route("/warnings/{warning}", post(warnings::silence))

@@ -238,6 +238,8 @@ pub fn task_item(view: &View<'_>, stored: &Stored, period: &PeriodSpan) -> Resul
         "lead_unresolved": lead.unresolved,
         "coordinating": view.codes(&coordinating.units),
         "coordinating_unresolved": coordinating.unresolved,
+        "deliverable": text_of(record, "deliverable"),
+        "kpi": text_of(record, "kpi"),
         "deadline": deadline_of(record),
         "issuer": view.tree.code(*issuer),
         "status": task_status(view, record, period)?,
@@ -263,8 +265,6 @@ pub fn task_shown(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
     }
     let proposals = records::about(view.connection, Kind::Proposal, id)?;
     let more = json!({
-        "deliverable": text_of(record, "deliverable"),
-        "kpi": text_of(record, "kpi"),
         "programme": text_of(record, "programme"),
         "responsible": text_of(record, "person"),
         "authority": text_of(record, "authority"),
@@ -438,6 +438,9 @@ pub fn report_item(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
         "conflicts": record.conflicts(),
         "receipt": receipt(view, stored, *issuer)?,
         "remark": remark(view, stored)?,
+        "result": text_of(record, "result"),
+        "difficulties": text_of(record, "difficulties"),
+        "next_steps": text_of(record, "next_steps"),
     }))
 }
 
@@ -495,9 +498,6 @@ pub fn report_shown(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> 
         .filter_map(|stored| rollup::read_arrival(&stored.record))
         .find(|arrival| Some(&arrival.submission) == hash.as_ref());
     let more = json!({
-        "result": text_of(record, "result"),
-        "difficulties": text_of(record, "difficulties"),
-        "next_steps": text_of(record, "next_steps"),
         "submission": submission.map(|s| json!({
             "hash": s.hash,
             "submitted_at": time(s.submitted_at),

@@ -1,0 +1,80 @@
+//! `workbook`: the papers of a period as an office files them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::output::Output;
+use super::screen::at;
+use super::{Caller, export, failure, put};
+use crate::api::{Exit, Failure};
+use crate::clock::Clock;
+use crate::node::commands::views::time;
+use crate::official::{self, Sources};
+use crate::t;
+
+/// Write the workbook of a period: consolidated table, tasks, progress, indicators, and who has reported
+///
+/// It has a title block and a place for the signatures, prints on A4, and is for reading; a workbook that is filled in and comes back is
+/// what `export` writes. The console gives out the same one.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  nqsync workbook thang-3.xlsx --period 2026-03\n  nqsync workbook 24001.xlsx --unit 24001"
+)]
+pub struct WorkbookArgs {
+    /// The new file
+    file: PathBuf,
+    /// The reporting period [default: the current one]
+    #[arg(long)]
+    period: Option<String>,
+    /// This unit and those below it [default: all that this node sees]
+    #[arg(long)]
+    unit: Option<String>,
+    /// Replace the file if it is there
+    #[arg(long)]
+    overwrite: bool,
+}
+
+pub(super) fn run(args: WorkbookArgs, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
+    let path = args.file.display();
+    if args.file.exists() && !args.overwrite {
+        let message = t!(caller.lang, "err-export-there", path = path);
+        return Err(failure(Exit::Usage, "cannot_write", message));
+    }
+    let mut answers = Vec::new();
+    for question in official::questions(args.period.as_deref(), args.unit.as_deref()) {
+        answers.push(put(question, caller)?.data);
+    }
+    let Ok(answers) = <[Value; 6]>::try_from(answers) else {
+        unreachable!("as many answers as questions");
+    };
+    let sources = Sources::from(answers);
+    let now = time(Clock::system().now_ms());
+    let now = now.as_str().unwrap_or_default();
+    let bytes = official::workbook(&sources, now, &out.screen)
+        .and_then(|mut book| book.save_to_buffer())
+        .map_err(|error| error.to_string());
+    let written = bytes
+        .and_then(|bytes| export::write(&args.file, &bytes).map_err(|error| error.to_string()));
+    written.map_err(|reason| {
+        let message = t!(
+            caller.lang,
+            "err-cannot-write",
+            path = path,
+            reason = reason
+        );
+        failure(Exit::Failed, "cannot_write", message)
+    })?;
+    let complete = sources.rollup["coverage"]["complete"] == true;
+    let answer = crate::api::Answer {
+        exit: Exit::Done,
+        data: json!({ "file": args.file, "period": sources.period(), "complete": complete }),
+        notes: Vec::new(),
+    };
+    out.answer(&answer, |data| {
+        let file = out.screen.plain(at(data, "file"));
+        format!("{}\n", t!(caller.lang, "cli-workbook", file = file))
+    });
+    Ok(Exit::Done)
+}
