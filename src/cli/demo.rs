@@ -21,7 +21,7 @@ pub struct DemoArgs {
     /// Keep the nodes' directories here
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Go on running afterwards, until interrupted
+    /// Go on running afterwards, until interrupted; tells how to open each node's console
     #[arg(long)]
     serve: bool,
 }

@@ -62,6 +62,13 @@ pub fn run(lang: Lang, keep: Option<&Path>, serve: bool, say: &mut dyn FnMut(&st
     let outcome = match told {
         Ok(told) => {
             if serve {
+                match told.let_people_in(base) {
+                    Ok((password, consoles)) => {
+                        say(&t!(lang, "demo-login", user = VISITOR, password = password));
+                        consoles.iter().for_each(|line| say(line));
+                    }
+                    Err(error) => say(&error.to_string()),
+                }
                 say(&t!(lang, "demo-serving", dir = base.display()));
                 told.wait_for_the_end();
             }
@@ -94,6 +101,9 @@ fn failure(message: String, data: serde_json::Value) -> Failure {
         data,
     }
 }
+
+/// Who may look at the consoles of nodes that go on running.
+const VISITOR: &str = "demo";
 
 /// The longest that a change may take to arrive after a line is back.
 const RETURN_LIMIT: Duration = Duration::from_secs(10);

@@ -45,7 +45,7 @@ impl Place {
         let log =
             std::fs::File::create(self.dir.join("service.log")).map_err(|e| io("log of", e))?;
         let child = Command::new(program()?)
-            .args(["run", "--dir"])
+            .args(["run", "--set", "console.address=127.0.0.1:0", "--dir"])
             .arg(&self.dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

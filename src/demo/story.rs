@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::place::Place;
 use super::relay::Relay;
-use super::{DemoError, RETURN_LIMIT, recount};
+use super::{DemoError, RETURN_LIMIT, VISITOR, recount};
 use crate::api::Lang;
 use crate::t;
 
@@ -510,6 +512,30 @@ impl Told {
             "bytes": { "stored": bytes, "first_commune_line": self.line.bytes() },
             "elapsed_ms": elapsed_ms,
         })
+    }
+
+    /// Lets one person into the consoles of all nodes. Answers the password, which is new each time, and a line for each
+    /// console.
+    pub fn let_people_in(&self, base: &Path) -> Result<(String, Vec<String>), DemoError> {
+        let secret: [u8; 12] = rand::random();
+        let password = BASE64_URL_SAFE_NO_PAD.encode(secret);
+        let file = base.join("password");
+        std::fs::write(&file, &password).map_err(|source| DemoError::Process {
+            what: format!("write {}", file.display()),
+            source,
+        })?;
+        let path = file.display().to_string();
+        let mut lines = Vec::new();
+        for place in &self.nodes {
+            let role = ["--role", "administrator", "--password-file", &path];
+            place.ask(&[&["user", "add", VISITOR], &role[..]].concat())?;
+            let url = place.ask(&["status"])?["console"].clone();
+            let url = url.as_str().unwrap_or_default().to_owned();
+            lines.push(format!("   {}: {url}", place.code));
+        }
+        // The hash is in the stores; nobody needs the file.
+        let _ = std::fs::remove_file(&file);
+        Ok((password, lines))
     }
 
     /// Leaves the services running until the process is told to end.

@@ -49,7 +49,9 @@ fn read() -> Vec<(String, Vec<Vec<Data>>)> {
 }
 
 fn has(rows: &[Vec<Data>], text: &str) -> bool {
-    rows.iter().flatten().any(|cell| cell.to_string() == text)
+    rows.iter()
+        .flatten()
+        .any(|cell| matches!(cell, Data::String(found) if found == text))
 }
 
 #[test]

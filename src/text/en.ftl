@@ -368,6 +368,7 @@ demo-issuer = issued by { $issuer }: { $tasks } tasks, { $completed } completed
 demo-rollup-agrees = the ministry's rollup equals the sum from the leaves
 demo-rollup-recomputed = recomputing from scratch gives the same bytes
 demo-coverage = coverage: { $received }/{ $expected } reports; as of { $as_of }
+demo-login = Open the pages of a node in a browser; login name { $user }, password { $password }:
 demo-serving = The nodes go on running in { $dir }; press Ctrl-C to stop them.
 demo-verified = Every check holds.
 err-demo = The demonstration stopped: { $reason }

@@ -368,6 +368,7 @@ demo-issuer = { $issuer } giao: { $tasks } nhiệm vụ, { $completed } hoàn th
 demo-rollup-agrees = tổng hợp của bộ bằng số cộng lại từ các đơn vị
 demo-rollup-recomputed = tính lại từ đầu cho đúng từng byte như cũ
 demo-coverage = độ phủ: { $received }/{ $expected } báo cáo; tính đến { $as_of }
+demo-login = Mở trang của từng nút trong trình duyệt; tên đăng nhập { $user }, mật khẩu { $password }:
 demo-serving = Các nút tiếp tục chạy trong { $dir }; nhấn Ctrl-C để dừng.
 demo-verified = Mọi phép kiểm tra đều đúng.
 err-demo = Trình diễn dừng giữa chừng: { $reason }
