@@ -498,7 +498,23 @@ fn a_period_is_submitted_accepted_and_closed_and_an_exchange_is_watched() {
 fn the_workbook_of_a_period_is_the_same_from_the_console_and_by_the_verb() {
     let pair = pair();
     pair.passes("đã lắp 3 máy");
+    let line = [
+        "report",
+        "set",
+        &pair.task,
+        "--status",
+        "in_progress",
+        "--percent",
+        "50",
+        "--submit",
+    ];
+    pair.commune.run(&line).expect(0);
     let period = period(&pair);
+    let submitted = ["report", "list", "--json"];
+    until("it is submitted above", || {
+        let list = pair.ministry.run(&submitted).json();
+        (list["items"][0]["submitted"] == true).then_some(())
+    });
     let browser = logged_in(&pair.ministry, "an", "vi");
     let request = browser.request(reqwest::Method::GET, &format!("/workbook?period={period}"));
     let seen = browser.bytes(request);

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::node::commands::views::time;
 use crate::official::{self, Sources};
 use crate::t;
+use crate::text::shown::Shown;
 
 /// Write the workbook of a period: consolidated table, tasks, progress, indicators, and who has reported
 ///
@@ -52,7 +53,12 @@ pub(super) fn run(args: WorkbookArgs, caller: &Caller, out: &Output) -> Result<E
     let sources = Sources::from(answers);
     let now = time(Clock::system().now_ms());
     let now = now.as_str().unwrap_or_default();
-    let bytes = official::workbook(&sources, now, &out.screen)
+    // Papers tell the office's time, whatever the terminal's is.
+    let shown = Shown {
+        lang: caller.lang,
+        zone: caller.place.load()?.config.node.time_zone,
+    };
+    let bytes = official::workbook(&sources, now, &shown)
         .and_then(|mut book| book.save_to_buffer())
         .map_err(|error| error.to_string());
     let written = bytes
