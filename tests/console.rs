@@ -578,6 +578,67 @@ fn figures_and_health_are_served_without_a_login() {
 }
 
 #[test]
+fn what_comes_late_into_a_closed_period_waits_until_somebody_restates_it() {
+    let mut pair = pair();
+    let submit = |result: &str, percent: &str| {
+        let line = [
+            "report",
+            "set",
+            &pair.task,
+            "--status",
+            "in_progress",
+            "--percent",
+            percent,
+        ];
+        let rest = ["--result", result, "--submit"];
+        pair.commune.run(&[&line[..], &rest].concat()).expect(0);
+    };
+    submit("đúng hạn", "40");
+    pair.arrives("đúng hạn");
+    let period = period(&pair);
+    let above = logged_in(&pair.ministry, "an", "en");
+    let path = format!("/periods/{period}/24001");
+    // The commune is away while the period is closed, and goes on.
+    pair.below.take().expect("it runs").stop();
+    above.post_and_look(&path, &[("step", "close")]);
+    let done = [
+        "report",
+        "set",
+        &pair.task,
+        "--status",
+        "continuing",
+        "--result",
+        "đến muộn",
+        "--submit",
+    ];
+    pair.commune.run(&done).expect(0);
+    pair.serve_below(&[CONSOLE]);
+    pair.arrives("đến muộn");
+    let page = until("it is told as late", || {
+        let page = above.get(&path).expect(200);
+        page.text.contains("value=\"restate\"").then_some(page)
+    });
+    assert!(page.text.contains("id=\"restate\""), "with a reason");
+    let page = above.post_and_look(
+        &path,
+        &[("step", "restate"), ("reason", "báo cáo đến muộn")],
+    );
+    assert!(
+        page.flashes()[0].starts_with("done"),
+        "{:?}",
+        page.flashes()
+    );
+    assert!(page.text.contains("Version 2") && page.text.contains("báo cáo đến muộn"));
+    let rollup = above
+        .get(&format!("/rollup?period={period}&version=1"))
+        .expect(200);
+    assert!(
+        rollup.text.contains("version=2"),
+        "the newer one is a press away"
+    );
+}
+
+#[test]
 fn somebody_changes_their_own_password_and_must_know_the_old_one() {
     let pair = pair();
     add_user(&pair.commune, "binh", "viewer");

@@ -367,7 +367,7 @@ fn moved() -> [Col; 5] {
             let whose = whose.map(|part| s.plain(part));
             whose.join(" ").trim().to_owned()
         }),
-        col("label-moved-number", |m, s| number(at(m, "number"), s)),
+        col("label-moved-number", |m, s| s.number_name(at(m, "number"))),
         col("label-unit", |m, s| s.plain(at(m, "unit"))),
         num("label-old", |m, s| side(at(m, "old"), s)),
         num("label-new", |m, s| side(at(m, "new"), s)),
@@ -379,24 +379,6 @@ fn side(value: &Value, screen: &Screen) -> String {
     match value {
         Value::Null => "–".to_owned(),
         value => screen.plain(value),
-    }
-}
-
-/// A number's name in words: what is counted, and of which state.
-fn number(name: &Value, screen: &Screen) -> String {
-    let name = name.as_str().unwrap_or_default();
-    let (of, rest) = name.split_once('.').unwrap_or((name, ""));
-    let what = screen.word("word-number-", &Value::from(of));
-    match rest.strip_prefix("by_status.") {
-        Some(state) => format!(
-            "{what}: {}",
-            screen.word("word-status-", &Value::from(state))
-        ),
-        None if rest.is_empty() => what,
-        None => format!(
-            "{what}: {}",
-            screen.word("word-number-", &Value::from(rest))
-        ),
     }
 }
 

@@ -119,6 +119,10 @@ fn environment(shown: Shown) -> Environment<'static> {
     let reader = shown.clone();
     env.add_filter("time", move |value: Value| reader.time(&json(&value)));
     let reader = shown.clone();
+    env.add_filter("number_name", move |value: Value| {
+        reader.number_name(&json(&value))
+    });
+    let reader = shown.clone();
     env.add_filter("plain", move |value: Value| reader.plain(&json(&value)));
     let reader = shown.clone();
     env.add_filter("deadline", move |value: Value| {

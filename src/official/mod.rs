@@ -25,6 +25,7 @@ pub fn questions(period: Option<&str>, unit: Option<&str>) -> [Command; 6] {
             unit: unit.clone(),
             by: RollupBy::Group,
             recompute: false,
+            version: None,
         },
         Command::TaskList {
             unit: unit.clone(),

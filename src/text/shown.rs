@@ -94,6 +94,19 @@ impl Shown {
         shown
     }
 
+    /// The name of a number in a rollup in words: what is counted, and of which state.
+    pub fn number_name(&self, name: &Value) -> String {
+        let name = name.as_str().unwrap_or_default();
+        let (of, rest) = name.split_once('.').unwrap_or((name, ""));
+        let word = |family, value: &str| self.word(family, &Value::from(value));
+        let what = word("word-number-", of);
+        match rest.strip_prefix("by_status.") {
+            Some(state) => format!("{what}: {}", word("word-status-", state)),
+            None if rest.is_empty() => what,
+            None => format!("{what}: {}", word("word-number-", rest)),
+        }
+    }
+
     /// A size in a unit people read.
     pub fn bytes(&self, value: &Value) -> String {
         let Some(bytes) = value.as_u64() else {

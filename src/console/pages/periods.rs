@@ -74,12 +74,23 @@ pub async fn submit(State(console): State<Arc<Console>>, sent: Sent) -> Response
     console.after(&sent.person, &outcome, "console-period-submitted", &next)
 }
 
-/// What the unit above decides about one.
+/// What the unit above decides about one, or the new figures of a closed one.
 pub async fn decide(
     State(console): State<Arc<Console>>,
     Path((period, unit)): Path<(String, String)>,
     sent: Sent,
 ) -> Response {
+    let next = format!("/periods/{}/{}", encoded(&period), encoded(&unit));
+    if sent.fields.get("step") == Some("restate") {
+        let command = Command::PeriodRestate {
+            period,
+            unit: Some(unit),
+            reason: sent.fields.text("reason").unwrap_or_default(),
+            preview: false,
+        };
+        let outcome = console.ask(&sent.person, command).await;
+        return console.after(&sent.person, &outcome, "console-restated", &next);
+    }
     let step = match sent.fields.get("step") {
         Some("accept") => Step::Accept,
         Some("return") => Step::Return,
@@ -94,6 +105,5 @@ pub async fn decide(
         reason: sent.fields.text("reason"),
     };
     let outcome = console.ask(&sent.person, command).await;
-    let next = format!("/periods/{}/{}", encoded(&period), encoded(&unit));
     console.after(&sent.person, &outcome, "console-period-decided", &next)
 }

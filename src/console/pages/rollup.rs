@@ -33,7 +33,7 @@ async fn data(console: &Console, person: &Person, asked: &Fields) -> Result<Valu
         unit: asked.text("unit"),
         by,
         recompute: false,
-        version: None,
+        version: asked.get("version").and_then(|n| n.parse().ok()),
     };
     let rollup = console.read(person, show).await?;
     let indicators = Command::IndicatorList {
