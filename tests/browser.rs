@@ -6,17 +6,15 @@
 mod support;
 
 use std::fs::Permissions;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
+use support::console::{CONSOLE, PASSWORD, add_user, console};
 use support::machine::{Machine, until};
 use support::pair::Pair;
 use support::webdriver::Chromium;
-
-const PASSWORD: &str = "ba con vịt xoè ra hai cái cánh";
-const CONSOLE: &str = "console.address=127.0.0.1:0";
 
 struct Seen<'a> {
     browser: &'a Chromium,
@@ -47,25 +45,6 @@ impl Seen<'_> {
         );
         assert_eq!(found, serde_json::json!([]), "{name}");
     }
-}
-
-fn console(machine: &Machine) -> String {
-    let mut file = tempfile::NamedTempFile::new().expect("a file");
-    writeln!(file, "{PASSWORD}").expect("written");
-    let path = file.path().to_str().expect("text");
-    let line = [
-        "user",
-        "add",
-        "an",
-        "--role",
-        "administrator",
-        "--password-file",
-        path,
-    ];
-    machine.run(&line).expect(0);
-    let status = machine.run(&["status", "--json"]).json();
-    let url = status["console"].as_str().expect("it is open");
-    url.trim_end_matches('/').to_owned()
 }
 
 /// A system to train on, which ends with the test.
@@ -140,7 +119,10 @@ fn the_five_jobs_of_the_day_are_done_in_a_browser_and_every_page_is_readable() {
     pair.stop_all();
     pair.above = Some(pair.ministry.serve_with(&[CONSOLE]));
     pair.serve_below(&[CONSOLE]);
-    let (above, below) = (console(&pair.ministry), console(&pair.commune));
+    let [above, below] = [&pair.ministry, &pair.commune].map(|machine| {
+        add_user(machine, "an", "administrator");
+        console(machine).trim_end_matches('/').to_owned()
+    });
     let period = pair.commune.run(&["period", "list", "--json"]).json()["period"].clone();
     let period = period.as_str().expect("a period").to_owned();
     let report = format!("/tasks/{}/reports/24001/{period}", pair.task);

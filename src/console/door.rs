@@ -12,13 +12,15 @@ use serde_json::json;
 
 use super::Console;
 use super::ask::Person;
-use super::form::{Fields, Sent};
+use super::form::{Asked, Fields, Sent};
 use super::session::{LONGEST, Session};
 use crate::api::{Lang, Role};
 use crate::store::{StoreError, audit, users};
 use crate::t;
 use crate::trust::password;
 
+/// As much as is looked at of a name that a stranger types; no user has a longer one.
+const NAME_CHARS: usize = 64;
 /// The cookie of a session.
 const COOKIE: &str = "nqsync";
 /// Headers of every answer. Nothing is loaded from elsewhere, nothing is framed, nothing stays in a cache.
@@ -203,8 +205,7 @@ fn inside(next: Option<&str>) -> &str {
 }
 
 /// The login page.
-pub async fn login_page(State(console): State<Arc<Console>>, request: Request) -> Response {
-    let fields = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());
+pub async fn login_page(State(console): State<Arc<Console>>, Asked(fields): Asked) -> Response {
     login_again(&console, lang_named(&fields), &fields, "").await
 }
 
@@ -229,7 +230,8 @@ pub async fn login(
 ) -> Response {
     let fields = Fields::parse(&body);
     let lang = lang_named(&fields);
-    let name = fields.get("name").unwrap_or_default().to_owned();
+    let name = fields.get("name").unwrap_or_default();
+    let name: String = name.chars().take(NAME_CHARS).collect();
     let now_ms = console.now_ms();
     let wait_s = console.sessions.wait_s(&name, now_ms);
     if wait_s > 0 {
@@ -248,8 +250,9 @@ pub async fn login(
             ([(header::SET_COOKIE, cookie)], next).into_response()
         }
         Ok(None) => {
-            console.sessions.failed(&name, now_ms);
-            note(&console, &name, "login.refused").await;
+            if console.sessions.failed(&name, now_ms) {
+                note(&console, &name, "login.refused").await;
+            }
             let message = t!(lang, "console-login-wrong");
             let response = login_again(&console, lang, &fields, &message).await;
             (StatusCode::UNAUTHORIZED, response).into_response()
@@ -282,9 +285,9 @@ async fn check(
         .map_err(|error| StoreError::Panicked(error.to_string()))
 }
 
-/// Keeps in the audit that somebody came, went or was refused. The name is typed by a stranger: it is cut.
+/// Keeps in the audit that somebody came, went or was refused.
 async fn note(console: &Console, name: &str, act: &'static str) {
-    let name: String = name.chars().take(64).collect();
+    let name = name.to_owned();
     let at = console.now_ms();
     let noted = console.service.node.store.write(move |tx| {
         audit::append(

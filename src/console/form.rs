@@ -1,10 +1,12 @@
 //! What a form sent: its fields, and that it came from a page of this session.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
 use super::Console;
@@ -56,6 +58,18 @@ impl Fields {
             .map(|line| line.trim().to_owned())
             .filter(|line| !line.is_empty())
             .collect()
+    }
+}
+
+/// What stands behind `?` in an address.
+pub struct Asked(pub Fields);
+
+impl<S: Sync> FromRequestParts<S> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Asked(Fields::parse(query.as_bytes())))
     }
 }
 

@@ -23,6 +23,8 @@ const FREE_TRIES: u32 = 5;
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 /// Names that are watched for wrong passwords; beyond it the oldest is forgotten.
 const MOST_NAMES: usize = 10_000;
+/// Refused logins that are worth a line in the audit in one minute: whoever guesses must not fill the disk.
+const NOTED_IN_A_MINUTE: u32 = 20;
 
 /// One login.
 #[derive(Clone, Debug)]
@@ -59,6 +61,8 @@ pub struct Sessions {
 struct Inner {
     sessions: HashMap<[u8; 32], Session>,
     tries: HashMap<String, Tries>,
+    /// The present minute, and how many logins were refused in it.
+    refused: (i64, u32),
 }
 
 /// Wrong passwords for a name.
@@ -112,9 +116,15 @@ impl Sessions {
         u64::try_from(left.max(0)).unwrap_or(0).div_ceil(1000)
     }
 
-    /// A wrong password.
-    pub fn failed(&self, name: &str, now_ms: i64) {
+    /// A wrong password. Answers whether it is to be kept in the audit.
+    pub fn failed(&self, name: &str, now_ms: i64) -> bool {
         let mut inner = self.inner();
+        let minute = now_ms.div_euclid(60_000);
+        if inner.refused.0 != minute {
+            inner.refused = (minute, 0);
+        }
+        inner.refused.1 += 1;
+        let noted = inner.refused.1 <= NOTED_IN_A_MINUTE;
         if inner.tries.len() >= MOST_NAMES && !inner.tries.contains_key(name) {
             let oldest = inner.tries.iter().min_by_key(|(_, tries)| tries.last_ms);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
@@ -127,6 +137,7 @@ impl Sessions {
         });
         tries.count += 1;
         tries.last_ms = now_ms;
+        noted
     }
 
     /// Lets a user in. Answers the token for the browser.
@@ -245,6 +256,19 @@ mod tests {
         assert_eq!(sessions.wait_s("binh", 1000), 0);
         sessions.begin("an", 1, Lang::Vi, 2000);
         assert_eq!(sessions.wait_s("an", 2000), 0);
+    }
+
+    #[test]
+    fn whoever_guesses_many_names_does_not_fill_the_audit() {
+        let sessions = Sessions::new(IDLE);
+        let noted = |now_ms| {
+            (0..100)
+                .filter(|n| sessions.failed(&format!("n{n}"), now_ms))
+                .count()
+        };
+        assert_eq!(noted(0), 20);
+        assert_eq!(noted(59_999), 0);
+        assert_eq!(noted(60_000), 20);
     }
 
     #[test]

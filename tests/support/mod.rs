@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 pub mod browser;
+pub mod console;
 pub mod control;
 pub mod disks;
 pub mod files;

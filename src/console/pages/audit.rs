@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::api::{AuditFilter, Command, Failure};
 use crate::console::Console;
 use crate::console::ask::Person;
-use crate::console::form::Fields;
+use crate::console::form::{Asked, Fields};
 
 /// Entries on the page.
 const SHOWN: u32 = 200;
@@ -18,9 +18,8 @@ const SHOWN: u32 = 200;
 pub async fn show(
     State(console): State<Arc<Console>>,
     person: Person,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Response {
-    let asked = Fields::parse(query.unwrap_or_default().as_bytes());
     let data = data(&console, &person, &asked).await;
     console.page(&person, "audit", "audit.html", data).await
 }

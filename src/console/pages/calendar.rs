@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::api::{Command, Failure};
 use crate::console::Console;
 use crate::console::ask::Person;
-use crate::console::form::Fields;
+use crate::console::form::{Asked, Fields};
 
 /// The calendar of some days.
 pub async fn show(
     State(console): State<Arc<Console>>,
     person: Person,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Response {
-    let asked = Fields::parse(query.unwrap_or_default().as_bytes());
     let data = data(&console, &person, &asked).await;
     console
         .page(&person, "calendar", "calendar.html", data)

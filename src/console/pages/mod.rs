@@ -27,6 +27,7 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Console;
@@ -219,16 +220,7 @@ fn report_path(task: &str, unit: &str, period: &str) -> String {
 
 /// A text as one part of a path.
 fn encoded(text: &str) -> String {
-    let mut path = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
-                path.push(char::from(byte));
-            }
-            _ => path.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    path
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// Units by code: people know the names.

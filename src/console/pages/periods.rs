@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use nqsync_core::period::Step;
 use serde_json::{Value, json};
@@ -11,15 +11,14 @@ use super::encoded;
 use crate::api::{Command, Failure};
 use crate::console::Console;
 use crate::console::ask::Person;
-use crate::console::form::{Fields, Sent};
+use crate::console::form::{Asked, Sent};
 
 /// The units here and directly below.
 pub async fn list(
     State(console): State<Arc<Console>>,
     person: Person,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Response {
-    let asked = Fields::parse(query.unwrap_or_default().as_bytes());
     let list = Command::PeriodList {
         unit: asked.text("unit"),
         period: asked.text("period"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::encoded;
 use crate::api::{Command, Failure, Narrowed, TaskFields};
 use crate::console::Console;
 use crate::console::ask::Person;
-use crate::console::form::{Fields, Sent};
+use crate::console::form::{Asked, Fields, Sent};
 
 /// Tasks on one page.
 const PAGE: usize = 50;
@@ -31,9 +31,8 @@ pub fn all() -> Command {
 pub async fn list(
     State(console): State<Arc<Console>>,
     person: Person,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Response {
-    let asked = Fields::parse(query.unwrap_or_default().as_bytes());
     let data = listed(&console, &person, &asked).await;
     console.page(&person, "tasks", "tasks.html", data).await
 }

@@ -4,22 +4,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::api::{Command, Failure};
 use crate::console::Console;
 use crate::console::ask::Person;
-use crate::console::form::Fields;
+use crate::console::form::{Asked, Fields};
 
 /// The tree.
 pub async fn show(
     State(console): State<Arc<Console>>,
     person: Person,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Response {
-    let asked = Fields::parse(query.unwrap_or_default().as_bytes());
     let data = data(&console, &person, &asked).await;
     console.page(&person, "tree", "tree.html", data).await
 }

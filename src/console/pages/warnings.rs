@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::api::{Command, Failure};
 use crate::console::Console;
 use crate::console::ask::Person;
-use crate::console::form::{Fields, Sent};
+use crate::console::form::{Asked, Fields, Sent};
 
 /// Those that stand, or all.
 pub async fn list(
     State(console): State<Arc<Console>>,
     person: Person,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Response {
-    let asked = Fields::parse(query.unwrap_or_default().as_bytes());
     let data = data(&console, &person, &asked).await;
     console
         .page(&person, "warnings", "warnings.html", data)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use super::status_of;
 use crate::api::{Exit, Failure};
 use crate::console::Console;
 use crate::console::ask::Person;
-use crate::console::form::Fields;
+use crate::console::form::{Asked, Fields};
 use crate::node::commands::views::time;
 use crate::official::{self, Sources};
 use crate::t;
@@ -22,9 +22,8 @@ const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.
 pub async fn get(
     State(console): State<Arc<Console>>,
     person: Person,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked,
 ) -> Response {
-    let asked = Fields::parse(query.unwrap_or_default().as_bytes());
     match made(&console, &person, &asked).await {
         Ok((name, bytes)) => {
             let headers = [

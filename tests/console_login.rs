@@ -1,0 +1,203 @@
+//! Who comes into the console: logins, sessions, roles, users, and what every answer carries.
+
+mod support;
+
+use support::browser::Browser;
+use support::console::{PASSWORD, add_user, console, logged_in, pair, period};
+
+#[test]
+fn nobody_sees_or_does_anything_without_a_login_and_every_answer_is_locked_down() {
+    let pair = pair();
+    let browser = Browser::at(&console(&pair.commune));
+    for path in ["/", "/tasks", "/users", "/evidence/x/file", "/nothing"] {
+        let seen = browser.get(path).expect(303);
+        assert!(seen.to.expect("the login").starts_with("/login"), "{path}");
+    }
+    let task = format!("/tasks/{}/edit", pair.task);
+    let form = [("form", ""), ("title", "chiếm")];
+    let seen = browser.send(browser.request(reqwest::Method::POST, &task).form(&form));
+    assert_eq!(seen.expect(303).to.as_deref(), Some("/login"));
+
+    let login = browser.get("/login").expect(200);
+    let policy = login.headers["content-security-policy"]
+        .to_str()
+        .expect("text");
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert_eq!(login.headers["x-content-type-options"], "nosniff");
+    assert_eq!(login.headers["cache-control"], "no-store");
+
+    // A page of somebody else, whose name was bent to this machine.
+    let bent = browser
+        .request(reqwest::Method::GET, "/login")
+        .header("host", "evil.example");
+    browser.send(bent).expect(421);
+
+    let mut browser = browser;
+    let seen = browser.login("an", PASSWORD, "vi").expect(303);
+    let cookie = seen.headers["set-cookie"].to_str().expect("text");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
+        "{cookie}"
+    );
+    // A form that another site made: no token, another session's token, or the browser says where it comes from.
+    let other = logged_in(&pair.commune, "an", "vi").form_token();
+    for token in ["", "x", &other] {
+        let form = [("form", token), ("lang", "en")];
+        let sent = browser
+            .request(reqwest::Method::POST, "/language")
+            .form(&form);
+        browser.send(sent).expect(403);
+    }
+    let token = browser.form_token();
+    let form = [("form", token.as_str()), ("lang", "en")];
+    let sent = browser
+        .request(reqwest::Method::POST, "/language")
+        .form(&form);
+    browser
+        .send(sent.header("sec-fetch-site", "cross-site"))
+        .expect(403);
+    assert!(
+        browser.get("/").text.contains("lang=\"vi\""),
+        "nothing was changed"
+    );
+
+    browser.post("/logout", &[]).expect(303);
+    browser.get("/").expect(303);
+}
+
+#[test]
+fn wrong_passwords_cost_time_and_are_kept_in_the_audit() {
+    let pair = pair();
+    let mut browser = Browser::at(&console(&pair.commune));
+    for _ in 0..5 {
+        browser
+            .login("an", "không phải mật khẩu này", "vi")
+            .expect(401);
+    }
+    browser
+        .login("an", "không phải mật khẩu này", "vi")
+        .expect(429);
+    browser.login("an", PASSWORD, "vi").expect(429);
+    // Nobody learns which names exist.
+    browser
+        .login("ai-day", "không phải mật khẩu này", "vi")
+        .expect(401);
+    let refused = ["audit", "show", "--act", "login.refused", "--json"];
+    let audit = pair.commune.run(&refused).expect(0).json();
+    assert_eq!(audit["total"], 6, "{audit}");
+    assert!(
+        !audit.to_string().contains("mật khẩu"),
+        "no password is kept"
+    );
+}
+
+#[test]
+fn a_role_opens_what_it_covers_and_nothing_else() {
+    let pair = pair();
+    for role in ["viewer", "officer", "operator"] {
+        add_user(&pair.commune, role, role);
+    }
+    let period = period(&pair);
+    let report = format!("/tasks/{}/reports/24001/{period}", pair.task);
+    let draft = [("status", "in_progress"), ("percent", "10")];
+    let new = [
+        ("name", "moi"),
+        ("role", "administrator"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+    ];
+    for (name, writes, operates) in [
+        ("viewer", false, false),
+        ("officer", true, false),
+        ("operator", true, true),
+    ] {
+        let browser = logged_in(&pair.commune, name, "en");
+        browser.get("/tasks").expect(200);
+        browser
+            .post(&report, &draft)
+            .expect(if writes { 303 } else { 403 });
+        let seen = browser.post_and_look("/sync", &[]);
+        let refused = seen.text.contains("somebody with more rights");
+        assert_eq!(refused, !operates, "{name}");
+        browser.get("/users").expect(403);
+        let seen = browser.post("/users", &new).expect(303);
+        let seen = browser.send(browser.request(reqwest::Method::GET, &seen.to.expect("a page")));
+        assert!(seen.text.contains("somebody with more rights"), "{name}");
+        let upload = browser.upload(&format!("{report}/evidence"), "a.txt", b"x");
+        let seen = browser.get(&upload.expect(303).to.expect("a page"));
+        assert_eq!(
+            seen.text.contains("somebody with more rights"),
+            !writes,
+            "{name}"
+        );
+    }
+    let users = pair.commune.run(&["user", "list", "--json"]).json();
+    assert_eq!(users["total"], 4, "nobody was added: {users}");
+}
+
+#[test]
+fn a_user_who_is_changed_or_taken_away_is_logged_out_at_once() {
+    let pair = pair();
+    add_user(&pair.commune, "binh", "officer");
+    let browser = logged_in(&pair.commune, "binh", "vi");
+    browser.get("/tasks").expect(200);
+    pair.commune
+        .run(&["user", "role", "binh", "viewer"])
+        .expect(0);
+    browser.get("/tasks").expect(303);
+    let browser = logged_in(&pair.commune, "binh", "vi");
+    browser.get("/tasks").expect(200);
+    pair.commune.run(&["user", "remove", "binh"]).expect(0);
+    browser.get("/tasks").expect(303);
+    let ran = pair
+        .commune
+        .run(&["user", "remove", "an", "--json"])
+        .expect(0);
+    assert_eq!(ran.json()["name"], "an", "the last of all may go");
+}
+
+#[test]
+fn the_last_administrator_stays_while_there_are_others() {
+    let pair = pair();
+    add_user(&pair.commune, "binh", "officer");
+    for line in [
+        &["user", "remove", "an", "--json"][..],
+        &["user", "role", "an", "viewer", "--json"],
+    ] {
+        let ran = pair.commune.run(line).expect(2);
+        assert_eq!(ran.failure(), "user_last_administrator");
+    }
+    let ran = pair.commune.run(&[
+        "user",
+        "add",
+        "An Nguyễn",
+        "--role",
+        "viewer",
+        "--password-file",
+        "/dev/null",
+    ]);
+    assert_eq!(ran.expect(2).out, "");
+}
+
+#[test]
+fn somebody_changes_their_own_password_and_must_know_the_old_one() {
+    let pair = pair();
+    add_user(&pair.commune, "binh", "viewer");
+    let mut browser = logged_in(&pair.commune, "binh", "en");
+    let new = "một đàn cò trắng bay quanh";
+    let form = |old| [("old", old), ("password", new), ("again", new)];
+    let seen = browser.post_and_look("/password", &form("không nhớ nữa rồi"));
+    assert!(
+        seen.flashes()[0].starts_with("failed"),
+        "{:?}",
+        seen.flashes()
+    );
+    let seen = browser.post("/password", &form(PASSWORD)).expect(303);
+    assert_eq!(seen.to.as_deref(), Some("/login"));
+    browser.get("/").expect(303);
+    browser.login("binh", PASSWORD, "en").expect(401);
+    browser.login("binh", new, "en").expect(303);
+}
