@@ -65,3 +65,17 @@ fn assets_are_small() {
         .sum();
     assert!(sum < 150 * 1024, "{sum} bytes");
 }
+
+#[test]
+fn where_buttons_decide_different_things_enter_chooses_none_of_them() {
+    for (name, source) in TEMPLATES {
+        for form in source.split("<form").skip(1) {
+            let (form, _) = form.split_once("</form>").expect("it ends");
+            let typed = form.contains("<input id") || form.contains("p.field(");
+            let named = form.matches("<button name=").count();
+            if typed && named > 1 {
+                assert!(form.contains("p.no_enter()"), "{name}: {form}");
+            }
+        }
+    }
+}
