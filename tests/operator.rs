@@ -456,3 +456,22 @@ async fn j9_who_looks_at_no_alarm_sees_stale_children_and_coverage_and_as_of_bes
         }
     }
 }
+
+#[test]
+fn a_table_of_several_megabytes_is_imported_while_the_service_runs() {
+    let ministry = Machine::ministry("BO");
+    let _service = ministry.serve();
+    let mut table = String::from(
+        "STT,Nhiệm vụ chung,Nhiệm vụ cụ thể,Sản phẩm,KPI,Đơn vị chủ trì,Đơn vị phối hợp,Thời hạn\n",
+    );
+    table.push_str("I,Việc chung,,,,,,\n");
+    let long = "dài ".repeat(600);
+    for n in 1..=1500 {
+        table.push_str(&format!("{n},Việc {n},{long},,,BO,,31/12/2026\n"));
+    }
+    let file = ministry.at("plan.csv");
+    fs::write(&file, table).expect("written");
+    let path = file.to_str().expect("text");
+    let ran = ministry.run(&["import", path, "--as", "tasks", "--json"]);
+    assert_eq!(ran.expect(0).json()["created"], 1500);
+}

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -22,6 +22,9 @@ use super::service::{Exchange, Service};
 use crate::api::{Exit, Request};
 use crate::config::Config;
 
+/// Greatest request; what the command line takes as an answer.
+const REQUEST_BYTES: usize = 256 << 20;
+
 /// Opens the socket.
 pub async fn start(
     service: Service,
@@ -38,6 +41,8 @@ pub async fn start(
         .route("/v1/health", get(health))
         .route("/v1/command", post(command))
         .route("/v1/sync", post(sync))
+        // A large table comes as one request; who may connect could fill the memory of this machine anyway.
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES))
         .with_state(service);
     let (own, stop) = (place_of(&path), stop.clone());
     tasks.spawn(async move {
