@@ -154,6 +154,9 @@ fn separator(text: &str) -> u8 {
     let lines = counts.iter().map(Vec::len).max().unwrap_or(0);
     let of = |counts: &[usize], line: usize| counts.get(line).copied().unwrap_or(0);
     let first = (0..lines).find(|line| counts.iter().any(|counts| of(counts, *line) >= 2));
+    // No row has more cells than the head: units listed in one cell of every row must not outvote it.
+    let widest = first.and_then(|line| counts.iter().map(|counts| of(counts, line)).max());
+    let widest = widest.unwrap_or(usize::MAX);
     let score = |counts: &[usize]| {
         let mut same = std::collections::BTreeMap::<usize, usize>::new();
         for count in counts.iter().filter(|count| **count > 0) {
@@ -163,7 +166,7 @@ fn separator(text: &str) -> u8 {
         // header.
         let weight = |(count, lines): (usize, usize)| match lines {
             1 => count.min(LONE_LINE),
-            lines => count * lines,
+            lines => count.min(widest) * lines,
         };
         let agreed = same.into_iter().map(weight).max().unwrap_or(0);
         agreed + first.map_or(0, |line| FIRST_DIVIDED * of(counts, line))
@@ -221,6 +224,32 @@ mod tests {
         let units = vec!["24001"; 100].join("; ");
         let text = format!("STT,Nhiệm vụ,Đơn vị\n1,Kiểm tra,{units}\n");
         assert_eq!(separator(&text), b',');
+    }
+
+    #[test]
+    fn cells_that_list_units_in_every_row_do_not_change_the_separator() {
+        for (units, comma, semicolon) in [(3, ',', ';'), (169, ',', ';'), (169, ';', ',')] {
+            let list = vec!["24001"; units].join(&format!("{semicolon} "));
+            let cells = |cells: &[&str]| cells.join(&comma.to_string()) + "\n";
+            let mut text = cells(&[
+                "STT",
+                "Nhiệm vụ",
+                "Đơn vị chủ trì",
+                "Đơn vị phối hợp",
+                "Thời hạn",
+            ]);
+            text += &cells(&["I", "Nhóm 1", "", "", ""]);
+            for number in 1..=30 {
+                text += &cells(&[
+                    &number.to_string(),
+                    "Kiểm tra",
+                    "24002",
+                    &list,
+                    "31/12/2026",
+                ]);
+            }
+            assert_eq!(char::from(separator(&text)), comma, "{units} units");
+        }
     }
 
     #[test]
