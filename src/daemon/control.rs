@@ -13,12 +13,12 @@ use http_body_util::channel::Channel;
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::DaemonError;
-use super::service::{Exchange, Service};
+use super::service::{Service, Step};
+use super::uplink::Synced;
 use crate::api::{Exit, Request};
 use crate::config::Config;
 
@@ -101,7 +101,7 @@ async fn sync(State(service): State<Service>, Json(wish): Json<Value>) -> Respon
     let (mut sender, body) = Channel::<Bytes, std::convert::Infallible>::new(32);
     let wait = wish["wait"].as_bool().unwrap_or(true);
     tokio::spawn(async move {
-        let Some(exchange) = service.exchange().await else {
+        let Some(mut exchange) = service.exchange().await else {
             return;
         };
         if !wait {
@@ -113,37 +113,28 @@ async fn sync(State(service): State<Service>, Json(wish): Json<Value>) -> Respon
             .await;
             return;
         }
-        let Exchange {
-            mut answered,
-            mut progress,
-        } = exchange;
-        let result = loop {
-            tokio::select! {
-                result = &mut answered => break result,
-                changed = progress.changed() => {
-                    if changed.is_err() {
-                        break answered.await;
-                    }
-                    let now = progress.borrow_and_update().clone();
-                    let (done, total) = now.file.map_or((now.sent + now.received, None), |(d, t)| (d, Some(t)));
-                    let line = json!({ "event": "progress", "phase": now.phase, "done": done, "total": total,
-                        "bytes": now.bytes_up + now.bytes_down });
-                    if send(&mut sender, &line).await.is_err() {
-                        return;
-                    }
-                }
+        let ended = loop {
+            let now = match exchange.next().await {
+                Step::Ended(ended) => break ended,
+                Step::Progress(now) => now,
+            };
+            let (done, total) = now
+                .file
+                .map_or((now.sent + now.received, None), |(d, t)| (d, Some(t)));
+            let line = json!({ "event": "progress", "phase": now.phase, "done": done, "total": total,
+                "bytes": now.bytes_up + now.bytes_down });
+            if send(&mut sender, &line).await.is_err() {
+                return;
             }
         };
-        let _ = send(&mut sender, &done_line(result)).await;
+        let _ = send(&mut sender, &done_line(ended)).await;
     });
     Response::new(Body::new(body))
 }
 
-fn done_line(
-    result: Result<Result<super::uplink::Synced, String>, oneshot::error::RecvError>,
-) -> Value {
-    match result {
-        Ok(Ok(synced)) => {
+fn done_line(ended: Option<Result<Synced, String>>) -> Value {
+    match ended {
+        Some(Ok(synced)) => {
             let report = &synced.report;
             let quarantined = report.set_aside_there + report.set_aside_here;
             let exit = if quarantined > 0 {
@@ -157,8 +148,8 @@ fn done_line(
                 "files_down": report.files_down, "agree": synced.agrees,
                 "pending": synced.agrees.is_none() } })
         }
-        Ok(Err(error)) => failed(Exit::Unreachable, "unreachable", &error),
-        Err(_) => failed(
+        Some(Err(error)) => failed(Exit::Unreachable, "unreachable", &error),
+        None => failed(
             Exit::Unreachable,
             "cut",
             "the exchange was cut; it goes on by itself when the line is back",

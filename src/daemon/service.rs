@@ -1,6 +1,6 @@
 //! What the running service does for those who ask it, over the control socket and at the console.
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::uplink::{Handle, Synced};
 use super::verify;
@@ -19,10 +19,26 @@ pub struct Service {
 
 /// An exchange that was asked for.
 pub struct Exchange {
-    /// What it ended with.
-    pub answered: oneshot::Receiver<Result<Synced, String>>,
-    /// How it goes.
-    pub progress: tokio::sync::watch::Receiver<Report>,
+    answered: oneshot::Receiver<Result<Synced, String>>,
+    progress: watch::Receiver<Report>,
+}
+
+/// What an exchange that goes on tells next.
+pub enum Step {
+    /// How far it is.
+    Progress(Report),
+    /// It ended; `None`: it was cut, and goes on by itself when the line is back.
+    Ended(Option<Result<Synced, String>>),
+}
+
+impl Exchange {
+    /// Waits for what it tells next. After its end there is nothing more to wait for.
+    pub async fn next(&mut self) -> Step {
+        tokio::select! {
+            result = &mut self.answered => Step::Ended(result.ok()),
+            Ok(()) = self.progress.changed() => Step::Progress(self.progress.borrow_and_update().clone()),
+        }
+    }
 }
 
 impl Service {

@@ -11,7 +11,7 @@ use crate::console::Console;
 use crate::console::ask::Person;
 use crate::console::form::Sent;
 use crate::console::session::Flash;
-use crate::daemon::service::Exchange;
+use crate::daemon::service::{Exchange, Step};
 use crate::t;
 
 /// The exchange that somebody asked for last, and what it came to.
@@ -93,26 +93,16 @@ pub async fn begin(State(console): State<Arc<Console>>, sent: Sent) -> Response 
     Redirect::to("/sync").into_response()
 }
 
-async fn follow(console: Arc<Console>, exchange: Exchange) {
-    let Exchange {
-        mut answered,
-        mut progress,
-    } = exchange;
-    let result = loop {
-        tokio::select! {
-            result = &mut answered => break result,
-            changed = progress.changed() => {
-                if changed.is_err() {
-                    break answered.await;
-                }
-                console.running.lock().progress = json!(*progress.borrow_and_update());
+async fn follow(console: Arc<Console>, mut exchange: Exchange) {
+    let ended = loop {
+        match exchange.next().await {
+            Step::Progress(report) => console.running.lock().progress = json!(report),
+            Step::Ended(Some(Ok(synced))) => {
+                break json!({ "report": synced.report, "agrees": synced.agrees });
             }
+            Step::Ended(Some(Err(error))) => break json!({ "failed": error }),
+            Step::Ended(None) => break json!({ "failed": "" }),
         }
-    };
-    let ended = match result {
-        Ok(Ok(synced)) => json!({ "report": synced.report, "agrees": synced.agrees }),
-        Ok(Err(error)) => json!({ "failed": error }),
-        Err(_) => json!({ "failed": "" }),
     };
     console.running.lock().ended = Some(ended);
 }
