@@ -2,9 +2,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,154 +14,14 @@ use nqsync::trust::identity::NodeKey;
 use nqsync::trust::vault;
 use nqsync_core::model::Facts;
 use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::json;
+use support::deposits::{
+    OWN, Pair, SOON, bytes_of_evidence, deposited, done, files, is_anywhere, own_work, percent,
+    problems, replacement, status, text,
+};
 use support::files::noise;
 use support::machine::{Machine, Service, copy_tree, killed_at, until};
 use support::world::World;
-use tempfile::TempDir;
-
-const OWN: &str = "Việc riêng của xã";
-
-fn text(path: PathBuf) -> String {
-    path.into_os_string().into_string().expect("text")
-}
-
-fn status(machine: &Machine) -> Value {
-    machine.run(&["status", "--json"]).json()
-}
-
-fn problems(machine: &Machine) -> String {
-    status(machine)["problems"].to_string()
-}
-
-fn done(machine: &Machine, line: &[&str]) -> Value {
-    machine.run(&[line, &["--json"]].concat()).expect(0).json()
-}
-
-/// Files below a folder, by path, with their inode: a file that was written again has another one.
-fn files(folder: &Path) -> BTreeMap<PathBuf, u64> {
-    let mut found = BTreeMap::new();
-    let Ok(entries) = fs::read_dir(folder) else {
-        return found;
-    };
-    for entry in entries.flatten() {
-        match entry.path().is_dir() {
-            true => found.append(&mut files(&entry.path())),
-            // A draft may have got its name meanwhile.
-            false => found.extend(entry.metadata().map(|m| (entry.path(), m.ino()))),
-        }
-    }
-    found
-}
-
-fn is_anywhere(folder: &Path, text: &str) -> bool {
-    files(folder).keys().any(|path| {
-        let bytes = fs::read(path).unwrap_or_default();
-        bytes
-            .windows(text.len())
-            .any(|part| part == text.as_bytes())
-    })
-}
-
-/// Tries come soon after each other.
-const SOON: &[&str] = &["sync.backoff_min_s=0.05", "sync.backoff_max_s=0.2"];
-
-/// A ministry and a commune below it, both running, and the commune's recovery key.
-struct Pair {
-    ministry: Machine,
-    above: Service,
-    commune: Machine,
-    below: Service,
-    shelf: TempDir,
-}
-
-impl Pair {
-    fn new(set: &[&str]) -> Pair {
-        let shelf = tempfile::tempdir().expect("room");
-        let ministry = Machine::ministry("BO");
-        let above = ministry.serve_with(set);
-        let commune = Machine::child(&ministry, "24001", "commune");
-        let below = commune.serve_with(SOON);
-        Pair {
-            ministry,
-            above,
-            commune,
-            below,
-            shelf,
-        }
-    }
-
-    fn key(&self) -> String {
-        text(self.shelf.path().join("recovery"))
-    }
-
-    fn make_key(&self) {
-        done(
-            &self.commune,
-            &["backup", "key", "new", "--out", &self.key()],
-        );
-    }
-
-    /// Where the ministry keeps what its children deposited.
-    fn deposits(&self) -> PathBuf {
-        self.ministry.at("deposits")
-    }
-}
-
-/// A task of the commune for itself, which nobody above ever sees, with a draft and a file.
-fn own_work(commune: &Machine, file: &[u8]) -> String {
-    let add = ["task", "add", "--title", OWN, "--lead", "24001"];
-    let task = done(commune, &add)["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    let set = [
-        "report",
-        "set",
-        &task,
-        "--status",
-        "in_progress",
-        "--percent",
-        "35",
-    ];
-    done(commune, &set);
-    let path = commune.at("rieng.bin");
-    fs::write(&path, file).expect("room");
-    done(commune, &["evidence", "add", &task, &text(path.clone())]);
-    fs::remove_file(path).expect("removed");
-    task
-}
-
-/// Has everything that is here now deposited.
-fn deposited(machine: &Machine) -> Value {
-    let before = status(machine)["backup"]["deposited_at"].clone();
-    done(machine, &["backup", "deposit"]);
-    until("a deposit", || {
-        let now = status(machine)["backup"].clone();
-        (now["deposited"] == true && now["deposited_at"] != before).then_some(now)
-    })
-}
-
-/// A new machine that enrols for the unit of one that is lost.
-fn replacement(ministry: &Machine, lost: &str) -> Machine {
-    let again = Machine::new();
-    done(&again, &["init", "--unit", "24001", "--level", "commune"]);
-    done(ministry, &["node", "revoke", lost, "--reason", "hỏng đĩa"]);
-    again.enrol(ministry, "24001");
-    again
-}
-
-fn percent(machine: &Machine, task: &str) -> Value {
-    done(machine, &["report", "show", task, "--unit", "24001"])["percent"].clone()
-}
-
-fn bytes_of_evidence(machine: &Machine, task: &str) -> Vec<u8> {
-    let listed = done(machine, &["evidence", "list", "--task", task]);
-    let id = listed["items"][0]["id"].as_str().expect("an id").to_owned();
-    let to = machine.at(&format!("out-{id}"));
-    done(machine, &["evidence", "get", &id, &text(to.clone())]);
-    fs::read(to).expect("a file")
-}
 
 #[test]
 fn e8_a_lost_disk_whose_backup_was_deposited_comes_back_with_drafts_and_files_that_were_never_sent()
@@ -327,66 +185,21 @@ fn e8_a_deposit_that_is_killed_at_either_end_goes_on_and_the_one_before_counts_u
     });
     let first = counts(&pair);
     assert_eq!(first.len(), 1);
-    let Pair {
-        ministry,
-        above,
-        commune,
-        below,
-        shelf,
-    } = pair;
-    below.stop();
-    let own = own_work(&commune, &noise(3, 1_500_000));
+    let own = own_work(&pair.commune, &noise(3, 1_500_000));
     let slow = [SOON, &["sync.bandwidth_bytes_per_s=300000"]].concat();
-    let below = commune.serve_with(&slow);
-    let pair = Pair {
-        ministry,
-        above,
-        commune,
-        below,
-        shelf,
-    };
+    let pair = pair.below_again(Service::stop, &slow);
     done(&pair.commune, &["backup", "deposit"]);
     let pieces = |pair: &Pair| files(&pair.deposits());
     let begun = pieces(&pair).len();
     let more_than = |least: usize| until("pieces", || (pieces(&pair).len() > least).then_some(()));
     more_than(begun + 4);
-    let Pair {
-        ministry,
-        above,
-        commune,
-        below,
-        shelf,
-    } = pair;
-    below.kill();
-    let at_kill = files(&ministry.at("deposits"));
-    let below = commune.serve_with(&slow);
-    let pair = Pair {
-        ministry,
-        above,
-        commune,
-        below,
-        shelf,
-    };
+    let pair = pair.below_again(Service::kill, &slow);
+    let at_kill = pieces(&pair);
     assert_eq!(counts(&pair), first, "the one before still counts");
     until("more pieces", || {
         (pieces(&pair).len() > at_kill.len() + 3).then_some(())
     });
-    let Pair {
-        ministry,
-        above,
-        commune,
-        below,
-        shelf,
-    } = pair;
-    above.kill();
-    let above = ministry.serve_with(&[&address]);
-    let pair = Pair {
-        ministry,
-        above,
-        commune,
-        below,
-        shelf,
-    };
+    let pair = pair.above_again(Service::kill, &[&address]);
     assert_eq!(counts(&pair), first);
     until("the deposit", || {
         let now = status(&pair.commune)["backup"].clone();

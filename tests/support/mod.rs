@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod console;
 pub mod control;
+pub mod deposits;
 pub mod disks;
 pub mod files;
 pub mod folders;
