@@ -2,10 +2,9 @@
 //! limited as well.
 
 use std::io::{Cursor, Write};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nqsync::sheet::{Limits, SheetError, Table, parse_isolated};
+use nqsync::sheet::{Limits, Parser, SheetError, Table};
 use rust_xlsxwriter::Workbook;
 use zip::write::SimpleFileOptions;
 
@@ -14,9 +13,9 @@ fn parse(name: &str, bytes: &[u8], limits: &Limits) -> Result<Table, SheetError>
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).expect("a written file");
-    let exe = Path::new(env!("CARGO_BIN_EXE_nqsync"));
+    let parser = Parser::Program(env!("CARGO_BIN_EXE_nqsync").into());
     let begin = Instant::now();
-    let table = parse_isolated(exe, &path, None, limits);
+    let table = parser.parse(&path, None, limits);
     let allowed = Duration::from_secs(limits.wall_s + 5);
     assert!(begin.elapsed() < allowed, "{name}: {:?}", begin.elapsed());
     table

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use nqsync::adapter::simulate::{self, Records, TRACKER};
 use nqsync::clock::Clock;
-use nqsync::sheet::{Limits, SheetError, parse_isolated};
+use nqsync::sheet::{Limits, Parser, SheetError};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -508,7 +508,10 @@ fn workbooks(records: usize, lines: &mut Vec<Line>) {
         memory_bytes: 256 << 20,
         ..Limits::default()
     };
-    parse_isolated(Path::new(PROGRAM), &file, None, &limits).expect("read within its limit");
+    let parser = Parser::Program(PROGRAM.into());
+    parser
+        .parse(&file, None, &limits)
+        .expect("read within its limit");
     lines.push(Line {
         what: "   memory with which its reading process ends well",
         ours: limits.memory_bytes as f64 / f64::from(1 << 20),
@@ -521,7 +524,7 @@ fn workbooks(records: usize, lines: &mut Vec<Line>) {
     let size = bytes.len() as f64 / 1024.0;
     std::fs::write(&bomb, bytes).expect("a file");
     let began = Instant::now();
-    let refused = parse_isolated(Path::new(PROGRAM), &bomb, None, &limits);
+    let refused = parser.parse(&bomb, None, &limits);
     let took = began.elapsed();
     assert!(
         matches!(

@@ -68,7 +68,7 @@ pub(super) fn run(args: ImportArgs, caller: &Caller, out: &Output) -> Result<Exi
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let table = wiring::parse_table(caller.lang, &args.file, args.sheet.as_deref())?;
+    let table = wiring::parse_table(&caller.place, &args.file, args.sheet.as_deref())?;
     if let Some(returned) = replica::returned(&table) {
         let command = Command::ImportEdits {
             source,

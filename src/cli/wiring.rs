@@ -332,10 +332,11 @@ pub fn demo(place: &Place, demo: &Demo, say: &mut dyn FnMut(&str)) -> Outcome {
 }
 
 /// A table file as it stands, read by a process of its own under limits.
-pub fn parse_table(lang: Lang, path: &Path, sheet: Option<&str>) -> Result<Table, Failure> {
-    let unreadable = |reason: String| cannot_read(lang, path, &reason);
-    let worker = std::env::current_exe().map_err(|e| unreadable(e.to_string()))?;
-    sheet::parse_isolated(&worker, path, sheet, &Limits::default())
+pub fn parse_table(place: &Place, path: &Path, sheet: Option<&str>) -> Result<Table, Failure> {
+    let unreadable = |reason: String| cannot_read(place.lang, path, &reason);
+    let program = std::env::current_exe().map_err(|e| unreadable(e.to_string()))?;
+    setup::parser(&place.load()?.config, &program)
+        .parse(path, sheet, &Limits::default())
         .map_err(|e: SheetError| unreadable(e.to_string()))
 }
 

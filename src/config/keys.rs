@@ -113,6 +113,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "metrics",
         "Figures and health for monitoring: /metrics, /healthz, /readyz. Leave the section out where nobody collects them.",
     ),
+    (
+        "parse",
+        "Where tables from outside are read. Without the section a child process of the service does it, with limited memory and time.",
+    ),
     ("sync", "When to synchronize, and how much at once."),
     ("store", "The database."),
     ("reporting", "Reporting periods."),
@@ -131,7 +135,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
 ];
 
 /// Sections that are off unless one of their keys, or their header, is written.
-pub const OPTIONAL_SECTIONS: &[&str] = &["listen", "upstream", "console", "metrics"];
+pub const OPTIONAL_SECTIONS: &[&str] = &["listen", "upstream", "console", "metrics", "parse"];
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -407,6 +411,14 @@ pub const KEYS: &[Key] = &[
         Value("\"127.0.0.1:7481\""),
         "host:port of the figures, without a login: only a loopback address is taken. Port 0 lets the system choose.",
         "The port is taken. A collector on another machine asks through a web server here that knows it.",
+    ),
+    key(
+        "parse",
+        "socket",
+        Kind::Path,
+        Value("\"/run/nqsync-parse.sock\""),
+        "Unix socket behind which a process for each file is started: systemd/nqsync-parse.socket.",
+        "Write the section where systemd runs the service: that process has no network and sees no file.",
     ),
     key(
         "sync",

@@ -27,7 +27,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 pub use model::{
-    Config, Console, Level, Listen, Log, LogFormat, Metrics, Node, Reporting, Store, Sync,
+    Config, Console, Level, Listen, Log, LogFormat, Metrics, Node, Parse, Reporting, Store, Sync,
     Upstream, UpstreamKind,
 };
 pub use problem::{ConfigErrors, Fault, Place, Problem};

@@ -27,6 +27,9 @@ pub struct Config {
     /// `[metrics]`, where figures are collected.
     #[schemars(with = "Metrics")]
     pub metrics: Option<Metrics>,
+    /// `[parse]`, where a service of its own reads tables from outside.
+    #[schemars(with = "Parse")]
+    pub parse: Option<Parse>,
     /// `[sync]`.
     pub sync: Sync,
     /// `[store]`.
@@ -127,6 +130,14 @@ pub struct Console {
     pub address: String,
     pub names: Vec<String>,
     pub idle_logout_s: Seconds,
+}
+
+/// `[parse]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Parse {
+    pub socket: PathBuf,
 }
 
 /// `[metrics]`.

@@ -36,6 +36,7 @@ use nqsync_core::sync::brake::Limits;
 pub use refusal::Refusal;
 
 use crate::clock::Clock;
+use crate::sheet::Parser;
 use crate::store::Store;
 
 /// One node: its store, its clock and what its configuration says.
@@ -98,6 +99,8 @@ pub struct Settings {
     pub machine_id_file: PathBuf,
     /// This program, to start its own helping processes from.
     pub program: PathBuf,
+    /// Who reads tables from outside.
+    pub parser: Parser,
 }
 
 impl Default for Settings {
@@ -127,6 +130,7 @@ impl Default for Settings {
             config_file: None,
             machine_id_file: PathBuf::from("/etc/machine-id"),
             program: PathBuf::from("nqsync"),
+            parser: Parser::Program(PathBuf::from("nqsync")),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Excel and CSV bytes to tables, and tables to plan rows and records, with what was not understood, cell by cell.
 //!
-//! Files come from outside and are read in two steps. [`worker`] turns bytes into a [`Table`] in a process of its own
+//! Files come from outside and are read in two steps. [`Parser`] has bytes turned into a [`Table`] by a process of its own
 //! with limits on memory and time; [`plan`] and [`records`] then read the table in the caller's process.
 //!
 //! Invariant: a bad cell costs its row and nothing else. The row is refused with file, row, column and what was found.
@@ -14,6 +14,7 @@ pub mod inert;
 pub mod layout;
 mod names;
 mod number;
+mod parser;
 pub mod plan;
 pub mod records;
 mod remark;
@@ -25,7 +26,8 @@ mod xlsx;
 
 pub use names::split_names;
 pub use number::{NumberError, NumberStyle, parse_number, parse_number_as};
+pub use parser::Parser;
 pub use plan::{PlanRow, PlanSheet, read_plan};
 pub use remark::{Remark, RemarkCode, Severity};
 pub use table::{Cell, CellKind, Limits, Row, SheetError, Table, column_letters, read_workbook};
-pub use worker::{WORKER_ARGUMENT, parse_isolated, worker_main};
+pub use worker::{WORKER_ARGUMENT, worker_main};

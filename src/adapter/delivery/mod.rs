@@ -26,7 +26,7 @@ use super::tabular;
 use super::workbook::grid::Grid;
 use super::workbook::{self, Asked, Taking};
 use crate::api::{Command, Exit, Failure, ImportKind, Request, adapter_author};
-use crate::sheet::{self, Limits, replica};
+use crate::sheet::{Limits, replica};
 use crate::store::adapters;
 use crate::text::text;
 
@@ -154,14 +154,12 @@ impl Delivery<'_> {
             .to_string_lossy()
             .into_owned();
         let at = self.open.node.clock.now_ms();
-        let (program, path) = (self.open.node.settings.program.clone(), file.to_owned());
+        let (parser, path) = (self.open.node.settings.parser.clone(), file.to_owned());
         let limits = Limits {
             memory_bytes: READER_MEMORY,
             ..Limits::default()
         };
-        let parsing = tokio::task::spawn_blocking(move || {
-            sheet::parse_isolated(&program, &path, None, &limits)
-        });
+        let parsing = tokio::task::spawn_blocking(move || parser.parse(&path, None, &limits));
         let table = match parsing.await {
             Ok(Ok(table)) => Ok(table),
             Ok(Err(error)) => Err(error.to_string()),

@@ -26,7 +26,7 @@ use super::profile::Stream;
 use crate::api::Lang;
 use crate::node::Node;
 use crate::sheet::layout::{self, Rows};
-use crate::sheet::{self, Limits, Remark, Severity, Table, fill, inert, replica};
+use crate::sheet::{Limits, Remark, Severity, Table, fill, inert, replica};
 use crate::text::text;
 
 /// Memory of the process that reads a file, in bytes.
@@ -109,15 +109,14 @@ impl Tabular {
 
     /// A file as rows; what cannot be read is told with the file and costs nothing else.
     async fn read_file(&self, settings: &StreamSettings, file: &Path) -> Result<Rows, String> {
-        let (program, path) = (self.node.settings.program.clone(), file.to_owned());
+        let (parser, path) = (self.node.settings.parser.clone(), file.to_owned());
         let wanted = settings.sheet.clone();
         let limits = Limits {
             memory_bytes: READER_MEMORY,
             ..Limits::default()
         };
-        let parsing = tokio::task::spawn_blocking(move || {
-            sheet::parse_isolated(&program, &path, wanted.as_deref(), &limits)
-        });
+        let parsing =
+            tokio::task::spawn_blocking(move || parser.parse(&path, wanted.as_deref(), &limits));
         let table: Table = match parsing.await {
             Ok(parsed) => parsed.map_err(|error| error.to_string())?,
             Err(error) => return Err(error.to_string()),
