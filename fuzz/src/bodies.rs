@@ -6,11 +6,14 @@ use nqsync::adapter::{edxml as documents, profile as profiles};
 use nqsync::config as configuration;
 use nqsync::node::receive;
 use nqsync::sheet::{Limits, read_plan, read_workbook, records, replica};
+use nqsync::trust::{certificate, token};
+use nqsync_core::protocol::bundle::{Manifest, envelope, frame};
 use nqsync_core::protocol::{
     Ack, Agreement, EnrolRequest, Enrolled, Hello, Line, Mark, PROTOCOL, Pull, Refused, Welcome,
     parse_line, render_record, unhex,
 };
 use nqsync_core::sync::{Edit, Record};
+use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +29,9 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("config", config),
     ("profile", profile),
     ("edxml", edxml),
+    ("workbook", workbook),
+    ("bundle", bundle),
+    ("credentials", credentials),
 ];
 
 /// Largest batch and record that the target unpacks, in bytes.
@@ -116,6 +122,49 @@ pub fn plan_import(data: &[u8]) {
     let _ = records::read_indicators(&table);
     let _ = records::read_reports(&table);
     let _ = replica::returned(&table);
+}
+
+/// An Excel workbook: the archive, its XML, its cells.
+pub fn workbook(data: &[u8]) {
+    let limits = Limits {
+        file_bytes: 1 << 20,
+        rows: 2_000,
+        cells: 20_000,
+        ..Limits::default()
+    };
+    match read_workbook("plan.xlsx", data, None, &limits) {
+        Ok(table) => assert!(table.rows.len() <= limits.rows),
+        Err(refused) => assert!(refused.to_string().contains("plan.xlsx"), "{refused}"),
+    }
+}
+
+/// The envelope of a bundle, and the manifest inside it.
+pub fn bundle(data: &[u8]) {
+    if let Ok(framed) = frame(data) {
+        let envelope = envelope(&framed.signed, &framed.signature);
+        assert_eq!(envelope.as_bytes(), data, "an envelope has one spelling");
+        if let Ok(header) = framed.header() {
+            assert!(header.before.number < header.number && !header.segments.is_empty());
+        }
+    }
+    if let Ok(manifest) = serde_json::from_slice::<Manifest>(data) {
+        let written = serde_json::to_vec(&manifest).expect("a manifest that was read");
+        serde_json::from_slice::<Manifest>(&written).expect("read again");
+    }
+}
+
+/// What is carried by people to let a node in: a token, and certificates.
+pub fn credentials(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        match token::parse(text) {
+            Ok(token) => assert!(!format!("{token:?}").is_empty()),
+            Err(refused) => assert!(!refused.to_string().is_empty()),
+        }
+    }
+    if let Some(chain) = certificate::parse_chain(data) {
+        assert!(chain.iter().all(|der| certificate::read(der).is_some()));
+    }
+    let _ = certificate::read(&CertificateDer::from(data));
 }
 
 /// A configuration: read, or told what is wrong with it.
