@@ -70,6 +70,7 @@ impl Province {
             request_id: uuid::Uuid::new_v4().to_string(),
             lang: Lang::En,
             person: "hoa".into(),
+            asker: Default::default(),
             acting_for: acting_for.map(str::to_owned),
             command,
         };

@@ -20,6 +20,7 @@ fn found(path: &Path) -> Option<(u64, String)> {
         request_id: "1".to_owned(),
         lang: Lang::En,
         person: "inspector".to_owned(),
+        asker: Default::default(),
         acting_for: None,
         command: Command::AuditVerify,
     };

@@ -54,13 +54,18 @@ async fn r10_a_held_deletion_is_told_to_both_sides_released_once_and_taken_back(
     assert!(!province.stored(reports[0]).await.record.is_deleted());
     assert_eq!(province.waiting().await, [hold]);
 
-    let released = province.answer(Command::HoldRelease { hold }).await;
+    let released = province
+        .answer(Command::HoldRelease { hold, reason: None })
+        .await;
     assert_eq!(
         (released.exit, &released.data["changed"]),
         (Exit::Done, &json!(25))
     );
     assert_eq!(
-        province.refused(Command::HoldRelease { hold }).await.code,
+        province
+            .refused(Command::HoldRelease { hold, reason: None })
+            .await
+            .code,
         "hold_decided"
     );
     assert!(province.set_aside().await.is_empty());
@@ -151,7 +156,9 @@ async fn r10_a_plan_withdrawn_above_waits_at_the_commune() {
     );
     let hold = commune.waiting().await[0];
     assert_eq!(
-        commune.data(Command::HoldRelease { hold }).await["changed"],
+        commune
+            .data(Command::HoldRelease { hold, reason: None })
+            .await["changed"],
         24
     );
     assert!(
@@ -222,7 +229,9 @@ async fn j6_a_bulk_withdrawal_by_a_user_waits_and_is_taken_back() {
     };
     province.create(province.unit(), facts, renamed).await;
 
-    let released = province.answer(Command::HoldRelease { hold }).await;
+    let released = province
+        .answer(Command::HoldRelease { hold, reason: None })
+        .await;
     assert_eq!(released.data["changed"], 1);
     assert!(
         province
@@ -262,7 +271,9 @@ async fn j6_after_30_days_nothing_is_taken_back_in_one_go() {
     delete_all(commune, &reports).await;
     commune.sync().await;
     let hold = province.waiting().await[0];
-    province.answer(Command::HoldRelease { hold }).await;
+    province
+        .answer(Command::HoldRelease { hold, reason: None })
+        .await;
     let days = |n: i64| n * 24 * 3_600_000;
     province
         .clock_ms

@@ -2,8 +2,12 @@
 
 mod support;
 
+use std::io::Write;
+
 use support::browser::Browser;
-use support::console::{PASSWORD, add_user, console, logged_in, pair, period};
+use support::console::{CONSOLE, PASSWORD, add_user, console, logged_in, pair, period};
+use support::machine::Machine;
+use support::pair::Pair;
 
 #[test]
 fn nobody_sees_or_does_anything_without_a_login_and_every_answer_is_locked_down() {
@@ -200,4 +204,104 @@ fn somebody_changes_their_own_password_and_must_know_the_old_one() {
     browser.get("/").expect(303);
     browser.login("binh", PASSWORD, "en").expect(401);
     browser.login("binh", new, "en").expect(303);
+}
+
+#[test]
+fn j4_two_persons_agree_at_the_console_and_on_the_command_line_also_of_a_stopped_node() {
+    let mut pair = Pair::new();
+    pair.stop_all();
+    let acts = ("NQSYNC_APPROVAL_ACTS", "revocation; release");
+    pair.ministry
+        .env
+        .push((acts.0.to_owned(), acts.1.to_owned()));
+    pair.above = Some(pair.ministry.serve_with(&[CONSOLE]));
+    pair.serve_below(&[]);
+    for (name, role) in [("an", "administrator"), ("binh", "approver")] {
+        add_user(&pair.ministry, name, role);
+    }
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    writeln!(file, "{PASSWORD}").expect("written");
+    let file = file.path().to_str().expect("text");
+    let as_user = |name: &str, line: &[&str]| {
+        let login = ["--login", name, "--login-file", file, "--json"];
+        pair.ministry.run(&[line, &login[..]].concat())
+    };
+    let revoke = ["node", "revoke", "24001", "--reason", "stolen"];
+    let ran = pair.ministry.run(&[&revoke[..], &["--json"]].concat());
+    assert_eq!(ran.expect(12).failure(), "approval_who");
+    assert_eq!(as_user("chi", &revoke).expect(12).failure(), "login_wrong");
+    assert_eq!(as_user("binh", &revoke).expect(12).failure(), "not_allowed");
+    let asked = as_user("an", &revoke).expect(7).json();
+    let number = asked["approval"].to_string();
+    assert_eq!(pair.listed()["revoked_at"], serde_json::Value::Null);
+    let own = as_user("an", &["approval", "approve", &number]);
+    assert_eq!(own.expect(12).failure(), "approval_same_person");
+
+    let own = logged_in(&pair.ministry, "an", "en");
+    let page = format!("/approvals/{number}");
+    assert!(
+        !own.get(&page).expect(200).text.contains("name=\"do\""),
+        "no button for oneself"
+    );
+    let seen = own.post_and_look(&page, &[("do", "approve")]);
+    assert!(
+        seen.flashes()[0].starts_with("failed"),
+        "{:?}",
+        seen.flashes()
+    );
+    let other = logged_in(&pair.ministry, "binh", "en");
+    assert!(
+        other.get("/").expect(200).text.contains(&page),
+        "it stands on today"
+    );
+    let seen = other.get(&page).expect(200);
+    assert!(seen.text.contains("stolen") && seen.text.contains("value=\"approve\""));
+    let seen = other.post_and_look(&page, &[("do", "approve"), ("reason", "by telephone")]);
+    assert!(
+        seen.flashes()[0].starts_with("done"),
+        "{:?}",
+        seen.flashes()
+    );
+    assert_ne!(pair.listed()["revoked_at"], serde_json::Value::Null);
+    pair.commune.run(&["sync", "--wait"]).expect(5);
+    let over = other.get(&page).expect(200);
+    assert!(!over.text.contains("value=\"approve\"") && over.text.contains("by telephone"));
+
+    // The same with no service, and the other way round.
+    pair.above.take().expect("it runs").stop();
+    let undo = [&revoke[..], &["--undo"]].concat();
+    let asked = as_user("an", &undo).expect(7).json();
+    let number = asked["approval"].to_string();
+    let said = pair
+        .ministry
+        .run(&["approval", "approve", &number, "--json"]);
+    assert_eq!(said.expect(12).failure(), "approval_login");
+    let list = pair
+        .ministry
+        .run(&["approval", "list", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (&list["items"][0]["state"], &list["total"]),
+        (&"open".into(), &2.into())
+    );
+    as_user("binh", &["approval", "approve", &number]).expect(0);
+    assert_eq!(pair.listed()["revoked_at"], serde_json::Value::Null);
+    let audit = ["audit", "show", "--act", "node_revoke", "--json"];
+    let audit = pair.ministry.run(&audit).expect(0).json();
+    for entry in audit["items"].as_array().expect("entries") {
+        let persons = (&entry["actor"], &entry["detail"]["approved_by"]);
+        assert_eq!(persons, (&"an".into(), &"binh".into()), "{audit}");
+    }
+    assert_eq!(audit["total"], 2);
+}
+
+#[test]
+fn users_are_listed_before_a_node_is_enrolled() {
+    let commune = Machine::new();
+    let init = ["init", "--unit", "24001", "--level", "commune"];
+    commune.run(&init).expect(0);
+    add_user(&commune, "an", "administrator");
+    let users = commune.run(&["user", "list", "--json"]).expect(0).json();
+    assert_eq!(users["items"][0]["name"], "an");
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::machine::{Machine, copy_tree, until};
+use support::machine::{Machine, SOON, copy_tree, until};
 use support::pair::Pair;
 use support::strace;
 
@@ -144,4 +144,65 @@ fn j5_a_node_revoked_by_mistake_comes_back_with_everything_it_wrote_meanwhile() 
     let status = pair.commune.run(&["status", "--json"]).json();
     assert_eq!(status["upstream"]["state"], "ok", "{status}");
     pair.stop_all();
+}
+
+#[test]
+fn e2_a_child_that_a_restored_parent_has_forgotten_waits_until_a_person_lets_it_in() {
+    let mut ministry = Machine::ministry("BO");
+    let above = ministry.serve();
+    let line = ["unit", "add", "24001", "Xã", "--level", "commune"];
+    ministry.run(&line).expect(0);
+    above.stop();
+    let kept = tempfile::tempdir().expect("room");
+    copy_tree(ministry.path(), kept.path());
+    let above = ministry.serve();
+    let commune = Machine::new();
+    let line = ["init", "--unit", "24001", "--level", "commune"];
+    commune.run(&line).expect(0);
+    commune.enrol(&ministry, "24001");
+    above.stop();
+
+    ministry = Machine::new();
+    copy_tree(kept.path(), ministry.path());
+    let _above = ministry.serve();
+    let url = format!("upstream.url=https://{}", ministry.address());
+    let _below = commune.serve_with(&[&SOON[..], &[&url]].concat());
+    let list = || ministry.run(&["node", "list", "--json"]).expect(0).json();
+    let waits = until("a node that waits", || {
+        list()["waiting"]
+            .as_array()
+            .and_then(|all| all.first().cloned())
+    });
+    assert_eq!(
+        (&waits["state"], &list()["total"]),
+        (&"waits".into(), &0.into())
+    );
+    let status = ministry.run(&["status", "--json"]).expect(4).json();
+    let problems = status["problems"].as_array().expect("a list");
+    assert!(
+        problems.iter().any(|p| p["code"] == "node_waits"),
+        "{status}"
+    );
+    until("a refusal", || is_refused(&commune).then_some(()));
+    commune.run(&["sync", "--wait"]).expect(5);
+    let shown = ministry.run(&["node", "list"]).expect(0).out;
+    let pin = waits["pin"].as_str().expect("a fingerprint");
+    assert!(shown.contains(pin), "{shown}");
+
+    let unknown = ["node", "accept", &pin[..12], "--json"];
+    assert_eq!(
+        ministry.run(&unknown).expect(2).failure(),
+        "waiting_needs_unit"
+    );
+    ministry
+        .run(&["node", "accept", pin, "--unit", "24001"])
+        .expect(0);
+    until("an exchange", || {
+        (commune.run(&["sync", "--wait"]).code == 0).then_some(())
+    });
+    let list = list();
+    assert_eq!(
+        (&list["waiting"], &list["items"][0]["unit"]),
+        (&serde_json::json!([]), &"24001".into())
+    );
 }

@@ -51,6 +51,10 @@ pub enum Command {
     NodeAdmit { request: String, answer: String },
     /// Throws away the sealed backup that a node which is cut off had deposited here.
     NodeDropDeposit { node: String, reason: String },
+    /// Lets a node in whose key this node's authority certified and that is on no list here.
+    NodeAccept { node: String, unit: Option<String> },
+    /// Says that such a node stays a stranger.
+    NodeRefuse { node: String, reason: String },
     /// Cuts a downstream node off, or takes that back.
     NodeRevoke {
         node: String,
@@ -381,11 +385,27 @@ pub enum Command {
     /// One of them with its records.
     HoldShow { hold: u64 },
     /// Lets it through.
-    HoldRelease { hold: u64 },
+    HoldRelease {
+        hold: u64,
+        #[serde(default)]
+        reason: Option<String>,
+    },
     /// Refuses it; nothing of it is taken in.
     HoldRefuse { hold: u64, reason: String },
     /// Takes it back.
     HoldUndo { hold: u64 },
+
+    /// Acts that wait for a second person, and those that were decided lately.
+    ApprovalList,
+    /// One of them.
+    ApprovalShow { approval: u64 },
+    /// The second person's yes: the act is carried out as it was asked for.
+    ApprovalApprove {
+        approval: u64,
+        reason: Option<String>,
+    },
+    /// The second person's no.
+    ApprovalRefuse { approval: u64, reason: String },
 
     /// A table from a file, already read and understood row by row (`sheet` module) by the calling process.
     Import {
@@ -417,7 +437,8 @@ impl Command {
                 false
             }
             RollupShow { .. } | QuarantineList | QuarantineShow { .. } => false,
-            HoldList | HoldShow { .. } | PeriodList { .. } | PeriodShow { .. } => false,
+            HoldList | HoldShow { .. } | ApprovalList | ApprovalShow { .. } => false,
+            PeriodList { .. } | PeriodShow { .. } => false,
             CalendarShow { .. } | CalendarToday => false,
             WarningList { .. } | WarningShow { .. } => false,
             AuditShow { .. } | AuditVerify | AuditExport { .. } | BundleShow { .. } => false,
@@ -450,12 +471,14 @@ impl Command {
                 | NodeToken { .. }
                 | NodeAdmit { .. }
                 | NodeRevoke { .. }
+                | NodeRefuse { .. }
                 | NodeDropDeposit { .. }
                 | NodeRenew { .. }
                 | NodeAdopt { .. }
                 | QuarantineRetry { .. }
                 | QuarantineDrop { .. }
                 | HoldRefuse { .. }
+                | ApprovalRefuse { .. }
                 | WarningSilence { .. }
         );
         self.writes() && !keeps_house

@@ -7,10 +7,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod acts;
+mod asker;
 mod command;
 pub mod exit;
 pub mod roles;
 
+pub use acts::Act;
+pub use asker::{Asker, Secret};
 pub use command::Command;
 pub use exit::Exit;
 pub use roles::{Duty, Role};
@@ -35,6 +39,9 @@ pub struct Request {
     pub lang: Lang,
     /// The person at the keyboard, written into every change.
     pub person: String,
+    /// How much is known of that person.
+    #[serde(default, skip_serializing_if = "Asker::says_nothing")]
+    pub asker: Asker,
     /// The unit acted for, as typed; `None`: the unit this node serves.
     #[serde(default)]
     pub acting_for: Option<String>,

@@ -1,7 +1,7 @@
 //! Who may ask for what: the one table of roles and verbs.
 //!
-//! It binds everybody who comes by name and password (the console). Who can open the control socket owns the files of
-//! the node, and could do all of it without asking.
+//! It binds everybody who comes by name and password: at the console, or on the command line with `--login`. Who can open
+//! the control socket owns the files of the node, and could do all of it without asking.
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,8 @@ impl Role {
             Look => true,
             Work => self >= Role::Officer,
             Operate => self >= Role::Operator,
+            // Not the operator, whose own acts are among those that need a second person.
+            Approve => matches!(self, Role::Approver | Role::Administrator),
             Administer => self == Role::Administrator,
             Host => false,
         }
@@ -71,6 +73,8 @@ pub enum Duty {
     Work,
     /// Keeping the exchange going.
     Operate,
+    /// Being the second person of an act that needs two.
+    Approve,
     /// Who and what belongs to this node.
     Administer,
     /// Reads or writes a file that the asker names on this machine: for those who have the machine, never for a browser.
@@ -93,6 +97,7 @@ pub fn duty(command: &Command) -> Duty {
         ConflictList | ConflictShow { .. } | HoldList | HoldShow { .. } => Duty::Look,
         NodeList | NodeShow { .. } | NodeClones | AdapterList | AdapterShow { .. } => Duty::Look,
         QuarantineList | QuarantineShow { .. } => Duty::Look,
+        ApprovalList | ApprovalShow { .. } => Duty::Look,
         AuditShow { .. } | AuditVerify => Duty::Look,
         BundleShow { folder: None } | Export { .. } => Duty::Look,
 
@@ -109,9 +114,12 @@ pub fn duty(command: &Command) -> Duty {
         AdapterCheck { .. } | AdapterRun { .. } | Verify { .. } => Duty::Operate,
         BackupDeposit { .. } => Duty::Operate,
 
+        ApprovalApprove { .. } | ApprovalRefuse { .. } => Duty::Approve,
+
         NodeAdopt { .. } | NodeToken { .. } | NodeRenew { .. } | NodeRevoke { .. } => {
             Duty::Administer
         }
+        NodeAccept { .. } | NodeRefuse { .. } => Duty::Administer,
         UnitAdd { .. } | UnitRename { .. } | UnitMove { .. } | UnitMerge { .. } => Duty::Administer,
         UnitSplit { .. } | UnitServe { .. } | UnitAlias { .. } => Duty::Administer,
         UserList | UserAdd { .. } | UserRole { .. } | UserPassword { .. } | UserRemove { .. } => {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, audit, backup, bundle, calendar, conflict, demo, directive, doctor, evidence, export,
-    hold, import, indicator, node, period, proposal, quarantine, report, restore, rollup, setup,
-    shell, sync, task, unit, user, verify, warning, workbook,
+    adapter, approval, audit, backup, bundle, calendar, conflict, demo, directive, doctor,
+    evidence, export, hold, import, indicator, node, period, proposal, quarantine, report, restore,
+    rollup, setup, shell, sync, task, unit, user, verify, warning, workbook,
 };
 use crate::api::{self, Lang};
 
@@ -63,6 +63,24 @@ pub struct Global {
     /// Who is at the keyboard, written into every change [default: $USER]
     #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
     pub person: Option<String>,
+    /// A user of this node, proved by the password: for acts that need two persons
+    #[arg(
+        long,
+        global = true,
+        value_name = "USER",
+        conflicts_with = "person",
+        help_heading = "Everywhere"
+    )]
+    pub login: Option<String>,
+    /// File whose first line is that password, or - for standard input [default: asked for at the terminal]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        requires = "login",
+        help_heading = "Everywhere"
+    )]
+    pub login_file: Option<PathBuf>,
     /// The unit acted for [default: the unit this node serves]
     #[arg(
         long = "for",
@@ -195,6 +213,9 @@ pub enum Verb {
     /// Mass changes that wait for a person: list, show, release, refuse, undo
     #[command(subcommand)]
     Hold(hold::Verb),
+    /// Acts that need two persons: list, show, approve, refuse
+    #[command(subcommand)]
+    Approval(approval::Verb),
     /// Who may log in at the console: list, add, change, take away
     #[command(subcommand)]
     User(user::Verb),

@@ -107,6 +107,7 @@ fn check(file: &str, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
         request_id: caller.request_id.clone(),
         lang: caller.lang,
         person: caller.person.clone(),
+        asker: Default::default(),
         acting_for: None,
         command: Command::AuditVerify,
     };

@@ -107,6 +107,7 @@ pub(super) fn run(args: BackupArgs, caller: &Caller, out: &Output) -> Result<Exi
         request_id: caller.request_id.clone(),
         lang: caller.lang,
         person: caller.person.clone(),
+        asker: Default::default(),
         acting_for: None,
         command,
     };

@@ -283,6 +283,7 @@ mod tests {
             request_id: "r1".into(),
             lang: Lang::En,
             person: "lan".into(),
+            asker: Default::default(),
             acting_for: None,
             command: Command::Status,
         }

@@ -110,7 +110,11 @@ fn views() -> Vec<(&'static str, View, Value)> {
             { "n": 2, "value": { "status": "in_progress", "percent": "60" }, "by": "huy", "unit": "26548", "at": "2026-04-02T03:06:00Z" }] });
     let node = json!({ "node": "0192f3c8-8a1b-7c3d-9e00-000000000002", "unit": "26548", "name": "Phường Trấn Biên",
         "enrolled_at": "2026-01-02T03:04:00Z", "last_contact_at": "2026-04-02T03:04:00Z", "version": "0.1.0",
-        "state": "active", "pin": "a".repeat(64), "clock_offset_ms": 12, "pending": 4 });
+        "state": "active", "pin": "a".repeat(64), "clock_offset_ms": -86_400_123, "pending": 4,
+        "certificate_until": "2026-07-02T03:04:00Z" });
+    let waits = json!({ "node": node["node"], "unit": "26548", "pin": "b".repeat(64), "state": "waits",
+        "since": "2026-04-02T03:04:00Z" });
+    let nodes = json!({ "total": 1, "items": [node.clone()], "waiting": [waits] });
     let unit = json!({ "id": "0192f3c8-8a1b-7c3d-9e00-000000000009", "code": "26548", "name": "Phường Trấn Biên",
         "level": "commune", "parent": "75", "path": ["TW", "75", "26548"], "served_by": node["node"],
         "aliases": ["Trấn Biên", "P. Trấn Biên"] });
@@ -201,7 +205,7 @@ fn views() -> Vec<(&'static str, View, Value)> {
         ("report show", report::show, report),
         ("conflict list", conflict::list, list(conflict.clone())),
         ("conflict show", conflict::show, conflict),
-        ("node list", node::list, list(node.clone())),
+        ("node list", node::list, nodes),
         ("node show", node::show, node),
         ("unit list", unit::list, list(unit.clone())),
         ("unit show", unit::show, unit),

@@ -29,6 +29,9 @@ pub enum Verb {
     Release {
         /// Its number in `hold list`
         hold: u64,
+        /// Why; needed where two persons have to agree
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Refuse one; this node keeps what it has
     #[command(after_help = "Example:\n  nqsync hold refuse 3 --reason \"wrong file imported\"")]
@@ -54,7 +57,7 @@ impl Verb {
         match self {
             Verb::List => job(Command::HoldList, list),
             Verb::Show { hold } => job(Command::HoldShow { hold }, show),
-            Verb::Release { hold } => job(Command::HoldRelease { hold }, written),
+            Verb::Release { hold, reason } => job(Command::HoldRelease { hold, reason }, written),
             Verb::Refuse { hold, reason } => job(Command::HoldRefuse { hold, reason }, written),
             Verb::Undo { hold } => job(Command::HoldUndo { hold }, written),
         }

@@ -4,6 +4,7 @@
 //! asked back from the person at the keyboard, every answer has a flag.
 
 mod adapter;
+mod approval;
 mod args;
 mod audit;
 mod backup;
@@ -56,7 +57,7 @@ pub use args::Cli;
 pub use connect::Local;
 pub use sync::Progress;
 
-use crate::api::{self, Command, Exit, Failure, Lang, Outcome};
+use crate::api::{self, Asker, Command, Exit, Failure, Lang, Outcome};
 use args::{Global, Verb};
 use output::Output;
 use place::Place;
@@ -80,6 +81,8 @@ struct Caller {
     place: Place,
     lang: Lang,
     person: String,
+    /// The password of that person, where one was given with `--login`.
+    asker: Asker,
     acting_for: Option<String>,
     request_id: String,
 }
@@ -139,7 +142,14 @@ fn refused(error: &clap::Error, json: bool) -> Exit {
 }
 
 fn run(cli: Cli) -> Exit {
-    let (caller, json) = caller(cli.global);
+    let (lang, json) = (lang(&cli.global), cli.global.json);
+    let caller = match caller(cli.global, lang) {
+        Ok(caller) => caller,
+        Err(failure) => {
+            output::print_failure(&failure, lang, json);
+            return failure.exit;
+        }
+    };
     let out = Output {
         json,
         screen: Screen::of_stdout(caller.lang),
@@ -182,6 +192,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Quarantine(verb) => ask(verb.job(), caller, out),
         Verb::Hold(verb) => ask(verb.job(), caller, out),
+        Verb::Approval(verb) => ask(verb.job(), caller, out),
         Verb::User(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Adapter(verb) => adapter::run(verb, caller, out),
         Verb::Export(args) => export::run(args, caller, out),
@@ -219,15 +230,19 @@ fn put(command: Command, caller: &Caller) -> Outcome {
         request_id: caller.request_id.clone(),
         lang: caller.lang,
         person: caller.person.clone(),
+        asker: caller.asker.clone(),
         acting_for: caller.acting_for.clone(),
         command,
     };
     connect::Backend::connect(&caller.place, writes)?.execute(request)
 }
 
-fn caller(global: Global) -> (Caller, bool) {
-    let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let lang = match global.lang {
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+fn lang(global: &Global) -> Lang {
+    match global.lang {
         Some(lang) => lang.into(),
         None => lang_of(
             ["LC_ALL", "LC_MESSAGES", "LANG"]
@@ -235,15 +250,23 @@ fn caller(global: Global) -> (Caller, bool) {
                 .find_map(variable)
                 .as_deref(),
         ),
+    }
+}
+
+fn caller(global: Global, lang: Lang) -> Result<Caller, Failure> {
+    let asker = match &global.login {
+        Some(name) => user::login(name, global.login_file.as_deref(), lang)?,
+        None => Asker::Local,
     };
     let config = global
         .config
         .or_else(|| global.dir.map(|dir| dir.join("config.toml")));
     let person = global
-        .person
+        .login
+        .or(global.person)
         .or_else(|| variable("USER"))
         .or_else(|| variable("LOGNAME"));
-    let caller = Caller {
+    Ok(Caller {
         place: Place {
             config,
             set: global.set,
@@ -251,12 +274,12 @@ fn caller(global: Global) -> (Caller, bool) {
         },
         lang,
         person: person.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+        asker,
         acting_for: global.acting_for,
         request_id: global
             .request_id
             .unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
-    };
-    (caller, global.json)
+    })
 }
 
 /// Vietnamese unless the locale says English, or says nothing about language at all (`C`, `POSIX`).

@@ -97,6 +97,29 @@ pub enum Verb {
         #[arg(long)]
         reason: String,
     },
+    /// Let a node in that this node's authority certified and that is on no list here
+    ///
+    /// So is every child that enrolled after the backup from which this node was restored; `node list` shows those that wait.
+    /// Whether one was cut off since is forgotten as well: ask there, and compare the fingerprint of the key.
+    #[command(
+        after_help = "Examples:\n  nqsync node accept 26548\n  nqsync node accept 0192f3c8 --unit 26548"
+    )]
+    Accept {
+        /// Its id, the fingerprint of its key, the beginning of either, or its unit
+        node: String,
+        /// The unit that it serves [default: as the units say]
+        #[arg(long)]
+        unit: Option<String>,
+    },
+    /// Leave such a node a stranger
+    #[command(after_help = "Example:\n  nqsync node refuse 0192f3c8 --reason \"cut off in March\"")]
+    Refuse {
+        /// Its id, the fingerprint of its key, the beginning of either, or its unit
+        node: String,
+        /// Why; kept in the audit
+        #[arg(long)]
+        reason: String,
+    },
     /// Cut a node off; it can neither send nor fetch any more
     #[command(
         after_help = "Examples:\n  nqsync node revoke 0192f3c8 --reason \"server stolen\"\n  nqsync node revoke 0192f3c8 --undo --reason \"found again\""
@@ -137,6 +160,8 @@ impl Verb {
             Verb::Adopt { node, incarnation } => {
                 job(Command::NodeAdopt { node, incarnation }, written)
             }
+            Verb::Accept { node, unit } => job(Command::NodeAccept { node, unit }, written),
+            Verb::Refuse { node, reason } => job(Command::NodeRefuse { node, reason }, written),
             Verb::Renew { node, reason } => job(Command::NodeRenew { node, reason }, written),
             Verb::DropDeposit { node, reason } => {
                 job(Command::NodeDropDeposit { node, reason }, written)
@@ -150,21 +175,46 @@ impl Verb {
 
 pub(super) fn list(data: &Value, screen: &Screen) -> String {
     let refs = short_ids(super::screen::items(data, "items"), "node");
-    listed(
+    let table = listed(
         data,
         screen,
         Some(refs),
         &[
-            col("label-unit", |n, s| s.plain(at(n, "unit"))),
-            col("label-name", |n, s| s.plain(at(n, "name"))),
+            col("label-unit", |n, s| {
+                let name = s.plain(at(n, "name"));
+                format!("{} {name}", s.plain(at(n, "unit")))
+                    .trim_end()
+                    .to_owned()
+            }),
             col("label-state", |n, s| s.word("word-node-", at(n, "state"))),
             col("label-last-contact", |n, s| {
                 s.time(at(n, "last_contact_at"))
             }),
             num("label-pending", |n, s| s.plain(at(n, "pending"))),
             col("label-version", |n, s| s.plain(at(n, "version"))),
+            num("label-clock", |n, s| clock(at(n, "clock_offset_ms"), s)),
+            col("label-certificate-until", |n, s| {
+                s.time(at(n, "certificate_until"))
+            }),
         ],
-    )
+    );
+    table + &super::list::section(screen, "label-nodes-waiting", &waiting(data, screen))
+}
+
+/// Those that our authority certified and that are on no list. The fingerprint is not cut: it is compared.
+fn waiting(data: &Value, screen: &Screen) -> String {
+    let all = super::screen::items(data, "waiting");
+    let shown = all.iter().map(|node| {
+        screen.facts(&[
+            ("label-node", screen.plain(at(node, "node"))),
+            ("label-unit", screen.plain(at(node, "unit"))),
+            ("label-state", screen.word("word-node-", at(node, "state"))),
+            ("label-since", screen.time(at(node, "since"))),
+            ("label-pin", screen.plain(at(node, "pin"))),
+            ("label-reason", screen.plain(at(node, "reason"))),
+        ])
+    });
+    shown.collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn show(data: &Value, screen: &Screen) -> String {

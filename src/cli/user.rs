@@ -10,7 +10,7 @@ use super::list::{col, listed};
 use super::output::written;
 use super::screen::{Screen, at};
 use super::{Job, failure, job};
-use crate::api::{Command, Exit, Failure, Lang, Role};
+use crate::api::{Asker, Command, Exit, Failure, Lang, Role, Secret};
 use crate::t;
 use crate::trust::password::{self, Unfit};
 
@@ -136,6 +136,15 @@ impl PasswordArgs {
     }
 }
 
+/// Who comes with `--login`. Whether the password is right is for the node to say.
+pub(super) fn login(name: &str, file: Option<&Path>, lang: Lang) -> Result<Asker, Failure> {
+    let password = match file {
+        Some(path) => from_file(path, lang)?,
+        None => asked_once(t!(lang, "cli-password", name = name), lang)?,
+    };
+    Ok(Asker::Password(Secret::new(password)))
+}
+
 fn from_file(path: &Path, lang: Lang) -> Result<String, Failure> {
     let unreadable = |error: std::io::Error| {
         let message = t!(
@@ -160,20 +169,24 @@ fn from_file(path: &Path, lang: Lang) -> Result<String, Failure> {
 
 /// Asks twice: nobody sees what was typed.
 fn asked(name: &str, lang: Lang) -> Result<String, Failure> {
-    let usage = |message: String| failure(Exit::Usage, "password", message);
-    if !std::io::stdin().is_terminal() {
-        return Err(usage(t!(lang, "err-password-no-terminal")));
-    }
-    let ask = |prompt: String| {
-        rpassword::prompt_password(prompt)
-            .map_err(|error| usage(t!(lang, "err-password-not-read", detail = error)))
-    };
-    let first = ask(t!(lang, "cli-password", name = name))?;
-    let second = ask(t!(lang, "cli-password-again"))?;
+    let first = asked_once(t!(lang, "cli-password", name = name), lang)?;
+    let second = asked_once(t!(lang, "cli-password-again"), lang)?;
     match first == second {
         true => Ok(first),
         false => Err(usage(t!(lang, "err-password-differs"))),
     }
+}
+
+fn asked_once(prompt: String, lang: Lang) -> Result<String, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(usage(t!(lang, "err-password-no-terminal")));
+    }
+    rpassword::prompt_password(prompt)
+        .map_err(|error| usage(t!(lang, "err-password-not-read", detail = error)))
+}
+
+fn usage(message: String) -> Failure {
+    failure(Exit::Usage, "password", message)
 }
 
 fn unfit_failure(lang: Lang, unfit: &Unfit) -> Failure {

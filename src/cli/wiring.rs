@@ -18,7 +18,7 @@ use crate::daemon::enrol_file;
 use crate::daemon::setup::{self, EnrolError};
 use crate::daemon::{self, DaemonError};
 use crate::node::commands::refuse;
-use crate::node::{Node, Refusal};
+use crate::node::{Node, Refusal, login};
 use crate::sheet::{self, Limits, SheetError, Table};
 use crate::store::{Store, StoreError};
 use crate::trust::files::make_private_folder;
@@ -58,7 +58,10 @@ struct Here {
 
 impl Local for Here {
     fn execute(&self, request: Request) -> Outcome {
-        self.runtime.block_on(execute(&self.node, request))
+        self.runtime.block_on(async {
+            let request = login::prove(&self.node, request).await?;
+            execute(&self.node, request).await
+        })
     }
 }
 

@@ -49,6 +49,7 @@ pub fn check(key: &Key, value: &Value, written: &str) -> Result<Value, Misfit> {
         Kind::Schedule => schedule(value, written),
         Kind::Regimes => regimes(value, written),
         Kind::Days => days(value, written),
+        Kind::Words(allowed) => words(value, written, allowed),
     }
 }
 
@@ -57,8 +58,10 @@ pub fn check(key: &Key, value: &Value, written: &str) -> Result<Value, Misfit> {
 pub fn value_of_text(key: &Key, text: &str) -> Result<Value, Misfit> {
     let is_toml = text.trim_start().starts_with('[');
     let value = match key.kind {
-        Kind::Names | Kind::Schedule | Kind::Regimes | Kind::Days if is_toml => parse_toml(text)?,
-        Kind::Names => list_of(text.split([';', ','])),
+        Kind::Names | Kind::Schedule | Kind::Regimes | Kind::Days | Kind::Words(_) if is_toml => {
+            parse_toml(text)?
+        }
+        Kind::Names | Kind::Words(_) => list_of(text.split([';', ','])),
         Kind::Schedule | Kind::Regimes => list_of(text.split(';')),
         Kind::Days => numbers_of(text),
         Kind::Whole { .. } => text
@@ -342,6 +345,15 @@ fn regimes(value: &Value, written: &str) -> Result<Value, Misfit> {
         if !names.insert(duty.regime.name) {
             return Err(refused("names a regime twice".to_owned()));
         }
+    }
+    Ok(value.clone())
+}
+
+fn words(value: &Value, written: &str, allowed: &[&str]) -> Result<Value, Misfit> {
+    let known = allowed.iter().map(|word| format!("\"{word}\""));
+    let expected = format!("a list of any of {}", known.collect::<Vec<_>>().join(", "));
+    for item in items(value, written, &expected)? {
+        choice(item, &item.to_string(), allowed)?;
     }
     Ok(value.clone())
 }

@@ -5,6 +5,8 @@
 
 use nqsync_core::protocol::MAX_FILE_PIECE;
 
+use crate::api::Act;
+
 /// What a key may hold, and in which range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -49,6 +51,8 @@ pub enum Kind {
     Regimes,
     /// Numbers of days.
     Days,
+    /// Any of these words.
+    Words(&'static [&'static str]),
 }
 
 /// What holds where a key is not written.
@@ -125,6 +129,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "Mass changes that wait for a person: nqsync hold list.",
     ),
     (
+        "approval",
+        "Acts that need two persons: nqsync approval list.",
+    ),
+    (
         "deposit",
         "Sealed backups that are kept by the node above: nqsync backup key new.",
     ),
@@ -146,6 +154,16 @@ const DAY_S: f64 = 86_400.0;
 pub const LEVELS: &[&str] = &["commune", "province", "ministry"];
 /// The ways to a parent.
 pub const UPSTREAM_KINDS: &[&str] = &["line", "bundle"];
+/// The acts that may need two persons.
+pub const APPROVAL_ACTS: &[&str] = &{
+    let mut names = [""; Act::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Act::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
 /// The kinds of reporting period.
 pub const PERIOD_KINDS: &[&str] = &["week", "month", "quarter", "half", "nine_months", "year"];
 
@@ -670,6 +688,25 @@ pub const KEYS: &[Key] = &[
         Value("3600"),
         "Exchanges and verbs within this time count as one.",
         "Longer against scripts that delete slowly.",
+    ),
+    key(
+        "approval",
+        "acts",
+        Kind::Words(APPROVAL_ACTS),
+        Value("[]"),
+        "Acts that one user asks for and another one has to approve: revocation (node revoke, also --undo), release (hold release).",
+        "An office that does not leave them to one person. Needs two users, one of them an approver or administrator.",
+    ),
+    key(
+        "approval",
+        "lasts_s",
+        Kind::Seconds {
+            min: 60.0,
+            max: 90.0 * DAY_S,
+        },
+        Value("604800"),
+        "How long such an act waits for the second person; then it has to be asked for anew.",
+        "Shorter where the second person is always there.",
     ),
     key(
         "deposit",

@@ -7,6 +7,8 @@ use nqsync_core::calendar::PeriodKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::Act;
+
 use super::units::{CronRule, Millis, Seconds, Size};
 
 /// Everything one node is told.
@@ -38,6 +40,8 @@ pub struct Config {
     pub reporting: Reporting,
     /// `[brake]`.
     pub brake: Brake,
+    /// `[approval]`.
+    pub approval: Approval,
     /// `[deposit]`.
     pub deposit: Deposit,
     /// `[log]`.
@@ -189,6 +193,16 @@ pub struct Brake {
     pub removed_percent: u64,
     pub overwritten_percent: u64,
     pub window_s: Seconds,
+}
+
+/// `[approval]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Approval {
+    #[schemars(with = "Vec<String>")]
+    pub acts: Vec<Act>,
+    pub lasts_s: Seconds,
 }
 
 /// `[deposit]`.

@@ -122,6 +122,9 @@ fn key_schema(key: &Key) -> serde_json::Value {
         Kind::Unit => json!({ "type": "string", "pattern": "^\\S+$" }),
         Kind::Names => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
         Kind::Schedule | Kind::Regimes => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Words(allowed) => {
+            json!({ "type": "array", "items": { "type": "string", "enum": allowed } })
+        }
         Kind::Days => {
             json!({ "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 60 } })
         }

@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use super::Console;
 use super::session::Flash;
-use crate::api::{Answer, Command, Duty, Exit, Failure, Lang, Outcome, Request, Role, roles};
+use crate::api::{
+    Answer, Asker, Command, Duty, Exit, Failure, Lang, Outcome, Request, Role, roles,
+};
 use crate::node::commands::TakenFile;
 use crate::text;
 use crate::text::shown::Shown;
@@ -41,6 +43,7 @@ impl Person {
             request_id: Uuid::new_v4().to_string(),
             lang: self.lang(),
             person: self.name.clone(),
+            asker: Asker::Known(self.role),
             acting_for: None,
             command,
         }

@@ -38,6 +38,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("node.html", include_str!("templates/node.html")),
     ("sync.html", include_str!("templates/sync.html")),
     ("desk.html", include_str!("templates/desk.html")),
+    ("approvals.html", include_str!("templates/approvals.html")),
+    ("approval.html", include_str!("templates/approval.html")),
     ("audit.html", include_str!("templates/audit.html")),
     ("warnings.html", include_str!("templates/warnings.html")),
     ("users.html", include_str!("templates/users.html")),

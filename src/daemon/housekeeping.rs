@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::node::commands::approvals;
 use crate::node::sealed;
 use crate::node::{Node, recovery, reminders, rollups, warnings};
 use crate::store::{StoreError, blobs};
@@ -31,6 +32,7 @@ pub async fn begin(node: &Node) -> Result<(), StoreError> {
         .await
         .map_err(|e| StoreError::Panicked(e.to_string()))??;
     recovery::look_where_we_are(node).await?;
+    approvals::note_policy(node).await?;
     turn_day(node).await
 }
 

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use nqsync_core::model::NodeId;
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{DaemonError, setup};
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
-use crate::node::Node;
+use crate::node::{Node, waiting};
 use crate::server::accept::{AcceptLimits, Acceptor};
 use crate::server::connections::Connections;
 use crate::server::link::{Hub, HubLimits};
@@ -26,11 +27,36 @@ use crate::trust::pin::Pin;
 use crate::trust::tls::{PinStore, ServerTls};
 
 /// The keys that may connect, as of the last commit.
-struct AllowList(Store);
+struct AllowList {
+    store: Store,
+    authority: Arc<Authority>,
+    unlisted: mpsc::Sender<(NodeId, CertificateDer<'static>)>,
+}
+
+/// Unlisted keys that may wait to be looked at; further ones come again with their next attempt.
+const UNLISTED: usize = 64;
 
 impl PinStore for AllowList {
     fn node_of(&self, pin: &Pin) -> Option<NodeId> {
-        self.0.shown().children.get(pin.as_bytes()).copied()
+        self.store.shown().children.get(pin.as_bytes()).copied()
+    }
+
+    fn unlisted(&self, shown: &CertificateDer<'_>) {
+        if let Some(node) = self.authority.certified(shown) {
+            // Nothing waits for this; a full queue costs the stranger its place, not us our memory.
+            let _ = self.unlisted.try_send((node, shown.clone().into_owned()));
+        }
+    }
+}
+
+/// Writes down who has come with a key under our authority that is on no list.
+async fn note_unlisted(
+    node: Node,
+    mut unlisted: mpsc::Receiver<(NodeId, CertificateDer<'static>)>,
+    stop: CancellationToken,
+) {
+    while let Some(Some((child, shown))) = stop.run_until_cancelled(unlisted.recv()).await {
+        waiting::came(&node, child, shown).await;
     }
 }
 
@@ -69,7 +95,13 @@ pub async fn start(
         names: listen.names.clone(),
         clock: node.clock.clone(),
     };
-    let allowed = Arc::new(AllowList(node.store.clone()));
+    let (unlisted, came) = mpsc::channel(UNLISTED);
+    let allowed = Arc::new(AllowList {
+        store: node.store.clone(),
+        authority: authority.clone(),
+        unlisted,
+    });
+    tasks.spawn(note_unlisted(node.clone(), came, stop.clone()));
     let tls = ServerTls::new(
         serving.chain()?,
         &serving.key,

@@ -85,6 +85,7 @@ async fn status(service: &Service) -> Option<Value> {
         request_id: Uuid::new_v4().to_string(),
         lang: Lang::En,
         person: "metrics".to_owned(),
+        asker: Default::default(),
         acting_for: None,
         command: Command::Status,
     };

@@ -7,7 +7,7 @@ use super::verify;
 use crate::adapter;
 use crate::api::{Command, Outcome, Request};
 use crate::link::Report;
-use crate::node::Node;
+use crate::node::{Node, login};
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +52,7 @@ impl Service {
 
     /// Carries a verb out.
     pub async fn execute(&self, request: Request) -> Outcome {
+        let request = login::prove(&self.node, request).await?;
         match (&request.command, &self.uplink) {
             (
                 Command::Verify {

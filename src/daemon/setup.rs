@@ -81,6 +81,8 @@ fn duties(config: &Config) -> Vec<Duty> {
 pub(super) fn limits(config: &Config) -> Settings {
     Settings {
         service: false,
+        approval_acts: config.approval.acts.iter().copied().collect(),
+        approval_lasts_ms: config.approval.lasts_s.0.as_millis() as i64,
         carried: config
             .upstream
             .as_ref()

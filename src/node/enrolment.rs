@@ -141,7 +141,7 @@ impl Asking {
 
 /// The new node serves its unit from now on: one write, and a link whose first load begins. A copy of the node that serves
 /// it already comes in as one that served it before: what it has not sent is taken as late, and it writes nothing new.
-fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreError> {
+pub(super) fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreError> {
     let beside = served_by_another_child(tx, entry)?;
     nodes::insert(tx.connection(), entry)?;
     links::ensure(tx.connection(), entry.node, Role::Downstream)?;
@@ -150,6 +150,19 @@ fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreE
         .load(entry.unit.0)?
         .ok_or_else(|| StoreError::Damaged("the unit of a token is gone".to_owned()))?;
     let owner = stored.record.facts().owner().unwrap_or(entry.unit);
+    let subject = entry.node.to_string();
+    let act = audit::Act {
+        at: now_ms,
+        actor: "nqsync",
+        act: "node.enrolled",
+        subject: &subject,
+        detail: serde_json::json!({ "unit": entry.unit }),
+    };
+    audit::append(tx, &act)?;
+    if stored.record.shown("served_by") == Some(serde_json::json!(entry.node)) {
+        // The tree knew more than the list, as after an old copy of the disk.
+        return Ok(());
+    }
     let author = tx.author(owner, "nqsync", now_ms)?;
     let mut record = stored.record.clone();
     let values = if beside {
@@ -165,16 +178,7 @@ fn join_tree(tx: &mut Tx<'_>, entry: &NodeRow, now_ms: i64) -> Result<(), StoreE
         .write(author, now_ms, values.into(), None)
         .map_err(|e| StoreError::Damaged(e.to_string()))?;
     tx.save(&record, Some(&stored), &replaced.dropped, None, now_ms)?;
-    let subject = entry.node.to_string();
-    let detail = serde_json::json!({ "unit": entry.unit });
-    let act = audit::Act {
-        at: now_ms,
-        actor: "nqsync",
-        act: "node.enrolled",
-        subject: &subject,
-        detail,
-    };
-    audit::append(tx, &act)
+    Ok(())
 }
 
 /// Whether another child of ours that is in force serves the unit.

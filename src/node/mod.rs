@@ -12,6 +12,7 @@ pub mod enrolment;
 pub mod files;
 pub mod health;
 pub mod homecoming;
+pub mod login;
 pub mod notices;
 pub mod offer;
 pub mod receive;
@@ -22,10 +23,12 @@ pub mod renewal;
 pub mod rollups;
 pub mod sealed;
 pub mod session;
+pub mod waiting;
 pub mod warnings;
 pub mod witness;
 pub mod write;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::civil::Date;
@@ -35,6 +38,7 @@ use nqsync_core::sync::brake::Limits;
 
 pub use refusal::Refusal;
 
+use crate::api::Act;
 use crate::clock::Clock;
 use crate::sheet::Parser;
 use crate::store::Store;
@@ -89,6 +93,10 @@ pub struct Settings {
     pub brake: Limits,
     /// Exchanges within this time count as one, in milliseconds.
     pub brake_window_ms: i64,
+    /// The acts that need a second person here.
+    pub approval_acts: BTreeSet<Act>,
+    /// How long an act waits for its second person, in milliseconds.
+    pub approval_lasts_ms: i64,
     /// Folder of the adapters' profiles.
     pub adapters_dir: PathBuf,
     /// The file that says how people are told of warnings and reminders; none where a node has no file of its own.
@@ -125,6 +133,8 @@ impl Default for Settings {
             deposit_quota_bytes: 2 << 30,
             brake: Limits::default(),
             brake_window_ms: 3_600_000,
+            approval_acts: BTreeSet::new(),
+            approval_lasts_ms: 7 * 86_400_000,
             adapters_dir: PathBuf::from("adapters.d"),
             notify_file: None,
             config_file: None,

@@ -22,6 +22,8 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0012_users.sql")),
     M::up(include_str!("migrations/0013_notices.sql")),
     M::up(include_str!("migrations/0014_closings.sql")),
+    M::up(include_str!("migrations/0015_approvals.sql")),
+    M::up(include_str!("migrations/0016_waiting_keys.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

@@ -5,6 +5,7 @@
 //! is touched. All SQL of the project is in this module.
 
 pub mod adapters;
+pub mod approvals;
 pub mod audit;
 pub mod backup;
 pub mod blobs;
@@ -31,6 +32,7 @@ pub mod reminders;
 pub mod restore;
 mod tx;
 pub mod users;
+pub mod waiting;
 pub mod warnings;
 pub mod witness;
 

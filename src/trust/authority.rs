@@ -23,6 +23,7 @@ use super::certificate;
 use super::files::{self, Existing, FileError, Secrecy};
 use super::identity::{KeyError, NodeKey, node_urn};
 use super::pin::Pin;
+use super::signature;
 
 /// Name of the authority's private key in the key folder.
 pub const CA_KEY_FILE: &str = "ca.key";
@@ -154,6 +155,14 @@ impl Authority {
     /// The authority's own certificate: a server sends it after its own, so that children find the pinned key.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// The node that this authority certified with this certificate; `None` when it did not. Servers' certificates, its own
+    /// among them, are not children's.
+    pub fn certified(&self, shown: &CertificateDer<'_>) -> Option<NodeId> {
+        let facts = certificate::read(shown)?;
+        let ours = certificate::is_signed_by(shown, &signature::public(&self.key));
+        facts.node.filter(|_| ours && facts.pin != self.pin())
     }
 
     /// Certify this node's own key for serving TLS under `names` (host names and IP addresses).

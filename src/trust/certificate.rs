@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use nqsync_core::model::NodeId;
 use rustls_pki_types::CertificateDer;
@@ -12,6 +14,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use super::files::{self, FileError};
 use super::identity::NODE_URN;
 use super::pin::Pin;
+use super::signature;
 
 /// Most certificates in one PEM file; real files hold two.
 const MAX_CHAIN: usize = 8;
@@ -110,6 +113,24 @@ pub fn parse_chain(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let usable =
         (1..=MAX_CHAIN).contains(&chain.len()) && chain.iter().all(|der| read(der).is_some());
     usable.then_some(chain)
+}
+
+/// A certificate as PEM text.
+pub fn to_pem(der: &CertificateDer<'_>) -> String {
+    const LINE: usize = 64;
+    let text = STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(LINE).map(String::from_utf8_lossy);
+    let body: String = lines.map(|line| format!("{line}\n")).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
+}
+
+/// Whether the holder of a key signed a certificate. Only that: not what it says of itself, and not its dates.
+pub fn is_signed_by(der: &CertificateDer<'_>, public: &[u8]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+        return false;
+    };
+    let signed: &[u8] = certificate.tbs_certificate.as_ref();
+    signature::covers(public, signed, &certificate.signature_value.data)
 }
 
 /// The certificates of a PEM file, in order.

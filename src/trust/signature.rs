@@ -17,8 +17,13 @@ pub fn sign(key: &NodeKey, text: &str) -> Option<Vec<u8>> {
 
 /// Whether the holder of a key signed a text.
 pub fn is_true(public: &[u8], text: &str, signature: &[u8]) -> bool {
+    covers(public, text.as_bytes(), signature)
+}
+
+/// The same of bytes that are no text.
+pub(super) fn covers(public: &[u8], bytes: &[u8], signature: &[u8]) -> bool {
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public)
-        .verify(text.as_bytes(), signature)
+        .verify(bytes, signature)
         .is_ok()
 }
 

@@ -34,6 +34,9 @@ pub type OnDate = Arc<dyn Fn(&DateWarning) + Send + Sync>;
 pub trait PinStore: Send + Sync {
     /// The node this key belongs to; `None` for a key that was never enrolled or was revoked.
     fn node_of(&self, pin: &Pin) -> Option<NodeId>;
+
+    /// A key that is not on the list has shown this certificate, and proved that it is held.
+    fn unlisted(&self, _certificate: &CertificateDer<'_>) {}
 }
 
 /// Who is at the other end of a connection, as far as TLS can tell.
@@ -184,13 +187,13 @@ impl ServerTls {
 
     /// Who showed these certificates in a handshake that succeeded. Warns when the dates of a listed key are wrong.
     pub fn identify(&self, presented: Option<&[CertificateDer<'_>]>) -> Peer {
-        let Some(facts) = presented
-            .and_then(|chain| chain.first())
-            .and_then(certificate::read)
+        let leaf = presented.and_then(|chain| chain.first());
+        let Some((leaf, facts)) = leaf.and_then(|leaf| Some((leaf, certificate::read(leaf)?)))
         else {
             return Peer::Anonymous;
         };
         let Some(node) = self.pins.node_of(&facts.pin) else {
+            self.pins.unlisted(leaf);
             return Peer::Unknown(facts.pin);
         };
         if let Some(remark) = facts.date_remark((self.clock)()) {

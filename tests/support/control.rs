@@ -18,6 +18,7 @@ pub fn request(id: &str, command: Command) -> Request {
         request_id: id.to_owned(),
         lang: Lang::En,
         person: "lan".to_owned(),
+        asker: Default::default(),
         acting_for: None,
         command,
     }

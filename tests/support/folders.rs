@@ -71,6 +71,7 @@ impl Office {
             request_id: uuid::Uuid::new_v4().to_string(),
             lang: Lang::En,
             person: "hoa".into(),
+            asker: Default::default(),
             acting_for: None,
             command,
         };

@@ -15,6 +15,7 @@ impl Place {
             request_id: Uuid::new_v4().to_string(),
             lang: Lang::En,
             person: "An".to_owned(),
+            asker: Default::default(),
             acting_for: unit.map(str::to_owned),
             command,
         };

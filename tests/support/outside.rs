@@ -208,6 +208,7 @@ impl Bench {
             request_id: uuid::Uuid::new_v4().to_string(),
             lang: Lang::En,
             person: "hoa".into(),
+            asker: Default::default(),
             acting_for,
             command,
         };

@@ -341,6 +341,7 @@ async fn ask(place: &Place, number: u64, command: Command) -> Result<Value, Stri
         request_id: format!("country-{number}"),
         lang: Lang::En,
         person: format!("An {}", place.index),
+        asker: Default::default(),
         acting_for: None,
         command,
     };

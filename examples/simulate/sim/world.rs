@@ -231,6 +231,7 @@ impl World {
             request_id: format!("simulated-{}", self.requests),
             lang: Lang::En,
             person: format!("An {at}"),
+            asker: Default::default(),
             acting_for,
             command,
         };
@@ -470,7 +471,9 @@ impl World {
             for hold in holds.iter().filter(|hold| hold["state"] == "open") {
                 let hold = hold["hold"].as_u64().expect("a number");
                 let before = ledger::youngest(&self.places[at]).await;
-                let done = self.ask(at, None, Command::HoldRelease { hold }).await;
+                let done = self
+                    .ask(at, None, Command::HoldRelease { hold, reason: None })
+                    .await;
                 released += usize::from(done.is_ok());
                 self.ledger
                     .enter(&self.places[at], Vec::new(), before, self.day)

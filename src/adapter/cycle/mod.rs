@@ -207,6 +207,7 @@ fn asking(lang: Lang) -> Request {
         request_id: String::new(),
         lang,
         person: String::new(),
+        asker: Default::default(),
         acting_for: None,
         command: Command::Status,
     }

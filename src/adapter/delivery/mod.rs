@@ -112,6 +112,7 @@ impl Delivery<'_> {
             request_id: String::new(),
             lang: self.open.lang,
             person: adapter_author(self.open.name),
+            asker: Default::default(),
             acting_for: None,
             command: Command::Status,
         }

@@ -73,6 +73,7 @@ fn carry_out(
         request_id: String::new(),
         lang,
         person: change.author.clone(),
+        asker: Default::default(),
         acting_for: change.acting_for.clone(),
         command,
     };

@@ -35,7 +35,10 @@ pub async fn hold(
     sent: Sent,
 ) -> Response {
     let command = match sent.fields.get("do") {
-        Some("release") => Command::HoldRelease { hold },
+        Some("release") => Command::HoldRelease {
+            hold,
+            reason: sent.fields.text("reason"),
+        },
         Some("undo") => Command::HoldUndo { hold },
         _ => Command::HoldRefuse {
             hold,

@@ -1,6 +1,7 @@
 //! The pages, one module for each entry of the menu, and what they have in common.
 
 mod adapters;
+mod approvals;
 mod assets;
 mod audit;
 mod calendar;
@@ -82,11 +83,17 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/adapters", get(adapters::list))
         .route("/adapters/{name}", get(adapters::show).post(adapters::run))
         .route("/node", get(node::show))
+        .route("/node/waiting/{pin}", post(node::waiting))
         .route("/sync", get(sync::show).post(sync::begin))
         .route("/desk", get(desk::show))
         .route("/desk/holds/{hold}", post(desk::hold))
         .route("/desk/quarantine/{item}", post(desk::quarantine))
         .route("/desk/proposals/{proposal}", post(desk::proposal))
+        .route("/approvals", get(approvals::list))
+        .route(
+            "/approvals/{approval}",
+            get(approvals::show).post(approvals::decide),
+        )
         .route("/audit", get(audit::show))
         .route("/users", get(users::list).post(users::add))
         .route("/users/{name}", post(users::change))
@@ -140,6 +147,7 @@ impl Console {
             "may": {
                 "work": person.may(Duty::Work),
                 "operate": person.may(Duty::Operate),
+                "approve": person.may(Duty::Approve),
                 "administer": person.may(Duty::Administer),
             },
             "form_token": person.form_token,

@@ -25,6 +25,7 @@ async fn data(console: &Console, person: &Person) -> Result<Value, Failure> {
     let status = console.read(person, Command::Status).await?;
     let conflicts = console.read(person, Command::ConflictList).await?;
     let holds = console.read(person, Command::HoldList).await?;
+    let approvals = console.read(person, Command::ApprovalList).await?;
     let quarantine = console.read(person, Command::QuarantineList).await?;
     let proposals = Command::ProposalList { open_only: true };
     let proposals = console.read(person, proposals).await?;
@@ -66,6 +67,7 @@ async fn data(console: &Console, person: &Person) -> Result<Value, Failure> {
         "drafts": some(&reports, drafts),
         "conflicts": some(&conflicts, |_| true),
         "holds": some(&holds, |hold| hold["state"] == "open"),
+        "approvals": some(&approvals, |asked| asked["state"] == "open"),
         "quarantine": some(&quarantine, |_| true),
         "proposals": some(&proposals, |proposal| proposal["owner"] == home),
         "period": period,

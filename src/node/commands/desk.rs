@@ -68,6 +68,7 @@ impl Desk {
             request_id: format!("r{number}"),
             lang: Lang::Vi,
             person: "Lan".to_owned(),
+            asker: Default::default(),
             acting_for: acting_for.map(str::to_owned),
             command,
         }

@@ -220,6 +220,7 @@ impl Fixture {
             request_id: request_id.to_owned(),
             lang: Lang::En,
             person: "An".to_owned(),
+            asker: Default::default(),
             acting_for: acting_for.map(str::to_owned),
             command,
         };

@@ -90,7 +90,7 @@ fn get(connection: &Connection, number: u64) -> Result<Hold, Refusal> {
     found.ok_or_else(|| Refusal::usage("no-such-hold", [("hold", number.to_string())]))
 }
 
-fn get_open(connection: &Connection, number: u64) -> Result<Hold, Refusal> {
+pub(super) fn get_open(connection: &Connection, number: u64) -> Result<Hold, Refusal> {
     let hold = get(connection, number)?;
     if hold.state == "open" {
         return Ok(hold);

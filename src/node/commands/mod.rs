@@ -3,6 +3,7 @@
 
 pub mod admit;
 pub mod adopt;
+pub mod approvals;
 pub mod audits;
 pub mod backup;
 pub mod bundles;
@@ -36,6 +37,7 @@ pub mod users;
 pub(crate) mod verbs;
 pub mod verify;
 pub mod views;
+pub mod waiting;
 pub mod warnings;
 
 use std::collections::BTreeMap;
@@ -483,20 +485,32 @@ fn write(
         recovery::may_write(tx.connection())?;
     }
     let now_ms = node.clock.now_ms();
-    let said = verbs::write_verb(&mut Writing {
+    let mut on = Writing {
         node,
         tx,
         now_ms,
         request,
         file,
-    })?;
+    };
+    if let Some(said) = approvals::ask(&mut on)? {
+        return Ok(answer(tx, request, said, "approval_ask", now_ms)?);
+    }
+    let said = verbs::write_verb(&mut on)?;
     brake::of_verb(node, tx)?.map_err(Unfinished::Stopped)?;
-    let verb = serde_json::to_value(&request.command).ok();
-    let verb = verb
-        .as_ref()
-        .and_then(|v| v["verb"].as_str())
-        .unwrap_or_default();
-    Ok(answer(tx, request, said, verb, now_ms)?)
+    Ok(answer(
+        tx,
+        request,
+        said,
+        &verb_name(&request.command),
+        now_ms,
+    )?)
+}
+
+/// A verb's name in the contract and in the audit.
+fn verb_name(command: &Command) -> String {
+    let verb = serde_json::to_value(command).ok();
+    let name = verb.as_ref().and_then(|v| v["verb"].as_str());
+    name.unwrap_or_default().to_owned()
 }
 
 /// Puts the answer into words, writes down what was done, and keeps the answer for a retry.
@@ -509,7 +523,17 @@ fn answer(
 ) -> Result<Answer, Refusal> {
     let answer = speak(request.lang, said);
     let subject = answer.data["id"].as_str().unwrap_or_default();
-    let detail = serde_json::json!({ "request": request.request_id, "exit": answer.exit });
+    let mut detail = serde_json::json!({ "request": request.request_id, "exit": answer.exit });
+    // Of an act of two persons: which one it is, and who they are.
+    for key in ["approval", "act", "asked_by", "decided_by", "reason"] {
+        if let Some(value) = answer
+            .data
+            .get(key)
+            .filter(|_| answer.data.get("approval").is_some())
+        {
+            detail[key] = value.clone();
+        }
+    }
     audit::append(
         tx,
         &audit::Act {
@@ -529,6 +553,10 @@ fn answer(
 }
 
 fn read(node: &Node, connection: &Connection, request: &Request) -> Result<Said, Refusal> {
+    if let Command::UserList = request.command {
+        // Users are there before a node is enrolled and knows its unit.
+        return users::list(connection);
+    }
     verbs::read_verb(&surroundings(node, connection, request)?)
 }
 

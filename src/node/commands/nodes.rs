@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::shared::{needed, time};
-use super::{Reading, Said, Writing, clones};
+use super::{Reading, Said, Writing, clones, waiting};
 use crate::node::Refusal;
 use crate::node::bundle::ANSWER_DUE_MS;
 use crate::store::blobs::hex;
@@ -91,8 +91,9 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
             })
         })
         .collect();
+    let waiting = waiting::listed(on.connection, &on.tree)?;
     Ok(Said::done(
-        json!({ "total": items.len(), "items": items, "tokens": tokens }),
+        json!({ "total": items.len(), "items": items, "tokens": tokens, "waiting": waiting }),
     ))
 }
 
@@ -156,7 +157,7 @@ pub fn item(
     }))
 }
 
-fn certificate_end(pem: &str) -> Option<String> {
+pub(super) fn certificate_end(pem: &str) -> Option<String> {
     let chain = certificate::parse_chain(pem.as_bytes())?;
     Some(time(
         certificate::read(&chain[0])?.not_after.as_millisecond(),
@@ -333,7 +334,7 @@ pub fn drop_deposit(on: &mut Writing<'_, '_>, typed: &str, reason: &str) -> Resu
     Ok(Said::done(json!({ "id": row.node })).note("note-deposit-dropped", [node]))
 }
 
-fn current(connection: &Connection, node: NodeId) -> Result<NodeRow, Refusal> {
+pub(super) fn current(connection: &Connection, node: NodeId) -> Result<NodeRow, Refusal> {
     nodes::one(connection, node)?
         .ok_or_else(|| Refusal::usage("no-such-node", [("node", node.to_string())]))
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::nodes::{self, contact_state, peer_code};
 use super::shared::time;
-use super::{Reading, Said, backup, conflicts, proposals, warnings};
+use super::{Reading, Said, backup, conflicts, proposals, waiting, warnings};
 use crate::api::{Exit, Lang};
 use crate::node::bundle::ANSWER_DUE_MS;
 use crate::node::deposit::Standing;
@@ -20,9 +20,10 @@ use crate::node::{Refusal, files, health, recovery};
 use crate::store::links::Due;
 use crate::store::lookups::{self, Sent};
 use crate::store::{
-    LinkId, LinkRow, Role, StoreError, adapters, blobs, branches, bundles, holds, links, notices,
-    quarantine, queries, receipts, records, reminders,
+    LinkId, LinkRow, Role, StoreError, adapters, approvals, blobs, branches, bundles, holds, links,
+    notices, quarantine, queries, receipts, records, reminders,
 };
+use crate::trust::renewal;
 
 /// Records listed by a preview; counts and bytes are of all.
 const PREVIEW_RECORDS: usize = 200;
@@ -81,6 +82,19 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
     if holds_open > 0 {
         problems.add("problem-held", records_held.to_string(), held_since);
     }
+    let (waiting, waiting_since) = waiting::count(on.connection)?;
+    if waiting > 0 {
+        problems.add("problem-node-waits", waiting.to_string(), waiting_since);
+    }
+    let approvals = approvals::open(on.connection, on.now_ms)?;
+    let approvals_since = approvals.first().map(|asked| asked.at);
+    if !approvals.is_empty() {
+        problems.add(
+            "problem-approval",
+            approvals.len().to_string(),
+            approvals_since,
+        );
+    }
     let bundles = carried(on, &mut problems)?;
     restored(on, &mut problems)?;
     own_health(on, &mut problems)?;
@@ -113,6 +127,8 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
         "conflicts": conflicts,
         "quarantine": { "here": set_aside_here, "at_peers": set_aside_there },
         "holds": { "open": holds_open, "records": records_held, "since": held_since.map(time) },
+        "nodes_waiting": { "count": waiting, "since": waiting_since.map(time) },
+        "approvals": { "open": approvals.len(), "since": approvals_since.map(time) },
         "proposals_open": proposals::count_open(on)?,
         "blobs": { "present": present, "missing": missing, "pending_up": owed, "bytes": bytes },
         "receipts": receipts(on, upstream_row)?,
@@ -181,6 +197,8 @@ fn upstream(
         None => (0, 0),
     };
     data["node"] = json!(row.map(|row| row.node));
+    let own = renewal::looked_at(on.node.store.dir()).ok().flatten();
+    data["own_pin"] = json!(own.map(|(_, key)| key.pin()));
     data["last_success_at"] = json!(row.and_then(|row| row.last_success_at).map(time));
     data["last_attempt_at"] = json!(row.and_then(|row| row.last_attempt_at).map(time));
     data["last_contact_at"] = json!(row.and_then(|row| row.last_contact_at).map(time));

@@ -1,9 +1,10 @@
 //! People who may log in at the console: `user list|add|role|password|remove`.
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::shared::time;
-use super::{Reading, Said, Writing};
+use super::{Said, Writing};
 use crate::api::Role;
 use crate::node::Refusal;
 use crate::store::users::{self, UserRow};
@@ -13,8 +14,8 @@ use crate::trust::password;
 const NAME_BYTES: usize = 64;
 
 /// All users. Their hashes are nobody's business.
-pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
-    let items = users::all(on.connection)?.iter().map(item).collect();
+pub fn list(connection: &Connection) -> Result<Said, Refusal> {
+    let items = users::all(connection)?.iter().map(item).collect();
     Ok(Said::done(super::views::listed(items)))
 }
 

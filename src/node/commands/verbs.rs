@@ -2,9 +2,9 @@
 
 use super::backup;
 use super::{
-    Reading, Said, Writing, adopt, audits, bundles, calendar, clones, conflicts, directives,
-    evidence, holds, import, indicators, nodes, periods, proposals, quarantine, reports, rollup,
-    status, succession, tasks, units, unknown_verb, users, warnings,
+    Reading, Said, Writing, adopt, approvals, audits, bundles, calendar, clones, conflicts,
+    directives, evidence, holds, import, indicators, nodes, periods, proposals, quarantine,
+    reports, rollup, status, succession, tasks, units, unknown_verb, users, waiting, warnings,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -82,8 +82,9 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::AuditVerify => audits::verify(on),
         Command::AuditExport { to } => audits::file::export(on, to),
         Command::HoldList => holds::list(on),
-        Command::UserList => users::list(on),
         Command::HoldShow { hold } => holds::show(on, *hold),
+        Command::ApprovalList => approvals::list(on),
+        Command::ApprovalShow { approval } => approvals::show(on, *approval),
         _ => Err(unknown_verb(on.request)),
     }
 }
@@ -148,6 +149,8 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         Command::Adopt { how } => adopt::adopt(on, *how),
         Command::BackupDeposit { anyway } => backup::deposit(on, *anyway),
         Command::BackupKey { public, replace } => backup::set_key(on, public, *replace),
+        Command::NodeAccept { node, unit } => waiting::accept(on, node, unit.as_deref()),
+        Command::NodeRefuse { node, reason } => waiting::refuse(on, node, reason),
         Command::NodeRenew { node, reason } => nodes::renew(on, node, reason),
         Command::NodeDropDeposit { node, reason } => nodes::drop_deposit(on, node, reason),
         Command::NodeRevoke { node, reason, undo } => nodes::revoke(on, node, reason, *undo),
@@ -195,9 +198,13 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         } => conflicts::resolve(on, conflict, *take, value.as_ref(), reason.as_deref()),
         Command::QuarantineRetry { item } => quarantine::retry(on, *item),
         Command::QuarantineDrop { item, reason } => quarantine::drop_item(on, *item, reason),
-        Command::HoldRelease { hold } => holds::release(on, *hold),
+        Command::HoldRelease { hold, .. } => holds::release(on, *hold),
         Command::HoldRefuse { hold, reason } => holds::refuse(on, *hold, reason),
         Command::HoldUndo { hold } => holds::undo(on, *hold),
+        Command::ApprovalApprove { approval, reason } => {
+            approvals::approve(on, *approval, reason.as_deref())
+        }
+        Command::ApprovalRefuse { approval, reason } => approvals::refuse(on, *approval, reason),
         Command::UserAdd { name, role, secret } => users::add(on, name, *role, secret),
         Command::UserRole { name, role } => users::set_role(on, name, *role),
         Command::UserPassword { name, secret } => users::set_secret(on, name, secret),

@@ -1,0 +1,76 @@
+//! The acts that may need two persons: the one table of them and of the verbs that carry them out.
+
+use serde::{Deserialize, Serialize};
+
+use super::Command;
+
+/// An act of one person that another one may have to approve, where `[approval]` of the configuration names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// A downstream node is cut off, or let in again.
+    Revocation,
+    /// A mass change that the brake held is let through.
+    Release,
+}
+
+impl Act {
+    /// Every act.
+    pub const ALL: [Act; 2] = [Act::Revocation, Act::Release];
+
+    /// Its name in the configuration and in the contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Act::Revocation => "revocation",
+            Act::Release => "release",
+        }
+    }
+
+    /// The act of this name.
+    pub fn named(name: &str) -> Option<Act> {
+        Act::ALL.into_iter().find(|act| act.as_str() == name)
+    }
+
+    /// The act that a verb carries out; `None`: one person is enough for it everywhere.
+    pub fn of(command: &Command) -> Option<Act> {
+        match command {
+            Command::NodeRevoke { .. } => Some(Act::Revocation),
+            Command::HoldRelease { .. } => Some(Act::Release),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_is_found_by_its_name_and_by_its_verb_alone() {
+        for act in Act::ALL {
+            assert_eq!(Act::named(act.as_str()), Some(act));
+        }
+        assert_eq!(Act::named("revoke"), None);
+        let (node, reason) = ("24001".to_owned(), "x".to_owned());
+        let hold = Command::HoldRefuse {
+            hold: 1,
+            reason: reason.clone(),
+        };
+        assert_eq!(Act::of(&hold), None);
+        let release = Command::HoldRelease {
+            hold: 1,
+            reason: None,
+        };
+        assert_eq!(Act::of(&release), Some(Act::Release));
+        for undo in [false, true] {
+            let revoke = Command::NodeRevoke {
+                node: node.clone(),
+                reason: reason.clone(),
+                undo,
+            };
+            assert_eq!(Act::of(&revoke), Some(Act::Revocation));
+        }
+        let renew = Command::NodeRenew { node, reason };
+        assert_eq!(Act::of(&renew), None);
+    }
+}
