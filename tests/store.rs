@@ -269,6 +269,12 @@ fn f3_a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
             refused,
             StoreError::NewerStore { found: 1_000, .. }
         ));
+        let version = env!("CARGO_PKG_VERSION");
+        let told = refused.to_string();
+        assert!(
+            told.contains(&format!("nqsync {version} or later")),
+            "{told}"
+        );
     }
     let back = Connection::open(&path).expect("open");
     let value: String = back

@@ -524,8 +524,12 @@ pub fn manifest(folder: &Path) -> Result<Manifest, BackupError> {
     }
     let known = known_format();
     if read.store_format > known {
-        let found = read.store_format;
-        return Err(StoreError::NewerStore { found, known }.into());
+        let newer = StoreError::NewerStore {
+            found: read.store_format,
+            known,
+            needed: Some(read.version),
+        };
+        return Err(newer.into());
     }
     Ok(read)
 }

@@ -4,7 +4,10 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
 use super::engine::StoreOptions;
-use super::{StoreError, backup};
+use super::{StoreError, backup, queries};
+
+/// Fact of the store: the version that brought it to its format, for older ones that cannot read it.
+const BROUGHT_BY: &str = "format_by";
 
 /// The steps from nothing to the present format.
 const STEPS: &[M<'_>] = &[
@@ -73,8 +76,20 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let known = known_format();
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
-        return Err(StoreError::NewerStore { found, known });
+        // Whatever a newer version has made of the table of facts: the refusal stands without it.
+        let needed = queries::meta(connection, BROUGHT_BY).unwrap_or_default();
+        return Err(StoreError::NewerStore {
+            found,
+            known,
+            needed,
+        });
     }
     Migrations::from_slice(STEPS).to_latest(connection)?;
+    if found < known {
+        connection.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
+            [BROUGHT_BY, env!("CARGO_PKG_VERSION")],
+        )?;
+    }
     Ok(())
 }

@@ -42,6 +42,14 @@ pub use links::{LinkId, LinkRow, Role};
 pub use records::{Rec, Stored};
 pub use tx::{Assignment, LinkState, Lost, Shown, Tx, day_of};
 
+/// Which program reads a store that this one does not.
+fn wanted(version: Option<&str>) -> String {
+    match version {
+        Some(version) => format!("nqsync {version} or later"),
+        None => "the newer nqsync that wrote it".to_owned(),
+    }
+}
+
 /// What can go wrong with the store, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -73,13 +81,16 @@ pub enum StoreError {
     },
     /// Written by a newer version.
     #[error(
-        "this store has format {found}, this program knows up to {known}; install the newer nqsync that wrote it"
+        "this store has format {found}, this program knows up to {known}; install {}",
+        wanted(.needed.as_deref())
     )]
     NewerStore {
         /// Format of the store.
         found: i64,
         /// Greatest format known here.
         known: i64,
+        /// The version that knows it, where the store tells.
+        needed: Option<String>,
     },
     /// No room: refused, nothing changed, reads go on.
     #[error("the disk is full; nothing was changed; free some space under {0} and try again")]
