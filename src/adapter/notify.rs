@@ -5,12 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use toml::de::DeTable;
 
 use super::delivery::{Letter, MailSettings};
 use super::engine::EngineError;
 use super::http::client::{Again, Client};
 use super::http::settings::{Limits, Method, Settings};
+use super::profile::shape;
 use super::secret::Secret;
 use crate::api::Lang;
 use crate::node::notices::{Telling, name_of};
@@ -26,7 +29,7 @@ const ANSWER_BYTES: u64 = 1 << 20;
 const REQUEST_S: u64 = 60;
 
 /// The file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Channels {
     /// Language of subjects and texts: `vi` or `en`.
@@ -34,6 +37,7 @@ pub struct Channels {
     pub lang: Lang,
     /// The hour of the day, in `node.time_zone`, before which nobody is told.
     #[serde(default = "morning")]
+    #[schemars(range(min = 0, max = 23))]
     pub from_hour: i8,
     /// By mail; its `text` is not used.
     pub email: Option<MailSettings>,
@@ -42,7 +46,7 @@ pub struct Channels {
 }
 
 /// `[webhook]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// Where to, `https://…`; `http://` only to this machine.
@@ -66,16 +70,15 @@ impl Channels {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                let file = path.display();
+                return Err(format!("{file} is not UTF-8 text; save it again as UTF-8"));
+            }
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let channels: Channels = toml::from_str(&text)
-            .map_err(|error| format!("{name}: {}", one_line(&error, &text)))?;
+        let channels = Self::read(&text).map_err(|why| format!("{name}: {why}"))?;
         let mut wrong = Vec::new();
-        if !(0..=23).contains(&channels.from_hour) {
-            let hour = channels.from_hour;
-            wrong.push(format!("from_hour {hour} is no hour; allowed are 0 to 23"));
-        }
         if let Some(mail) = &channels.email {
             let found = mail.check().into_iter();
             wrong.extend(found.map(|(key, message)| format!("email.{key} {message}")));
@@ -87,6 +90,22 @@ impl Channels {
             true => Ok(Some(channels)),
             false => Err(format!("{name}: {}", wrong.join("; "))),
         }
+    }
+
+    /// Held against its schema first: serde would name no key, and repeat a password that stands where a file belongs.
+    fn read(text: &str) -> Result<Channels, String> {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        if let Some(error) = errors.first() {
+            return Err(one_line(error, text));
+        }
+        let schema = schemars::schema_for!(Channels).to_value();
+        let found = shape::check(document.get_ref(), text, &schema);
+        if !found.is_empty() {
+            let told = found.iter();
+            let told = told.map(|p| format!("line {}: {}: {}", p.line, p.key, p.message));
+            return Err(told.collect::<Vec<_>>().join("; "));
+        }
+        toml::from_str(text).map_err(|error| one_line(&error, text))
     }
 
     /// The channels that are set up.
@@ -230,15 +249,15 @@ mod tests {
         for (text, part) in [
             (
                 "lang = \"fr\"\n".to_owned(),
-                "notify.toml: line 1: unknown variant `fr`",
+                "notify.toml: line 1: lang: is \"fr\"; allowed are \"vi\", \"en\"",
             ),
             (
                 format!("{EMAIL}sender = 1\n"),
-                "notify.toml: line 6: unknown field `sender`",
+                "notify.toml: line 6: email.sender: is not known",
             ),
             (
                 format!("from_hour = 24\n{EMAIL}"),
-                "from_hour 24 is no hour",
+                "line 1: from_hour: is 24; the most is 23",
             ),
             (
                 EMAIL.replace("b@example.vn", "b"),

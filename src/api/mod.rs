@@ -4,6 +4,7 @@
 //! socket, or in the calling process on the store itself when no service runs. The answer's `data` is what
 //! `--json` prints, so its fields are stable: snake_case, only ever added to.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ pub use exit::Exit;
 pub use roles::{Duty, Role};
 
 /// Language of messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Lang {
     /// Vietnamese.

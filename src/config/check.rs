@@ -212,15 +212,17 @@ fn whole(key: &Key, value: &Value, written: &str, min: u64, max: u64) -> Result<
     } else {
         ""
     };
-    let Value::Integer(number) = value else {
-        return Err(not_a_number(
-            value,
-            written,
-            &format!("a whole number{unit}"),
-        ));
+    let number = match value {
+        Value::Integer(number) => u64::try_from(*number).ok(),
+        // So large that no integer of TOML holds it.
+        Value::Float(number) if number.is_infinite() => None,
+        other => {
+            let expected = format!("a whole number{unit}");
+            return Err(not_a_number(other, written, &expected));
+        }
     };
-    match u64::try_from(*number) {
-        Ok(n) if (min..=max).contains(&n) => Ok(value.clone()),
+    match number {
+        Some(n) if (min..=max).contains(&n) => Ok(value.clone()),
         _ => Err(misfit(
             Fault::OutOfRange,
             written,

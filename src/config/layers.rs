@@ -42,18 +42,25 @@ impl Layers {
         let mut broken = BTreeSet::new();
         for error in &errors {
             let problem = source.syntax(error);
-            if let Place::File { line, .. } = problem.place {
-                broken.insert(line);
+            // What follows from the first mistake of a line is not worth a message of its own.
+            if let Place::File { line, .. } = problem.place
+                && broken.insert(line)
+            {
+                self.problems.push(problem);
             }
-            self.problems.push(problem);
         }
         let before = self.problems.len();
         for (section, body) in document.get_ref() {
             self.section(&source, section, body);
         }
-        // A line that could not be read leaves a half value behind; what that lacks is not worth a second message.
+        // A line that could not be read leaves a half value behind, and below a header that could not be read keys seem to
+        // stand in no section: that is not worth a second message.
+        let follows = |p: &Problem| {
+            (!broken.is_empty() && p.fault == Fault::UnknownSection)
+                || matches!(p.place, Place::File { line, .. } if broken.contains(&line))
+        };
         let mut later = self.problems.split_off(before);
-        later.retain(|p| !matches!(p.place, Place::File { line, .. } if broken.contains(&line)));
+        later.retain(|p| !follows(p));
         self.problems.extend(later);
         self.problems.sort_by_key(|p| match p.place {
             Place::File { line, column, .. } => (line, column),

@@ -71,7 +71,10 @@ pub fn load(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(ConfigErrors::missing(path));
         }
-        Err(error) => return Err(unreadable(path, 1, &format!("cannot be read: {error}"))),
+        Err(error) => {
+            let message = format!("cannot be read: {error}");
+            return Err(unreadable(path, 1, &message, ""));
+        }
     };
     read(path, &text, env, overrides)
 }
@@ -97,7 +100,7 @@ pub fn read(
             file_missing: false,
         });
     }
-    let config = typed(&layers).map_err(|e| unreadable(path, 1, e.message()))?;
+    let config = typed(&layers).map_err(|e| unreadable(path, 1, e.message(), ""))?;
     Ok(Loaded {
         config,
         file: path.to_owned(),
@@ -109,11 +112,11 @@ fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigErrors> {
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|b| **b == b'\n').count() + 1;
-        unreadable(path, line, "is not UTF-8 text")
+        unreadable(path, line, "is not UTF-8 text", "save it again as UTF-8")
     })
 }
 
-fn unreadable(path: &Path, line: usize, message: &str) -> ConfigErrors {
+fn unreadable(path: &Path, line: usize, message: &str, expected: &str) -> ConfigErrors {
     let problem = Problem {
         place: Place::File {
             file: path.to_owned(),
@@ -124,7 +127,7 @@ fn unreadable(path: &Path, line: usize, message: &str) -> ConfigErrors {
         fault: Fault::Unreadable,
         found: None,
         message: message.into(),
-        expected: String::new(),
+        expected: expected.into(),
     };
     ConfigErrors {
         problems: vec![problem],

@@ -418,7 +418,10 @@ fn a_file_that_is_not_there_or_not_text_is_told_apart() {
         b"[node]\nunit = \"\xff\"\n",
     )
     .unwrap();
-    assert_eq!(only_problem(case), "config.toml:2: is not UTF-8 text");
+    assert_eq!(
+        only_problem(case),
+        "config.toml:2: is not UTF-8 text; save it again as UTF-8"
+    );
 }
 
 #[test]

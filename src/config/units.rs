@@ -153,6 +153,11 @@ impl TryFrom<String> for CronRule {
 
     fn try_from(text: String) -> Result<Self, String> {
         let cron = text.parse::<croner::Cron>().map_err(|e| e.to_string())?;
+        // The 30th of February is well-formed, and nobody who writes it means never.
+        let begin = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+        if cron.find_next_occurrence(&begin, false).is_err() {
+            return Err("there is no such day, so it would never come".to_owned());
+        }
         Ok(CronRule { text, cron })
     }
 }

@@ -412,11 +412,13 @@ impl<F: Copy + PartialEq> Reader<'_, F> {
         let both = self.line(above);
         let (numerator, denominator) = match both.split_once('/') {
             Some((n, d)) if !is_blank(&both) => {
-                let numerator = self.parse(above, n, NumberStyle::Vietnamese, CellKind::Text)?;
-                (
-                    Some(numerator),
-                    Some(self.parse(above, d, NumberStyle::Vietnamese, CellKind::Text)?),
-                )
+                // A person looks for the whole of what stands in the cell, such as 12/3/2026.
+                let whole = self.refusal(above, RemarkCode::NotANumber, &both);
+                let mut part = |text: &str| {
+                    let read = self.parse(above, text, NumberStyle::Vietnamese, CellKind::Text);
+                    read.map_err(|_| whole.clone())
+                };
+                (Some(part(n)?), Some(part(d)?))
             }
             _ => (
                 self.number(above, NumberStyle::Vietnamese)?,

@@ -38,9 +38,7 @@ pub(super) fn read(
             first = Some(table);
         }
     }
-    first.ok_or_else(|| SheetError::Empty {
-        file: name.to_owned(),
-    })
+    first.ok_or_else(|| damaged(name, &"it has no sheets"))
 }
 
 /// The sheet asked for, else the visible worksheets, else all of them.

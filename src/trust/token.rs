@@ -187,7 +187,10 @@ pub fn mint(
 /// Read a token as it was pasted: white space and line breaks inside it do not matter.
 pub fn parse(text: &str) -> Result<Token, TokenTextError> {
     if text.len() > MAX_TOKEN_BYTES {
-        return Err(TokenTextError::NotAToken);
+        return Err(match text.trim_start().starts_with(TOKEN_PREFIX) {
+            true => TokenTextError::Damaged("it is longer than any token"),
+            false => TokenTextError::NotAToken,
+        });
     }
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let body = compact
@@ -308,7 +311,8 @@ mod tests {
     fn a_text_that_is_no_whole_token_says_what_is_wrong() {
         let (text, _) = minted();
         assert_eq!(parse("hello"), Err(TokenTextError::NotAToken));
-        assert_eq!(parse(&"nq1.".repeat(2000)), Err(TokenTextError::NotAToken));
+        let twice = TokenTextError::Damaged("it is longer than any token");
+        assert_eq!(parse(&"nq1.".repeat(2000)), Err(twice));
         for cut in 4..text.len() {
             assert!(
                 matches!(parse(&text[..cut]), Err(TokenTextError::Damaged(_))),

@@ -32,7 +32,7 @@ pub enum DutyError {
     #[error("\"{0}\" is the name of a built-in regime; give yours another")]
     TakenName(String),
     /// Not one of the kinds.
-    #[error("\"{0}\" is no kind of period")]
+    #[error("\"{0}\" is no kind of period (week, month, quarter, half, nine_months or year)")]
     BadKind(String),
     /// A day or time nobody can meet.
     #[error("\"{0}\" is no deadline")]

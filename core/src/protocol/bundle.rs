@@ -135,7 +135,9 @@ pub fn frame(raw: &[u8]) -> Result<Framed<'_>, EnvelopeError> {
     let mut line = || lines.next().unwrap_or_default();
     let (mark, key, signature, header) = (line(), line(), line(), line());
     if mark != MARK {
-        return Err(match mark.starts_with("nqsync bundle ") {
+        let version = mark.strip_prefix("nqsync bundle ").unwrap_or_default();
+        let newer = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+        return Err(match newer {
             true => EnvelopeError::Version,
             false => EnvelopeError::Frame,
         });

@@ -142,6 +142,8 @@ fn parse(xml: &str) -> Result<Element, String> {
     }
     match (open.pop(), open.is_empty()) {
         (Some(root), true) if !root.inside.is_empty() => Ok(root),
+        (Some(root), true) if root.text.trim().is_empty() => Err("is empty".to_owned()),
+        (Some(_), true) => Err("is no XML".to_owned()),
         _ => Err("is cut off".to_owned()),
     }
 }

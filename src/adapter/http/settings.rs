@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,23 @@ pub struct Settings {
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
+}
+
+impl Settings {
+    /// What is wrong with the address: its key, and why. It is not repeated: a login may stand in it.
+    pub fn check(&self) -> Option<(&'static str, &'static str)> {
+        let message = match Url::parse(&self.base_url) {
+            Err(_) => "is no address; write https://host/path",
+            Ok(url) if !matches!(url.scheme(), "https" | "http") => {
+                "does not begin with https:// or http://; write https://host/path"
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                "holds a login, where everybody reads it; take it away and write it under auth"
+            }
+            Ok(_) => return None,
+        };
+        Some(("base_url", message))
+    }
 }
 
 /// `[http.limits]`.

@@ -40,6 +40,9 @@ pub fn check(profile: &Profile, spots: &Spots) -> Vec<Problem> {
     for (key, message) in profile.email.iter().flat_map(|email| email.check()) {
         checks.add(&["email", key], format!("email.{key}"), message);
     }
+    if let Some((key, message)) = profile.http.as_ref().and_then(|http| http.check()) {
+        checks.add(&["http", key], format!("http.{key}"), message.to_owned());
+    }
     if profile.streams.is_empty() {
         let message = "is missing: without a [[stream]] nothing is exchanged";
         checks.add(&[], "stream".into(), message.into());

@@ -2,7 +2,7 @@
 
 mod check;
 mod model;
-mod shape;
+pub(in crate::adapter) mod shape;
 mod spots;
 
 #[cfg(test)]
@@ -11,10 +11,12 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::claims::Clash;
 use super::mapping::{LONGEST_SHOWN, Misread, shortened};
+use crate::config::CronRule;
 
 pub use model::*;
 
@@ -206,18 +208,21 @@ pub fn parse(text: &str) -> Result<Profile, Vec<Problem>> {
     };
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        // What the rest of the file says is not known after that.
-        return Err(errors.iter().map(problem).collect());
+        // What the rest of the file says is not known after that, nor what else is wrong in a line.
+        let mut told: Vec<Problem> = errors.iter().map(problem).collect();
+        told.dedup_by_key(|problem| problem.line);
+        return Err(told);
     }
     let in_order = |mut problems: Vec<Problem>| {
         problems.sort_by_key(|problem| problem.line);
         problems
     };
-    let misshapen = shape::check(document.get_ref(), text, &schema());
+    let mut misshapen = shape::check(document.get_ref(), text, &schema());
+    misshapen.extend(unread_rules(document.get_ref(), text));
     if !misshapen.is_empty() {
         return Err(in_order(misshapen));
     }
-    // Values that have the right type and yet mean nothing, such as a cron rule.
+    // Values that have the right type and yet mean nothing.
     let profile: Profile = toml::from_str(text).map_err(|error| vec![problem(&error)])?;
     let problems = check::check(&profile, &Spots::of(document.get_ref(), text));
     if problems.is_empty() {
@@ -225,6 +230,30 @@ pub fn parse(text: &str) -> Result<Profile, Vec<Problem>> {
     } else {
         Err(in_order(problems))
     }
+}
+
+/// The cron expressions that are none. serde would name neither the key nor the expression.
+fn unread_rules(document: &DeTable<'_>, text: &str) -> Vec<Problem> {
+    fn entry<'t, 'd>(table: &'t DeTable<'d>, name: &str) -> Option<&'t Spanned<DeValue<'d>>> {
+        let found = table.iter().find(|(key, _)| key.get_ref().as_ref() == name);
+        found.map(|(_, value)| value)
+    }
+    let schedule = entry(document, "schedule").and_then(|value| value.get_ref().as_table());
+    let rules = schedule.and_then(|table| entry(table, "cron")?.get_ref().as_array());
+    let unread = |rule: &Spanned<DeValue<'_>>| {
+        let written = rule.get_ref().as_str()?;
+        let why = CronRule::try_from(written.to_owned()).err()?;
+        Some(Problem {
+            line: line_of(text, rule.span().start),
+            key: "schedule.cron".to_owned(),
+            message: format!(
+                "\"{}\" is not a cron expression ({}); write one such as \"*/30 * * * *\"",
+                shortened(written, LONGEST_SHOWN),
+                why.trim_end_matches('.')
+            ),
+        })
+    };
+    rules.into_iter().flatten().filter_map(unread).collect()
 }
 
 /// The JSON schema of the format, for editors.

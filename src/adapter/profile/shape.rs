@@ -13,6 +13,8 @@ use crate::config::keys::nearest;
 
 /// Most words that a message lists.
 const LISTED: usize = 20;
+/// How many digits of a number that is out of range are shown.
+const SHOWN_DIGITS: usize = 20;
 
 /// Everything in the document that the schema does not allow.
 pub fn check(document: &DeTable<'_>, text: &str, schema: &Value) -> Vec<Problem> {
@@ -129,15 +131,21 @@ impl<'t> Shape<'t> {
                 }
             }
             DeValue::Integer(number) => {
-                let least = schema["minimum"].as_i64();
-                if least.is_some_and(|least| number.as_str().parse().is_ok_and(|n: i64| n < least))
-                {
-                    let least = least.unwrap_or_default();
-                    self.add(
-                        byte,
-                        key,
-                        format!("is {}; the least is {least}", number.as_str()),
-                    );
+                let (least, most) = (&schema["minimum"], &schema["maximum"]);
+                let read = i64::from_str_radix(number.as_str(), number.radix());
+                // What no integer holds is above every bound or below it; the sign tells.
+                let read = read.unwrap_or(match number.as_str().starts_with('-') {
+                    true => i64::MIN,
+                    false => i64::MAX,
+                });
+                let bound = match (least.as_i64(), most.as_i64()) {
+                    (Some(least), _) if read < least => Some(format!("the least is {least}")),
+                    (_, Some(most)) if read > most => Some(format!("the most is {most}")),
+                    _ => None,
+                };
+                if let Some(bound) = bound {
+                    let shown: String = number.as_str().chars().take(SHOWN_DIGITS).collect();
+                    self.add(byte, key, format!("is {shown}; {bound}"));
                 }
             }
             _ => {}
@@ -179,7 +187,7 @@ impl<'t> Shape<'t> {
                     .iter()
                     .any(|table| !table["properties"]["credential"].is_null());
                 let found = match (other, secret) {
-                    (DeValue::String(_), true) => "stands in the profile, where everybody reads it",
+                    (DeValue::String(_), true) => "stands in this file, where everybody reads it",
                     _ => kind_of(other),
                 };
                 let message = match (other, secret) {

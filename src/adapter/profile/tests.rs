@@ -107,7 +107,7 @@ fn a_wrong_type_says_how_it_is_written() {
 #[test]
 fn a_secret_in_the_profile_is_refused() {
     let found = problems("{ file = \"tracker.token\" }", "\"abc123\"");
-    assert!(found[0].starts_with("8: http.auth.token: stands in the profile, where everybody reads it; keep it outside: { file = "), "{found:?}");
+    assert!(found[0].starts_with("8: http.auth.token: stands in this file, where everybody reads it; keep it outside: { file = "), "{found:?}");
     assert!(!found[0].contains("abc123"), "{found:?}");
     let found = problems("{ file = \"tracker.token\" }", "{ fil = \"x\" }");
     assert!(found[0].contains("is none of { file ="), "{found:?}");

@@ -453,9 +453,16 @@ async fn take_in(
     let (dir, limit) = (node.store.dir().to_owned(), node.settings.max_blob_bytes);
     let copied = tokio::task::spawn_blocking(move || {
         let source = Path::new(&path);
-        if let Err(error) = std::fs::metadata(source) {
-            let args = [("path", path.clone()), ("detail", error.to_string())];
-            return Err(Refusal::usage("file-unreadable", args));
+        match std::fs::metadata(source) {
+            Err(error) => {
+                let args = [("path", path.clone()), ("detail", error.to_string())];
+                return Err(Refusal::usage("file-unreadable", args));
+            }
+            // Saved half-way, or named by mistake: it proves nothing.
+            Ok(found) if found.is_file() && found.len() == 0 => {
+                return Err(Refusal::usage("file-empty", [("path", path.clone())]));
+            }
+            Ok(_) => {}
         }
         let (id, size) = blobs::take_in(&dir, source, limit)?;
         let name = source
