@@ -11,6 +11,9 @@ use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+#[path = "authority/verdicts.rs"]
+mod verdicts;
+
 const fn unit(number: u8) -> UnitId {
     UnitId(Uuid::from_u128(number as u128))
 }

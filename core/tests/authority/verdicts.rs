@@ -1,0 +1,324 @@
+//! Each verdict for itself: what is late, who continues whom, what arrived, and between whom a record travels.
+
+use nqsync_core::model::values::{Succession, SuccessionKind};
+use nqsync_core::sync::scope::{assigned, ends, ends_are_fixed};
+
+use super::*;
+
+/// The tree after one unit was changed.
+fn changed(which: UnitId, change: impl Fn(&mut UnitInfo)) -> Tree {
+    Tree::new(tree().iter().cloned().map(|mut info| {
+        if info.id == which {
+            change(&mut info);
+        }
+        info
+    }))
+}
+
+fn report(unit: UnitId, issuer: UnitId) -> Facts {
+    Facts::Report {
+        unit,
+        issuer,
+        task: Uuid::from_u128(50),
+        period: "2026-03".to_owned(),
+    }
+}
+
+fn arrival(unit: UnitId, issuer: UnitId) -> Facts {
+    Facts::Arrival {
+        unit,
+        issuer,
+        report: Uuid::from_u128(50),
+        submission: "ab".to_owned(),
+    }
+}
+
+#[test]
+fn each_refusal_has_a_code_of_its_own() {
+    let word = || "U1".to_owned();
+    let all = [
+        (Denied::OutOfScope, "out_of_scope"),
+        (Denied::NotTheirs { owner: word() }, "not_theirs"),
+        (
+            Denied::NotTheOwner {
+                unit: word(),
+                owner: word(),
+            },
+            "not_the_owner",
+        ),
+        (Denied::ForeignPlace, "foreign_place"),
+    ];
+    for (denied, code) in all {
+        assert_eq!(denied.code(), code);
+    }
+}
+
+#[test]
+fn what_waited_at_the_server_before_comes_late_and_only_from_there() {
+    // The commune's unit has got another server, number 8; node 4 served it before.
+    let moved = changed(COMMUNE, |info| {
+        info.served_by = Some(node(8));
+        info.served_before = vec![node(4)];
+    });
+    let before = LinkScope::of_child(&moved, node(4));
+    assert!(before.was_below(COMMUNE) && !before.is_below(COMMUNE));
+    assert!(!before.was_below(NEIGHBOUR) && !link(4).was_below(COMMUNE));
+    let late = record(
+        report(COMMUNE, PROVINCE),
+        &[(COMMUNE, "progress", json!(1))],
+    );
+    assert_eq!(judge(&late, From::Below, &before, &moved, true), Ok(()));
+    // It is not sent there, nor taken from a node that never served the unit, nor what both ends were at.
+    assert_eq!(
+        judge(&late, From::Above, &before, &moved, true),
+        Err(Denied::OutOfScope)
+    );
+    let stranger = LinkScope::of_child(&moved, node(5));
+    assert_eq!(
+        judge(&late, From::Below, &stranger, &moved, true),
+        Err(Denied::OutOfScope)
+    );
+    let inside = record(
+        report(COMMUNE, DEPARTMENT),
+        &[(COMMUNE, "progress", json!(1))],
+    );
+    assert_eq!(
+        judge(&inside, From::Below, &before, &moved, true),
+        Err(Denied::OutOfScope)
+    );
+    // A record whose owner was never there is not late, although it concerns the unit that was.
+    let task = Facts::Task {
+        issuer: PROVINCE,
+        parent: None,
+    };
+    let lead = json!({ "units": [COMMUNE] });
+    let theirs = record(task, &[(PROVINCE, "lead", lead)]);
+    assert_eq!(
+        judge(&theirs, From::Below, &before, &moved, true),
+        Err(Denied::OutOfScope)
+    );
+    assert!(!before.admits_late(&Ends::Everywhere));
+    assert!(before.admits_late(&Ends::Units(vec![COMMUNE, PROVINCE])));
+    assert!(!before.admits_late(&Ends::Units(vec![COMMUNE, DEPARTMENT])));
+    assert!(!before.admits_late(&Ends::Units(vec![PROVINCE, MINISTRY])));
+}
+
+#[test]
+fn the_units_of_a_link_are_those_served_below_it() {
+    let mut below: Vec<UnitId> = link(2).units_below().collect();
+    below.sort_unstable();
+    assert_eq!(below, [PROVINCE, COMMUNE, NEIGHBOUR, DEPARTMENT]);
+}
+
+#[test]
+fn what_came_from_us_is_no_offence_unless_somebody_else_wrote_into_it() {
+    let ours = record(
+        report(NEIGHBOUR, PROVINCE),
+        &[(NEIGHBOUR, "progress", json!(1))],
+    );
+    let from = |new| judge(&ours, From::Below, &link(4), &tree(), new);
+    assert_eq!((from(false), from(true)), (Ok(()), Err(Denied::OutOfScope)));
+    let foreign = record(
+        report(NEIGHBOUR, PROVINCE),
+        &[(COMMUNE, "progress", json!(1))],
+    );
+    let refused = judge(&foreign, From::Below, &link(4), &tree(), false);
+    let named = Denied::NotTheOwner {
+        unit: "U4".to_owned(),
+        owner: "U5".to_owned(),
+    };
+    assert_eq!(refused, Err(named));
+}
+
+#[test]
+fn a_record_of_a_unit_above_does_not_come_from_below() {
+    let task = Facts::Task {
+        issuer: PROVINCE,
+        parent: None,
+    };
+    let task = record(task, &[(PROVINCE, "lead", json!({ "units": [COMMUNE] }))]);
+    let refused = judge(&task, From::Below, &link(4), &tree(), true);
+    let owner = "U2".to_owned();
+    assert_eq!(refused, Err(Denied::NotTheirs { owner }));
+    assert_eq!(judge(&task, From::Above, &link(4), &tree(), true), Ok(()));
+}
+
+#[test]
+fn the_heir_of_a_unit_writes_for_it_from_the_day_on_and_as_soon_as_it_is_planned() {
+    let by_heir = record(
+        report(COMMUNE, MINISTRY),
+        &[(NEIGHBOUR, "progress", json!(1))],
+    );
+    let judged = |tree: &Tree| judge(&by_heir, From::Below, &link(2), tree, true);
+    assert!(matches!(judged(&tree()), Err(Denied::NotTheOwner { .. })));
+    let gone = changed(COMMUNE, |info| info.heir = Some(NEIGHBOUR));
+    assert_eq!(judged(&gone), Ok(()));
+    let planned = |heir| {
+        changed(COMMUNE, |info| {
+            info.succession = Some(Succession {
+                kind: SuccessionKind::Merge,
+                from: "2030-01-01".parse().expect("a day"),
+                successors: vec![heir],
+                heir: Some(heir),
+            });
+        })
+    };
+    assert_eq!(judged(&planned(NEIGHBOUR)), Ok(()));
+    let elsewhere = judged(&planned(FAR_COMMUNE));
+    assert!(matches!(elsewhere, Err(Denied::NotTheOwner { .. })));
+    // The record of a unit is written by the unit above it, which here is not the one it was born under.
+    let placed = json!([{ "unit": PROVINCE }]);
+    let unit = Facts::Unit { owner: MINISTRY };
+    let mut own = record(unit.clone(), &[(PROVINCE, "parent", placed.clone())]);
+    let known = changed(COMMUNE, |info| info.id = UnitId(own.key().id));
+    assert_eq!(judge(&own, From::Below, &link(2), &known, true), Ok(()));
+    own = record(unit, &[(NEIGHBOUR, "parent", placed)]);
+    assert!(judge(&own, From::Below, &link(2), &known, true).is_err());
+}
+
+#[test]
+fn an_arrival_is_noted_by_a_unit_above_the_one_that_submitted_and_by_nobody_else() {
+    let judged = |unit, by, from, child| {
+        let noted = record(arrival(unit, MINISTRY), &[(by, "at", json!(1))]);
+        judge(&noted, from, &link(child), &tree(), true)
+    };
+    assert_eq!(judged(COMMUNE, PROVINCE, From::Below, 2), Ok(()));
+    assert_eq!(judged(COMMUNE, PROVINCE, From::Above, 4), Ok(()));
+    // Not by itself, not by the one beside it, not by a unit that the same node serves.
+    for by in [COMMUNE, NEIGHBOUR, FAR_COMMUNE] {
+        let refused = judged(COMMUNE, by, From::Below, 2);
+        assert!(matches!(refused, Err(Denied::NotTheOwner { .. })), "{by:?}");
+    }
+    let refused = judged(DEPARTMENT, COMMUNE, From::Below, 2);
+    assert!(matches!(refused, Err(Denied::NotTheOwner { .. })));
+    assert_eq!(judged(DEPARTMENT, PROVINCE, From::Below, 2), Ok(()));
+    // What a unit above noted does not come from below it.
+    let owner = String::new();
+    let refused = judged(COMMUNE, PROVINCE, From::Below, 4);
+    assert_eq!(
+        refused,
+        Err(Denied::NotTheirs {
+            owner: owner.clone()
+        })
+    );
+    let refused = judged(COMMUNE, MINISTRY, From::Below, 2);
+    assert_eq!(refused, Err(Denied::NotTheirs { owner }));
+    // Of a unit that nobody knows here, the link alone decides.
+    let unknown = unit(77);
+    let noted = record(arrival(unknown, MINISTRY), &[(PROVINCE, "at", json!(1))]);
+    let refused = judge(&noted, From::Below, &link(2), &tree(), true);
+    assert_eq!(refused, Err(Denied::OutOfScope));
+}
+
+#[test]
+fn a_unit_with_a_place_that_cannot_be_read_is_not_placed() {
+    let placed = |place: Value| {
+        let facts = Facts::Unit { owner: COMMUNE };
+        let record = record(facts, &[(COMMUNE, "parent", place)]);
+        judge(&record, From::Below, &link(4), &tree(), true)
+    };
+    for unread in [json!([{}]), json!([{ "unit": "U4" }]), json!([7])] {
+        assert_eq!(
+            placed(unread.clone()),
+            Err(Denied::ForeignPlace),
+            "{unread}"
+        );
+    }
+    // Where it was before is history.
+    let moved = json!([{ "unit": FAR_COMMUNE }, { "unit": COMMUNE }]);
+    assert_eq!(placed(moved), Ok(()));
+}
+
+#[test]
+fn the_ends_of_a_record_are_those_who_write_it_and_those_who_need_it() {
+    let of = |facts: Facts| match ends(&record(facts, &[]), &tree()) {
+        Ends::Units(units) => units,
+        Ends::Everywhere => vec![],
+    };
+    let (task, period) = (Uuid::from_u128(50), || "2026-03".to_owned());
+    assert_eq!(of(Facts::Unit { owner: PROVINCE }), []);
+    assert_eq!(of(report(COMMUNE, PROVINCE)), [COMMUNE, PROVINCE]);
+    assert_eq!(of(arrival(COMMUNE, PROVINCE)), [COMMUNE, PROVINCE]);
+    let evidence = Facts::Evidence {
+        unit: COMMUNE,
+        issuer: MINISTRY,
+        task,
+        period: period(),
+        reviewer: PROVINCE,
+    };
+    assert_eq!(of(evidence), [COMMUNE, MINISTRY, PROVINCE]);
+    let verdict = Facts::Verdict {
+        reviewer: PROVINCE,
+        unit: COMMUNE,
+        issuer: MINISTRY,
+        report: task,
+        submission: period(),
+    };
+    assert_eq!(of(verdict), [PROVINCE, COMMUNE, MINISTRY]);
+    let decision = Facts::Decision {
+        decider: PROVINCE,
+        proposer: COMMUNE,
+        proposal: task,
+    };
+    assert_eq!(of(decision), [PROVINCE, COMMUNE]);
+    let figure = Facts::Figure {
+        unit: COMMUNE,
+        definer: MINISTRY,
+        indicator: task,
+        period: period(),
+    };
+    assert_eq!(of(figure), [COMMUNE, MINISTRY]);
+    let stage = PeriodStage::Submission;
+    let state = Facts::Period {
+        unit: COMMUNE,
+        reviewer: PROVINCE,
+        period: period(),
+        stage,
+    };
+    assert_eq!(of(state), [COMMUNE, PROVINCE]);
+    let rollup = Facts::Rollup {
+        issuer: COMMUNE,
+        period: period(),
+        group: "III".to_owned(),
+    };
+    assert_eq!(of(rollup.clone()), [COMMUNE, MINISTRY]);
+    let rootless = ends(&record(rollup, &[]), &Tree::default());
+    assert_eq!(rootless, Ends::Units(vec![COMMUNE]));
+
+    // Of an assignment every present sibling of every register counts, each unit once.
+    let facts = Facts::Task {
+        issuer: PROVINCE,
+        parent: None,
+    };
+    let units = |named: &[UnitId]| json!({ "units": named, "text": "x" });
+    let shared = record(
+        facts,
+        &[
+            (PROVINCE, "lead", units(&[COMMUNE])),
+            (PROVINCE, "lead", units(&[NEIGHBOUR, COMMUNE])),
+            (PROVINCE, "coordinating", units(&[DEPARTMENT])),
+            (PROVINCE, "assigned", json!({ "units": ["nobody", 7] })),
+            (PROVINCE, "title", units(&[FAR_COMMUNE])),
+        ],
+    );
+    assert_eq!(assigned(&shared), [COMMUNE, NEIGHBOUR, DEPARTMENT]);
+    let named = Ends::Units(vec![COMMUNE, NEIGHBOUR, DEPARTMENT, PROVINCE]);
+    assert_eq!(ends(&shared, &tree()), named);
+}
+
+#[test]
+fn only_the_ends_of_what_is_assigned_or_counted_move() {
+    let moving: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| !ends_are_fixed(*kind))
+        .collect();
+    let expected = [
+        Kind::Unit,
+        Kind::Task,
+        Kind::Indicator,
+        Kind::Directive,
+        Kind::Rollup,
+    ];
+    assert_eq!(moving.len(), expected.len());
+    assert!(expected.iter().all(|kind| moving.contains(kind)));
+}
