@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod link;
+pub mod local_api;
 pub mod node;
 pub mod official;
 mod process;

@@ -345,6 +345,17 @@ pub enum Command {
     /// Takes a user away; what they wrote stays theirs.
     UserRemove { name: String },
 
+    /// Programs that may use the local API.
+    TokenList,
+    /// A token for another one; its secret is in the answer and nowhere else.
+    TokenNew {
+        name: String,
+        role: Role,
+        expires_s: u64,
+    },
+    /// Takes a token back at once.
+    TokenRevoke { name: String },
+
     /// Records as rows for a workbook, each with the mark of what it was made from.
     Export {
         kind: ImportKind,
@@ -444,7 +455,7 @@ impl Command {
             AuditShow { .. } | AuditVerify | AuditExport { .. } | BundleShow { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
-            Export { .. } | UserList => false,
+            Export { .. } | UserList | TokenList => false,
             Import { dry_run, .. } => !dry_run,
             PeriodRestate { preview, .. } => !preview,
             _ => true,
@@ -468,6 +479,8 @@ impl Command {
                 | UserRole { .. }
                 | UserPassword { .. }
                 | UserRemove { .. }
+                | TokenNew { .. }
+                | TokenRevoke { .. }
                 | NodeToken { .. }
                 | NodeAdmit { .. }
                 | NodeRevoke { .. }

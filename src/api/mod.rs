@@ -95,7 +95,7 @@ pub struct Failure {
 pub type Outcome = Result<Answer, Failure>;
 
 /// A partial update: register values as typed; absent fields stay as they are.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TaskFields {
     /// Section code, such as `III`.
@@ -133,7 +133,7 @@ pub struct TaskFields {
 }
 
 /// Values of a report as typed; absent fields stay as they are.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReportFields {
     /// `not_started`, `in_progress`, `completed`, `continuing`, `cancelled`, or the Vietnamese words.
@@ -189,7 +189,7 @@ pub enum Adopt {
 }
 
 /// Dimension of a rollup's rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // The names say it.
 pub enum RollupBy {
@@ -211,6 +211,8 @@ pub struct Narrowed {
     pub offset: usize,
     /// Most tasks answered; the total is of all.
     pub limit: Option<usize>,
+    /// In the order of their ids, and only those after this one: a list that changes meanwhile is read without gaps.
+    pub after: Option<uuid::Uuid>,
 }
 
 /// Which entries of the audit are asked for.

@@ -1,7 +1,7 @@
 //! Who may ask for what: the one table of roles and verbs.
 //!
-//! It binds everybody who comes by name and password: at the console, or on the command line with `--login`. Who can open
-//! the control socket owns the files of the node, and could do all of it without asking.
+//! It binds everybody who comes by name and password (at the console, or on the command line with `--login`) or by token
+//! (the local API). Who can open the control socket owns the files of the node, and could do all of it without asking.
 
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,7 @@ pub fn duty(command: &Command) -> Duty {
         UserList | UserAdd { .. } | UserRole { .. } | UserPassword { .. } | UserRemove { .. } => {
             Duty::Administer
         }
+        TokenList | TokenNew { .. } | TokenRevoke { .. } => Duty::Administer,
         AuditAccept { .. } | Adopt { .. } | NodeDropDeposit { .. } => Duty::Administer,
 
         // Who can choose the recovery key can read every backup from then on.

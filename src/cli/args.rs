@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{
     adapter, approval, audit, backup, bundle, calendar, conflict, demo, directive, doctor,
     evidence, export, hold, import, indicator, node, period, proposal, quarantine, report, restore,
-    rollup, setup, shell, sync, task, unit, user, verify, warning, workbook,
+    rollup, setup, shell, sync, task, token, unit, user, verify, warning, workbook,
 };
 use crate::api::{self, Lang};
 
@@ -219,6 +219,9 @@ pub enum Verb {
     /// Who may log in at the console: list, add, change, take away
     #[command(subcommand)]
     User(user::Verb),
+    /// Programs that may use the local API: list, let in, take back
+    #[command(subcommand)]
+    Token(token::Verb),
     /// Outside systems that hold the same data: list, show, try, exchange
     #[command(subcommand)]
     Adapter(adapter::Verb),

@@ -47,8 +47,13 @@ pub enum Verb {
         /// The value to be reached
         #[arg(long)]
         target: Option<String>,
-        /// Units concerned; several with ; or by repeating [default: all below]
-        #[arg(long = "unit", value_name = "UNIT", value_delimiter = ';')]
+        /// Units concerned; several with ; or by repeating
+        #[arg(
+            long = "unit",
+            value_name = "UNIT",
+            value_delimiter = ';',
+            required = true
+        )]
         units: Vec<String>,
     },
     /// Set a unit's value in a period
@@ -91,7 +96,8 @@ pub enum OverTime {
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Aggregation {
     Sum,
-    Ratio,
+    #[value(alias = "ratio")]
+    RatioOfSums,
     Latest,
     Min,
     Max,

@@ -38,6 +38,7 @@ mod shell;
 mod status;
 mod sync;
 mod task;
+mod token;
 mod unit;
 mod user;
 mod verify;
@@ -194,6 +195,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Hold(verb) => ask(verb.job(), caller, out),
         Verb::Approval(verb) => ask(verb.job(), caller, out),
         Verb::User(verb) => ask(verb.job(caller.lang)?, caller, out),
+        Verb::Token(verb) => ask(verb.job(), caller, out),
         Verb::Adapter(verb) => adapter::run(verb, caller, out),
         Verb::Export(args) => export::run(args, caller, out),
         Verb::Workbook(args) => workbook::run(args, caller, out),

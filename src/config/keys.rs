@@ -114,6 +114,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "The pages for people, in a browser. Leave the section out where nobody needs them.",
     ),
     (
+        "api",
+        "The local API over TCP, for programs with a token: nqsync token new. Leave the section out where the control socket is enough.",
+    ),
+    (
         "metrics",
         "Figures and health for monitoring: /metrics, /healthz, /readyz. Leave the section out where nobody collects them.",
     ),
@@ -143,7 +147,8 @@ pub const SECTIONS: &[(&str, &str)] = &[
 ];
 
 /// Sections that are off unless one of their keys, or their header, is written.
-pub const OPTIONAL_SECTIONS: &[&str] = &["listen", "upstream", "console", "metrics", "parse"];
+pub const OPTIONAL_SECTIONS: &[&str] =
+    &["listen", "upstream", "console", "api", "metrics", "parse"];
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -421,6 +426,14 @@ pub const KEYS: &[Key] = &[
         Value("1800"),
         "Who does nothing for so long must log in again. Twelve hours after the login everybody must.",
         "Shorter where strangers pass the screen.",
+    ),
+    key(
+        "api",
+        "address",
+        Kind::Address,
+        Value("\"127.0.0.1:7482\""),
+        "host:port of the local API: only a loopback address is taken. Port 0 lets the system choose.",
+        "The port is taken. Programs on other machines come through a web server with TLS here.",
     ),
     key(
         "metrics",

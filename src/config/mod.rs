@@ -27,8 +27,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 pub use model::{
-    Config, Console, Level, Listen, Log, LogFormat, Metrics, Node, Parse, Reporting, Store, Sync,
-    Upstream, UpstreamKind,
+    Api, Config, Console, Level, Listen, Log, LogFormat, Metrics, Node, Parse, Reporting, Store,
+    Sync, Upstream, UpstreamKind,
 };
 pub use problem::{ConfigErrors, Fault, Place, Problem};
 pub use sample::sample;

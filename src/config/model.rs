@@ -26,6 +26,9 @@ pub struct Config {
     /// `[console]`, where people use a browser.
     #[schemars(with = "Console")]
     pub console: Option<Console>,
+    /// `[api]`, where programs use the local API over TCP.
+    #[schemars(with = "Api")]
+    pub api: Option<Api>,
     /// `[metrics]`, where figures are collected.
     #[schemars(with = "Metrics")]
     pub metrics: Option<Metrics>,
@@ -142,6 +145,14 @@ pub struct Console {
 #[allow(missing_docs, reason = "the key table documents every key, once")]
 pub struct Parse {
     pub socket: PathBuf,
+}
+
+/// `[api]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the key table documents every key, once")]
+pub struct Api {
+    pub address: String,
 }
 
 /// `[metrics]`.

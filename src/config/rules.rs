@@ -228,7 +228,8 @@ fn contradictions(layers: &mut Layers) {
             );
         }
     }
-    for local in [("console", "address"), ("metrics", "address")] {
+    for local in ["console", "api", "metrics"] {
+        let local = (local, "address");
         let address = layers.values.get(&local).and_then(|w| w.value.as_str());
         if address.is_some_and(|address| !is_loopback(address)) {
             let hint =

@@ -38,7 +38,8 @@ impl Person {
         self.role.may(duty)
     }
 
-    fn request(&self, command: Command) -> Request {
+    /// A request of theirs to the node.
+    pub fn request(&self, command: Command) -> Request {
         Request {
             request_id: Uuid::new_v4().to_string(),
             lang: self.lang(),

@@ -21,6 +21,7 @@ use super::service::{Service, Step};
 use super::uplink::Synced;
 use crate::api::{Exit, Request};
 use crate::config::Config;
+use crate::local_api::{self, LocalApi};
 
 /// Greatest request; what the command line takes as an answer.
 const REQUEST_BYTES: usize = 256 << 20;
@@ -43,7 +44,8 @@ pub async fn start(
         .route("/v1/sync", post(sync))
         // A large table comes as one request; who may connect could fill the memory of this machine anyway.
         .layer(DefaultBodyLimit::max(REQUEST_BYTES))
-        .with_state(service);
+        .with_state(service.clone())
+        .merge(local_api::router(LocalApi::on_socket(service, stop)));
     let (own, stop) = (place_of(&path), stop.clone());
     tasks.spawn(async move {
         let served = axum::serve(listener, router)

@@ -6,6 +6,7 @@ pub mod comeback;
 pub mod control;
 mod deposit;
 pub mod enrol_file;
+pub mod evidence;
 pub mod housekeeping;
 mod interfaces;
 mod keys;
@@ -31,6 +32,7 @@ use self::service::Service;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::console;
+use crate::local_api;
 use crate::node::{Node, Settings, health, recovery};
 use crate::store::{Left, Store, StoreError};
 
@@ -165,6 +167,7 @@ async fn work(
     let uplink = uplink::start(node, loaded, config.subscribe(), &stop, &tasks).await?;
     let service = Service::new(node, uplink);
     control::start(service.clone(), &loaded.config, &stop, &tasks).await?;
+    open_api(service.clone(), &loaded.config, &stop, &tasks).await;
     open_metrics(service.clone(), &loaded.config, &stop, &tasks).await;
     open_console(service, &loaded.config, &stop, &tasks).await;
     tasks.spawn(housekeeping::keep(node.clone(), stop.clone()));
@@ -204,6 +207,25 @@ async fn work(
         tracing::warn!("some tasks did not end in time; what they had acknowledged is on disk");
     }
     outcome
+}
+
+/// Opens the local API over TCP. Without it the exchange goes on, and the control socket has it too.
+async fn open_api(
+    service: Service,
+    config: &Config,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) {
+    let Some(api) = &config.api else {
+        return;
+    };
+    match local_api::start(service, api, stop, tasks).await {
+        Ok(address) => tracing::info!(url = %format!("http://{address}/"), "the local API is open"),
+        Err(error) => {
+            let wanted = &api.address;
+            tracing::error!(wanted, %error, "the local API cannot be opened; choose another api.address, or stop what uses it");
+        }
+    }
 }
 
 /// Opens the figures for monitoring. Without them the exchange goes on.

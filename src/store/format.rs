@@ -27,6 +27,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0014_closings.sql")),
     M::up(include_str!("migrations/0015_approvals.sql")),
     M::up(include_str!("migrations/0016_waiting_keys.sql")),
+    M::up(include_str!("migrations/0017_api.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

@@ -47,6 +47,17 @@ pub fn earlier_answer(
         .optional()?)
 }
 
+/// A request that was answered before and whose id begins so, if any. The beginning holds no `~`.
+pub fn answered_request(
+    connection: &Connection,
+    beginning: &str,
+) -> Result<Option<String>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM request WHERE id >= ?1 AND id < ?1 || '~' LIMIT 1")?
+        .query_row([beginning], |row| row.get(0))
+        .optional()?)
+}
+
 /// The latest incarnation of this store.
 pub fn last_incarnation(connection: &Connection) -> Result<Option<Incarnation>, StoreError> {
     Ok(chain(connection, 1)?.into_iter().next())

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::engine::panic_text;
 use super::links::{self, LinkId, Role};
 use super::records::{self, Flags, Rec, Stored};
-use super::{StoreError, branches, closings, groups, nodes, queries};
+use super::{StoreError, branches, changes, closings, groups, nodes, queries};
 
 /// Fact of the store: the key of this node's seals.
 const SEAL_KEY: &str = "seal_key";
@@ -411,7 +411,9 @@ impl<'a> Tx<'a> {
         let rec = match before {
             None => {
                 self.note_late(record, None, now_ms)?;
-                records::insert(self.connection, record, digest, flags)?
+                let rec = records::insert(self.connection, record, digest, flags)?;
+                changes::note(self.connection, rec, None, record, now_ms)?;
+                rec
             }
             Some(stored) => {
                 flags.keep_local(stored.flags);
@@ -422,6 +424,8 @@ impl<'a> Tx<'a> {
                     self.note_late(record, Some(&stored.record), now_ms)?;
                     records::update(self.connection, stored.rec, record, digest, flags)?;
                     records::keep_history(self.connection, stored.rec, dropped, now_ms)?;
+                    let before = Some(&stored.record);
+                    changes::note(self.connection, stored.rec, before, record, now_ms)?;
                 }
                 stored.rec
             }

@@ -47,6 +47,8 @@ const VI: &str = concat!(
     "\n",
     include_str!("users.vi.ftl"),
     "\n",
+    include_str!("api.vi.ftl"),
+    "\n",
     include_str!("console.vi.ftl")
 );
 const EN: &str = concat!(
@@ -79,6 +81,8 @@ const EN: &str = concat!(
     include_str!("doctor.en.ftl"),
     "\n",
     include_str!("users.en.ftl"),
+    "\n",
+    include_str!("api.en.ftl"),
     "\n",
     include_str!("console.en.ftl")
 );

@@ -18,6 +18,7 @@ pub mod pair;
 pub mod promises;
 pub mod raw;
 pub mod relay;
+pub mod schema;
 pub mod stopping;
 pub mod strace;
 pub mod tap;

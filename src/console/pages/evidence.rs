@@ -1,7 +1,6 @@
 //! *Evidence*: files that wait for a verdict, looking at one, adding one from a browser.
 
 use std::collections::BTreeMap;
-use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
-use uuid::Uuid;
 
 use super::reports::named;
 use super::{encoded, report_path, status_of};
@@ -22,8 +19,7 @@ use crate::console::Console;
 use crate::console::ask::Person;
 use crate::console::door;
 use crate::console::form::{Sent, TOKEN};
-use crate::node::commands::TakenFile;
-use crate::store::blobs;
+use crate::daemon::evidence::{Incoming, NotTaken};
 use crate::t;
 
 /// Longest silence of a browser that sends a file.
@@ -124,23 +120,10 @@ pub async fn file(
 }
 
 async fn open(console: &Console, person: &Person, id: &str) -> Result<Response, Failure> {
-    let all = Command::EvidenceList {
-        task: None,
-        unit: None,
-        period: None,
-    };
-    let all = console.read(person, all).await?;
-    let mut all = all["items"].as_array().into_iter().flatten();
-    let found = all.find(|file| file["id"] == *id && file["state"] == "present");
-    let hash = found.and_then(|file| blobs::parse_hex(file["sha256"].as_str()?));
-    let (Some(found), Some(hash)) = (found, hash) else {
+    let asking = person.request(Command::Status);
+    let Some((found, file)) = console.service.evidence(asking, id).await? else {
         return Err(refused(t!(person.lang(), "console-file-not-here")));
     };
-    let path = blobs::path(console.service.node.store.dir(), &hash);
-    let file = tokio::fs::File::open(&path).await.map_err(|error| {
-        tracing::error!(%error, file = %path.display(), "an evidence file cannot be opened");
-        refused(t!(person.lang(), "console-file-not-here"))
-    })?;
     let name = found["name"].as_str().unwrap_or("file");
     let ending = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
     let inline = SHOWN_INLINE
@@ -187,22 +170,18 @@ pub async fn attach(
     Path(path): Path<(String, String, String)>,
     form: Multipart,
 ) -> Response {
-    let incoming = console.service.node.store.dir().join("incoming");
-    let temporary = incoming.join(Uuid::new_v4().to_string());
-    let sent = receive(&console, &person, form, &temporary).await;
-    let outcome = match sent {
-        Ok(upload) => hand_in(&console, &person, &path, upload, &temporary).await,
+    let outcome = match receive(&console, &person, form).await {
+        Ok(upload) => hand_in(&console, &person, &path, upload).await,
         Err(Refused::Foreign) => return door::foreign_form(&console, &person),
         Err(Refused::Said(failure)) => Err(failure),
     };
-    // Whatever became of it: its bytes are in the store, or nobody wants them.
-    let _ = tokio::fs::remove_file(&temporary).await;
     let next = report_path(&path.0, &path.1, &path.2);
     console.after(&person, &outcome, "console-evidence-added", &next)
 }
 
-/// What a browser sent beside the bytes.
+/// What a browser sent.
 struct Upload {
+    file: Incoming,
     name: String,
     note: Option<String>,
 }
@@ -218,7 +197,6 @@ async fn receive(
     console: &Console,
     person: &Person,
     mut form: Multipart,
-    temporary: &FilePath,
 ) -> Result<Upload, Refused> {
     let cut = |detail: String| {
         let message = t!(person.lang(), "console-upload-cut", detail = detail);
@@ -247,8 +225,8 @@ async fn receive(
                     let message = t!(person.lang(), "console-no-file");
                     return Err(Refused::Said(refused(message)));
                 }
-                store(console, person, field, temporary).await?;
-                return Ok(Upload { name, note });
+                let file = store(console, person, field).await?;
+                return Ok(Upload { file, name, note });
             }
             _ => {}
         }
@@ -278,34 +256,23 @@ async fn store(
     console: &Console,
     person: &Person,
     mut field: Field<'_>,
-    temporary: &FilePath,
-) -> Result<(), Refused> {
+) -> Result<Incoming, Refused> {
     let said = |message: String| Refused::Said(refused(message));
     let failed =
         |error: std::io::Error| said(t!(person.lang(), "console-upload-failed", detail = error));
-    let folder: PathBuf = temporary.parent().map(PathBuf::from).unwrap_or_default();
-    tokio::fs::create_dir_all(&folder).await.map_err(failed)?;
-    let mut file = tokio::fs::File::create_new(temporary)
-        .await
-        .map_err(failed)?;
-    let limit = console.service.node.settings.max_blob_bytes;
-    let mut size = 0;
+    let mut file = Incoming::begin(&console.service).await.map_err(failed)?;
     loop {
         let next = piece(&mut field).await;
         let next = next.map_err(|e| said(t!(person.lang(), "console-upload-cut", detail = e)))?;
-        let Some(bytes) = next else { break };
-        size += bytes.len() as u64;
-        if size > limit {
-            let limit = person.shown.bytes(&json!(limit));
-            return Err(said(t!(
-                person.lang(),
-                "console-upload-large",
-                limit = limit
-            )));
-        }
-        file.write_all(&bytes).await.map_err(failed)?;
+        let Some(bytes) = next else { return Ok(file) };
+        file.write(&bytes).await.map_err(|error| match error {
+            NotTaken::TooLarge(limit) => {
+                let limit = person.shown.bytes(&json!(limit));
+                said(t!(person.lang(), "console-upload-large", limit = limit))
+            }
+            other => said(t!(person.lang(), "console-upload-failed", detail = other)),
+        })?;
     }
-    file.flush().await.map_err(failed)
 }
 
 async fn hand_in(
@@ -313,25 +280,11 @@ async fn hand_in(
     person: &Person,
     path: &(String, String, String),
     upload: Upload,
-    temporary: &FilePath,
 ) -> Outcome {
-    let store = &console.service.node.store;
-    let (dir, limit) = (
-        store.dir().to_owned(),
-        console.service.node.settings.max_blob_bytes,
-    );
-    let source = temporary.to_owned();
-    let taken = tokio::task::spawn_blocking(move || blobs::take_in(&dir, &source, limit)).await;
-    let failed =
-        |detail: String| refused(t!(person.lang(), "console-upload-failed", detail = detail));
-    let (id, size) = taken
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))?;
-    let file = TakenFile {
-        id,
-        size,
-        name: last_part(&upload.name),
-    };
+    let name = last_part(&upload.name);
+    let taken = upload.file.take_in(&console.service, name).await;
+    let file = taken
+        .map_err(|error| refused(t!(person.lang(), "console-upload-failed", detail = error)))?;
     let report: ReportRef = named(path);
     let command = Command::EvidenceAdd {
         report,

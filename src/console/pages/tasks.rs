@@ -51,6 +51,7 @@ async fn listed(console: &Console, person: &Person, asked: &Fields) -> Result<Va
             status: asked.text("status"),
             offset: (page - 1).saturating_mul(PAGE),
             limit: Some(PAGE),
+            after: None,
         },
     };
     let found = console.read(person, found).await?;

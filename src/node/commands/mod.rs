@@ -32,6 +32,7 @@ mod shared;
 pub mod status;
 pub mod succession;
 pub mod tasks;
+pub mod tokens;
 pub mod units;
 pub mod users;
 pub(crate) mod verbs;
@@ -551,8 +552,12 @@ fn answer(
             detail,
         },
     )?;
-    // An enrolment token's secret is nowhere on disk: a retry makes another one, and the first expires unused.
-    if !matches!(request.command, Command::NodeToken { .. }) {
+    // A token's secret is nowhere on disk. A retry makes another one, and the first of an enrolment expires unused; of the
+    // local API's it is told that there is one of this name already.
+    if !matches!(
+        request.command,
+        Command::NodeToken { .. } | Command::TokenNew { .. }
+    ) {
         let kept = serde_json::to_string(&answer).unwrap_or_default();
         tx.keep_answer(&request.request_id, &kept, now_ms)?;
     }

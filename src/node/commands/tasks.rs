@@ -76,7 +76,16 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
             && (!*unresolved || has_unresolved(record))
             && words.iter().all(|word| has_word(record, word))
     });
-    tasks.sort_by_cached_key(|stored| order(&stored.record));
+    match narrowed.after {
+        Some(_) => tasks.sort_by_key(|stored| stored.record.key().id),
+        None => tasks.sort_by_cached_key(|stored| order(&stored.record)),
+    }
+    let all = tasks.len();
+    tasks.retain(|stored| {
+        narrowed
+            .after
+            .is_none_or(|after| stored.record.key().id > after)
+    });
     let shown = |stored: &Stored| task_item(&view, stored, &span);
     if let Some(status) = &narrowed.status {
         // Where a task stands is derived, so it must be seen of each before some are left out.
@@ -86,9 +95,11 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
         let total = fit.len();
         return part(narrowed, total, |range| Ok(fit[range].to_vec()));
     }
-    part(narrowed, tasks.len(), |range| {
+    let mut said = part(narrowed, tasks.len(), |range| {
         tasks[range].iter().map(shown).collect()
-    })
+    })?;
+    said.data["total"] = json!(all);
+    Ok(said)
 }
 
 /// A list of which some may be left out; the total is of all.

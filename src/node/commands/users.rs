@@ -107,7 +107,7 @@ fn needs_another_administrator(on: &Writing<'_, '_>, name: &str) -> Result<(), R
 }
 
 /// Lower-case letters and digits, then also `.`, `-` and `_`: nothing that looks like another name, or like an adapter's.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     name.len() <= NAME_BYTES
         && name.starts_with(plain)

@@ -4,7 +4,8 @@ use super::backup;
 use super::{
     Reading, Said, Writing, adopt, approvals, audits, bundles, calendar, clones, conflicts,
     directives, evidence, holds, import, indicators, nodes, periods, proposals, quarantine,
-    reports, rollup, status, succession, tasks, units, unknown_verb, users, waiting, warnings,
+    reports, rollup, status, succession, tasks, tokens, units, unknown_verb, users, waiting,
+    warnings,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -82,6 +83,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::AuditVerify => audits::verify(on),
         Command::AuditExport { to } => audits::file::export(on, to),
         Command::HoldList => holds::list(on),
+        Command::TokenList => tokens::list(on),
         Command::HoldShow { hold } => holds::show(on, *hold),
         Command::ApprovalList => approvals::list(on),
         Command::ApprovalShow { approval } => approvals::show(on, *approval),
@@ -209,6 +211,12 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         Command::UserRole { name, role } => users::set_role(on, name, *role),
         Command::UserPassword { name, secret } => users::set_secret(on, name, secret),
         Command::UserRemove { name } => users::remove(on, name),
+        Command::TokenNew {
+            name,
+            role,
+            expires_s,
+        } => tokens::new(on, name, *role, *expires_s),
+        Command::TokenRevoke { name } => tokens::revoke(on, name),
         _ => Err(unknown_verb(request)),
     }
 }
