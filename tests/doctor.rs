@@ -3,9 +3,16 @@
 mod support;
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
 
+use nqsync::api::Lang;
+use nqsync::clock::Clock;
+use nqsync::config;
+use nqsync::doctor::{Doctor, Finding, State};
 use rusqlite::Connection;
 use serde_json::Value;
 use support::machine::{Machine, Service};
@@ -214,4 +221,274 @@ fn a_node_that_never_enrolled_and_adapters_that_do_not_get_through_are_told() {
         !without.iter().any(|f| f.starts_with("adapter ")),
         "{without:?}"
     );
+}
+
+/// What is found at a machine whose clock says so, in both languages; nothing of it is a key of the catalogue.
+fn looked(machine: &Machine, set: &[(&str, String)], now_ms: i64) -> Vec<Finding> {
+    let set: Vec<(String, String)> = set
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone()))
+        .collect();
+    let file = machine.at("config.toml");
+    let loaded = config::load(&file, std::iter::empty(), &set).expect("a configuration");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let look = |lang| {
+        let clock = Clock::from_fn(move || now_ms);
+        runtime.block_on(Doctor::new(&loaded.config, clock, lang).examine())
+    };
+    let (vietnamese, english) = (look(Lang::Vi), look(Lang::En));
+    let ill = |all: &[Finding]| -> Vec<Finding> {
+        let ill = all
+            .iter()
+            .filter(|f| matches!(f.state, State::Fault | State::Warning));
+        ill.cloned().collect()
+    };
+    let (vietnamese, english) = (ill(&vietnamese), ill(&english));
+    assert_eq!(vietnamese.len(), english.len());
+    for (one, other) in vietnamese.iter().zip(&english) {
+        assert_eq!(one.code, other.code);
+        assert_ne!((&one.message, &one.remedy), (&other.message, &other.remedy));
+        for finding in [one, other] {
+            let text = format!("{} {}", finding.message, finding.remedy);
+            assert!(text.len() > 40 && !text.contains("doctor-"), "{finding:?}");
+        }
+    }
+    english
+}
+
+fn codes(found: &[Finding]) -> Vec<&str> {
+    found.iter().map(|finding| finding.code.as_str()).collect()
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+#[test]
+fn a_clock_that_is_wrong_and_a_certificate_that_is_over_are_told() {
+    let (_ministry, above, commune) = pair();
+    let below = commune.serve();
+    let now_ms = Clock::system().now_ms();
+    assert_eq!(codes(&looked(&commune, &[], now_ms)), [""; 0]);
+    let battery = looked(&commune, &[], 0);
+    assert!(
+        codes(&battery).contains(&"clock_in_the_past"),
+        "{battery:?}"
+    );
+    let ahead = looked(&commune, &[], now_ms + HOUR_MS);
+    assert_eq!(codes(&ahead), ["clock_beside_parent"]);
+    assert!(
+        ahead[0].message.contains("59") || ahead[0].message.contains("60"),
+        "{ahead:?}"
+    );
+    let years = looked(&commune, &[], now_ms + 10 * 365 * 24 * HOUR_MS);
+    assert!(codes(&years).contains(&"certificate_dates"), "{years:?}");
+    below.stop();
+    above.stop();
+}
+
+/// Takes every connection, and does what it is told with it.
+fn answering<L: Send + 'static, S>(
+    listener: L,
+    accept: impl Fn(&L) -> std::io::Result<S> + Send + 'static,
+    say: impl Fn(S) + Send + 'static,
+) {
+    std::thread::spawn(move || {
+        while let Ok(stream) = accept(&listener) {
+            say(stream);
+        }
+    });
+}
+
+#[test]
+fn something_else_at_the_parents_address_and_another_service_at_the_socket_are_told() {
+    let (_ministry, above, commune) = pair();
+    let web = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = web.local_addr().expect("its address");
+    answering(
+        web,
+        |l| l.accept().map(|(s, _)| s),
+        |mut stream| {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        },
+    );
+    let url = format!("https://{address}");
+    let found = looked(&commune, &[("upstream.url", url)], Clock::system().now_ms());
+    assert_eq!(codes(&found), ["service_stopped", "no_tls"]);
+
+    // A service that was not started again after an upgrade, and one that hangs.
+    for (answer, expected) in [
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 19\r\n\r\n{\"version\":\"0.0.9\"}",
+            "other_version_runs",
+        ),
+        ("", "service_silent"),
+    ] {
+        let socket = commune.at("control.sock");
+        let _ = fs::remove_file(&socket);
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        answering(
+            listener,
+            |l| l.accept().map(|(s, _)| s),
+            move |mut stream| {
+                let mut asked = [0; 4096];
+                let _ = stream.read(&mut asked);
+                let _ = stream.write_all(answer.as_bytes());
+            },
+        );
+        let found = looked(&commune, &[], Clock::system().now_ms());
+        assert_eq!(codes(&found), [expected]);
+    }
+    above.stop();
+}
+
+#[test]
+fn somebody_without_the_right_to_the_files_is_told_whose_they_are() {
+    let machine = Machine::ministry("BO");
+    let running = machine.serve();
+    fs::set_permissions(machine.path(), Permissions::from_mode(0o755)).expect("chmod");
+    let mut line = machine.command(&["doctor", "--json"]);
+    if rustix::process::geteuid().is_root() {
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        other
+            .arg(line.get_program())
+            .args(line.get_args())
+            .env_clear()
+            .env("LANG", "en_US.UTF-8");
+        line = other;
+    } else {
+        fs::set_permissions(machine.path(), Permissions::from_mode(0o500)).expect("chmod");
+    }
+    let ran = support::machine::ran(line);
+    fs::set_permissions(machine.path(), Permissions::from_mode(0o700)).expect("chmod");
+    let ran = ran.expect(4);
+    let faults = found(&ran.json(), "fault");
+    assert!(
+        faults.contains(&"data_dir dir_not_writable".to_owned()),
+        "{faults:?}"
+    );
+    if rustix::process::geteuid().is_root() {
+        assert!(
+            faults.contains(&"service socket_denied".to_owned()),
+            "{faults:?}"
+        );
+        assert!(
+            ran.out.contains("65534") && ran.out.contains("chown"),
+            "{ran:?}"
+        );
+    }
+    running.stop();
+}
+
+#[test]
+fn doors_that_are_taken_a_full_disk_and_a_store_on_another_machine_are_told() {
+    let machine = Machine::ministry("BO");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
+    for section in ["console", "api", "metrics"] {
+        let set = format!("{section}.address={address}");
+        let found = faults(&machine, &["--set", &set]);
+        assert!(found.contains(&"port door_taken".to_owned()), "{found:?}");
+    }
+    let set = format!("console.address={address}");
+    let running = machine.serve_with(&[&set]);
+    drop(taken);
+    let found = faults(&machine, &["--set", &set]);
+    assert_eq!(found, ["port door_closed"], "the service runs without it");
+    running.stop();
+
+    let free = rustix::fs::statvfs(machine.path()).expect("a disk");
+    // More than this cannot be asked for.
+    assert!(
+        free.f_bavail * free.f_frsize < 1 << 40,
+        "a disk of this size is never full"
+    );
+    let found = faults(&machine, &["--set", "store.min_free_bytes=1024 GiB"]);
+    assert!(
+        found.contains(&"status disk_nearly_full".to_owned()),
+        "{found:?}"
+    );
+
+    let other = machine.at("machine-id");
+    fs::write(&other, "0123456789abcdef0123456789abcdef\n").expect("room");
+    let set = format!("node.machine_id_file={}", other.display());
+    let found = faults(&machine, &["--set", &set]);
+    assert!(found.contains(&"status moved".to_owned()), "{found:?}");
+}
+
+#[test]
+fn a_store_that_is_damaged_and_a_data_folder_that_is_not_there_are_told() {
+    let machine = Machine::ministry("BO");
+    let elsewhere = format!("node.data_dir={}", machine.at("not-mounted").display());
+    let found = faults(&machine, &["--set", &elsewhere]);
+    assert!(
+        found.contains(&"data_dir dir_missing".to_owned()),
+        "{found:?}"
+    );
+    let file = machine.at("store.db");
+    let bytes = fs::read(&file).expect("a store");
+    fs::write(&file, [&[0u8; 4096], &bytes[4096..]].concat()).expect("room");
+    let found = faults(&machine, &[]);
+    assert!(
+        found.iter().any(|fault| fault.starts_with("store ")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn an_adapter_that_is_not_let_in_or_names_a_unit_nobody_knows_is_told() {
+    let mut simulator = Command::new(env!("CARGO_BIN_EXE_nqsync"))
+        .args([
+            "--lang", "en", "adapter", "simulate", "tracker", "--port", "0",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program");
+    let mut base = String::new();
+    let out = simulator.stdout.take().expect("its output");
+    BufReader::new(out).read_line(&mut base).expect("a line");
+    let machine = Machine::ministry("BO");
+    fs::create_dir_all(machine.at("adapters.d")).expect("room");
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/adapters/tracker/profile.toml");
+    let text = fs::read_to_string(shipped).expect("a profile");
+    let text = text
+        .replace("enabled = false", "enabled = true")
+        .replace("http://127.0.0.1:8080", base.trim());
+    let write = |name: &str, text: &str| {
+        let file = machine.at(&format!("adapters.d/{name}"));
+        fs::write(&file, text).expect("room");
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("chmod");
+    };
+    write("tracker.password", "wrong");
+    write("tracker.toml", &text);
+    let ran = machine.run(&["doctor", "--json"]).expect(4);
+    let said = |ran: &support::machine::Ran| {
+        let report = ran.json();
+        let all = report["items"].as_array().expect("findings").clone();
+        let of = all.into_iter().find(|item| item["check"] == "adapter");
+        of.expect("a finding about the adapter")
+    };
+    let unknown = said(&ran);
+    assert_eq!(unknown["state"], "fault", "{unknown}");
+    assert!(
+        unknown["message"].as_str().expect("text").contains("24001"),
+        "{unknown}"
+    );
+    write(
+        "tracker.toml",
+        &text.replace("unit = \"24001\"", "unit = \"BO\""),
+    );
+    let ran = machine.run(&["doctor", "--json"]).expect(4);
+    let refused = said(&ran);
+    assert_eq!(refused["state"], "fault", "{refused}");
+    assert!(
+        refused["message"].as_str().expect("text").contains("login"),
+        "{refused}"
+    );
+    let _ = simulator.kill();
+    let _ = simulator.wait();
 }

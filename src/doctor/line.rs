@@ -200,3 +200,55 @@ impl Doctor<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Lang;
+    use crate::clock::Clock;
+    use crate::config;
+    use crate::doctor::State;
+
+    /// What is found where a parent answers so.
+    async fn found(lang: Lang, status: u16, body: &str) -> crate::doctor::Finding {
+        let dir = tempfile::tempdir().expect("room");
+        let text = "[node]\nunit = \"24001\"\nlevel = \"commune\"\n";
+        let file = dir.path().join("config.toml");
+        let loaded = config::read(&file, text, std::iter::empty(), &[]).expect("a configuration");
+        let mut doctor = Doctor::new(&loaded.config, Clock::system(), lang);
+        let answer = hyper::Response::builder().status(status);
+        let answer = answer.body(body.to_owned()).expect("an answer");
+        doctor.answered(answer.into()).await;
+        doctor.found.remove(0)
+    }
+
+    #[tokio::test]
+    async fn every_way_in_which_a_parent_refuses_is_told_apart_and_with_what_to_do() {
+        for (status, code, expected) in [
+            (426, "version", "version_too_far"),
+            (403, "revoked", "not_on_the_list"),
+            (403, "unknown_node", "not_on_the_list"),
+            (403, "branch", "parent_refuses"),
+            (500, "store", "parent_ill"),
+            (502, "", "parent_ill"),
+        ] {
+            let body = json!({ "code": code, "message": "lời của cấp trên" }).to_string();
+            let mut said = Vec::new();
+            for lang in [Lang::Vi, Lang::En] {
+                let finding = found(lang, status, &body).await;
+                assert_eq!(
+                    (finding.code.as_str(), finding.state),
+                    (expected, State::Fault)
+                );
+                assert!(finding.remedy.len() > 15, "{finding:?}");
+                said.push(finding.remedy);
+            }
+            assert_ne!(said[0], said[1], "{code}");
+        }
+        let well = json!({ "code": "unreadable", "message": "" }).to_string();
+        let finding = found(Lang::Vi, 400, &well).await;
+        assert_eq!((finding.check, finding.state), ("answer", State::Ok));
+        let page = found(Lang::Vi, 200, "<html>").await;
+        assert_eq!(page.code, "parent_ill", "something else answers");
+    }
+}

@@ -93,6 +93,7 @@ impl<'c> Doctor<'c> {
         self.clock();
         let runs = self.service().await;
         self.port(runs).await;
+        self.doors(runs).await;
         self.line().await;
         self.found
     }

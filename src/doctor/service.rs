@@ -101,6 +101,32 @@ impl Doctor<'_> {
     }
 }
 
+impl Doctor<'_> {
+    /// The doors for people and programs of this machine: each free for the service that is to start, or opened by the one
+    /// that runs. The service starts without them, and says so in its log alone.
+    pub(super) async fn doors(&mut self, runs: bool) {
+        let config = self.config;
+        let doors = [
+            ("console", config.console.as_ref().map(|c| &c.address)),
+            ("api", config.api.as_ref().map(|a| &a.address)),
+            ("metrics", config.metrics.as_ref().map(|m| &m.address)),
+        ];
+        for (section, address) in doors {
+            let Some(address) = address.filter(|address| !address.ends_with(":0")) else {
+                continue;
+            };
+            let at = [("section", section), ("address", address.as_str())];
+            let open = timeout(PATIENCE, TcpStream::connect(address)).await;
+            match (runs, open.is_ok_and(|open| open.is_ok())) {
+                (true, true) => self.well("port", "doctor-door-ok", &at),
+                (true, false) => self.fault("port", "door-closed", &at),
+                (false, true) => self.fault("port", "door-taken", &at),
+                (false, false) => self.well("port", "doctor-door-free", &at),
+            }
+        }
+    }
+}
+
 /// An address that means every interface is reached by the loopback one.
 fn reachable(address: &str) -> String {
     address
