@@ -347,7 +347,9 @@ fn something_else_at_the_parents_address_and_another_service_at_the_socket_are_t
 fn somebody_without_the_right_to_the_files_is_told_whose_they_are() {
     let machine = Machine::ministry("BO");
     let running = machine.serve();
-    fs::set_permissions(machine.path(), Permissions::from_mode(0o755)).expect("chmod");
+    for (file, mode) in [("", 0o755), ("config.toml", 0o644)] {
+        fs::set_permissions(machine.at(file), Permissions::from_mode(mode)).expect("chmod");
+    }
     let mut line = machine.command(&["doctor", "--json"]);
     if rustix::process::geteuid().is_root() {
         let mut other = Command::new("setpriv");
