@@ -21,12 +21,15 @@ pub struct Ask {
     pub present: Option<Present>,
 }
 
+/// Finds the mark of a state in what shows it.
+type Mark = Box<dyn Fn(&Value) -> Option<String> + Send>;
+
 /// How the mark of a present state is read.
 pub struct Present {
     /// The verb that shows it.
     pub command: Command,
     /// Where its mark is in the answer.
-    pub mark: Box<dyn Fn(&Value) -> Option<String> + Send>,
+    pub mark: Mark,
 }
 
 impl From<Command> for Ask {

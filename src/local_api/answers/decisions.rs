@@ -141,7 +141,7 @@ pub struct PeriodShown {
 #[schemars(untagged)]
 pub enum PeriodsDecided {
     /// Where the one unit's reports stand.
-    One(Period),
+    One(Box<Period>),
     /// Those that took the step, and those that could not.
     Several(Decided),
 }
