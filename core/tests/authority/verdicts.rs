@@ -1,5 +1,6 @@
 //! Each verdict for itself: what is late, who continues whom, what arrived, and between whom a record travels.
 
+use nqsync_core::model::Classification;
 use nqsync_core::model::values::{Succession, SuccessionKind};
 use nqsync_core::sync::scope::{assigned, ends, ends_are_fixed};
 
@@ -50,6 +51,19 @@ fn each_refusal_has_a_code_of_its_own() {
     ];
     for (denied, code) in all {
         assert_eq!(denied.code(), code);
+    }
+}
+
+#[test]
+fn each_level_of_secrecy_is_shown_by_its_name() {
+    let all = [
+        (Classification::None, "none"),
+        (Classification::Confidential, "Mật"),
+        (Classification::Secret, "Tối mật"),
+        (Classification::TopSecret, "Tuyệt mật"),
+    ];
+    for (level, name) in all {
+        assert_eq!(level.to_string(), name);
     }
 }
 
@@ -166,6 +180,12 @@ fn the_heir_of_a_unit_writes_for_it_from_the_day_on_and_as_soon_as_it_is_planned
     assert_eq!(judged(&planned(NEIGHBOUR)), Ok(()));
     let elsewhere = judged(&planned(FAR_COMMUNE));
     assert!(matches!(elsewhere, Err(Denied::NotTheOwner { .. })));
+    // What it wrote itself, while it was there, stays.
+    let before = record(
+        report(COMMUNE, MINISTRY),
+        &[(COMMUNE, "progress", json!(1))],
+    );
+    assert_eq!(judge(&before, From::Below, &link(2), &gone, true), Ok(()));
     // The record of a unit is written by the unit above it, which here is not the one it was born under.
     let placed = json!([{ "unit": PROVINCE }]);
     let unit = Facts::Unit { owner: MINISTRY };
@@ -174,6 +194,27 @@ fn the_heir_of_a_unit_writes_for_it_from_the_day_on_and_as_soon_as_it_is_planned
     assert_eq!(judge(&own, From::Below, &link(2), &known, true), Ok(()));
     own = record(unit, &[(NEIGHBOUR, "parent", placed)]);
     assert!(judge(&own, From::Below, &link(2), &known, true).is_err());
+    // And by the heir of the one that it was born under, wherever it stands now.
+    let born = Facts::Unit { owner: PROVINCE };
+    let by_heir = record(born, &[(OTHER_PROVINCE, "name", json!("x"))]);
+    let merged = Tree::new(tree().iter().cloned().map(|mut info| match info.id {
+        PROVINCE => UnitInfo {
+            heir: Some(OTHER_PROVINCE),
+            ..info
+        },
+        COMMUNE => {
+            info.id = UnitId(by_heir.key().id);
+            info.parent = Some(MINISTRY);
+            info
+        }
+        _ => info,
+    }));
+    assert_eq!(
+        judge(&by_heir, From::Above, &link(3), &merged, false),
+        Ok(())
+    );
+    let refused = judge(&by_heir, From::Above, &link(3), &tree(), false);
+    assert!(matches!(refused, Err(Denied::NotTheOwner { .. })));
 }
 
 #[test]
