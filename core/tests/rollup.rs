@@ -299,6 +299,29 @@ fn a_task_reported_on_request_is_expected_only_where_a_report_came() {
 }
 
 #[test]
+fn nobody_owes_a_report_of_a_period_that_was_over_when_the_task_was_given() {
+    let expected = |issued, period: i8| {
+        let mut inputs = Inputs::default();
+        inputs.tasks.push(task(1, &[1], &[]));
+        inputs.tasks[0].issued = issued;
+        let coverage = inputs.fold(period, date(2026, 4, 1)).coverage;
+        (coverage.reports_expected, coverage.complete)
+    };
+    let given = Some(date(2026, 3, 31));
+    assert_eq!(expected(given, 2), (0, true));
+    assert_eq!(expected(given, 3), (1, false), "given on its last day");
+    assert_eq!(expected(None, 1), (1, false), "nobody knows when");
+    let mut late = Inputs::default();
+    late.add(task(1, &[1], &[]), 1, Status::InProgress);
+    late.tasks[0].issued = Some(date(2026, 5, 1));
+    assert_eq!(
+        late.march().coverage.reports_expected,
+        1,
+        "what came counts"
+    );
+}
+
+#[test]
 fn less_than_half_of_where_the_calendar_says_is_a_warning() {
     let behind = |percent: Option<&str>, status, on| {
         let mut inputs = Inputs::default();
@@ -402,6 +425,30 @@ proptest! {
         let (received, expected) = (rollup.coverage.reports_received, rollup.coverage.reports_expected);
         prop_assert_eq!((received, expected), (again.received, again.expected));
         prop_assert_eq!(rollup.coverage.units_reported, again.units_reported);
+    }
+
+    #[test]
+    fn what_is_kept_after_each_version_tells_what_a_fold_of_any_period_derives(
+        inputs in any_inputs(),
+        period in 1i8..6,
+        on in 0i32..150,
+    ) {
+        let day = date(2026, 1, 1) + jiff::Span::new().days(on);
+        let span = month(period);
+        let always = PeriodSpan { end: jiff::civil::Date::MAX, ..span.clone() };
+        let kept = inputs.with(&always, day, steps);
+        let derived = inputs.with(&span, day, derive_all);
+        for ((task, unit), (standing, due)) in derived {
+            let task = inputs.tasks.iter().find(|t| t.id == task).expect("a task");
+            let none = Vec::new();
+            let all = kept.get(&(task.id, unit)).unwrap_or(&none);
+            let before = all.partition_point(|step| step.ends < span.start);
+            let by = all.partition_point(|step| step.ends <= span.end);
+            let finished = before > 0 && all[before - 1].derived.is_finished();
+            prop_assert_eq!(due, Due::of(task, span.end, finished, by > before));
+            let told = all[..by].last().map(|step| step.on(task.due, day));
+            prop_assert_eq!(standing, told.unwrap_or(Standing::silent(task.due, day)));
+        }
     }
 
     #[test]

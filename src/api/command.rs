@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Adopt, AuditFilter, ImportKind, Narrowed, ReportFields, ReportRef, Role, RollupBy, TaskFields,
+    Adopt, AuditFilter, ImportKind, Narrowed, ReportFields, ReportRef, ReportWait, Role, RollupBy,
+    TaskFields,
 };
 
 #[allow(missing_docs)] // Fields carry the names of the flags; the command line documents each.
@@ -116,6 +117,11 @@ pub enum Command {
     },
     /// One task with its reports, receipts, the *6 rõ* and the history of every field.
     TaskShow { task: String },
+    /// One task, and those of its reports and files that are of one period: the one named, else the latest with a report.
+    TaskPage {
+        task: String,
+        period: Option<String>,
+    },
     /// A new task issued by the unit acted for.
     TaskAdd { fields: TaskFields },
     /// Changes to a task owned here. `token` is the one shown by `task show`.
@@ -132,6 +138,12 @@ pub enum Command {
         task: Option<String>,
         unit: Option<String>,
         period: Option<String>,
+    },
+    /// Reports that wait for somebody, the oldest period first.
+    ReportWaiting {
+        wait: ReportWait,
+        offset: usize,
+        limit: Option<usize>,
     },
     /// One report with siblings, submission, verdicts, arrival, history and its token.
     ReportShow { report: ReportRef },
@@ -159,6 +171,8 @@ pub enum Command {
         unit: Option<String>,
         period: Option<String>,
     },
+    /// One piece of evidence.
+    EvidenceShow { evidence: String },
     /// Writes the bytes of an evidence file to a path.
     EvidenceGet { evidence: String, to: String },
     /// Takes evidence back.
@@ -441,6 +455,7 @@ impl Command {
             | UnitList { .. }
             | UnitShow { .. } => false,
             TaskList { .. } | TaskShow { .. } | ReportList { .. } | ReportShow { .. } => false,
+            TaskPage { .. } | ReportWaiting { .. } | EvidenceShow { .. } => false,
             EvidenceList { .. } | EvidenceGet { .. } | IndicatorList { .. } | DirectiveList => {
                 false
             }

@@ -207,12 +207,30 @@ pub struct Narrowed {
     pub text: Option<String>,
     /// Derived status, such as `in_progress_late`.
     pub status: Option<String>,
+    /// Only those due by this day, the soonest first.
+    #[serde(default)]
+    pub due_by: Option<String>,
+    /// Only those of which something is still to be done.
+    #[serde(default)]
+    pub open: bool,
     /// Tasks left out at the beginning.
     pub offset: usize,
     /// Most tasks answered; the total is of all.
     pub limit: Option<usize>,
     /// In the order of their ids, and only those after this one: a list that changes meanwhile is read without gaps.
     pub after: Option<uuid::Uuid>,
+}
+
+/// For what a submitted report waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportWait {
+    /// A reviewer's verdict on its evidence; those of other units than this node's own.
+    Verdict,
+    /// Its unit's correction.
+    Correction,
+    /// Being submitted again, because its draft was changed since; those of this node's own unit.
+    Submission,
 }
 
 /// Which entries of the audit are asked for.

@@ -88,6 +88,7 @@ pub fn duty(command: &Command) -> Duty {
         Status | SyncPreview | BackupKeyShow => Duty::Look,
         UnitList { .. } | UnitShow { .. } => Duty::Look,
         TaskList { .. } | TaskShow { .. } | ReportList { .. } | ReportShow { .. } => Duty::Look,
+        TaskPage { .. } | ReportWaiting { .. } | EvidenceShow { .. } => Duty::Look,
         EvidenceList { .. } | IndicatorList { .. } => Duty::Look,
         DirectiveList | DirectiveShow { .. } | ProposalList { .. } => Duty::Look,
         PeriodList { .. } | PeriodShow { .. } | RollupShow { .. } => Duty::Look,

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::service::Service;
-use crate::api::{Command, Failure, Request};
+use crate::api::{Command, Exit, Failure, Request};
 use crate::node::commands::TakenFile;
 use crate::store::blobs::{self, BlobError};
 
@@ -95,21 +95,27 @@ impl Service {
         request: Request,
         id: &str,
     ) -> Result<Option<(Value, File)>, Failure> {
-        let command = Command::EvidenceList {
-            task: None,
-            unit: None,
-            period: None,
+        let command = Command::EvidenceShow {
+            evidence: id.to_owned(),
         };
-        let all = self.execute(Request { command, ..request }).await?.data;
-        let mut all = all["items"].as_array().into_iter().flatten();
-        let found = all.find(|file| file["id"] == *id && file["state"] == "present");
-        let hash = found.and_then(|file| blobs::parse_hex(file["sha256"].as_str()?));
+        let found = match self.execute(Request { command, ..request }).await {
+            Ok(answer) => Some(answer.data),
+            Err(failure) if failure.exit == Exit::Usage => None,
+            Err(failure) => return Err(failure),
+        };
+        // Only the whole id, and nothing that was taken back.
+        let found = found.filter(|file| {
+            file["id"] == *id && file["state"] == "present" && file["removed"] == false
+        });
+        let hash = found
+            .as_ref()
+            .and_then(|file| blobs::parse_hex(file["sha256"].as_str()?));
         let (Some(found), Some(hash)) = (found, hash) else {
             return Ok(None);
         };
         let path = blobs::path(self.node.store.dir(), &hash);
         match File::open(&path).await {
-            Ok(file) => Ok(Some((found.clone(), file))),
+            Ok(file) => Ok(Some((found, file))),
             Err(error) => {
                 tracing::error!(%error, file = %path.display(), "an evidence file cannot be opened");
                 Ok(None)

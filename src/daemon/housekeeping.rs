@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::node::commands::approvals;
 use crate::node::sealed;
-use crate::node::{Node, recovery, reminders, rollups, warnings};
+use crate::node::{Node, recovery, reminders, rollups, standings, warnings};
 use crate::store::{StoreError, blobs};
 
 /// How often the date is looked at.
@@ -80,6 +80,9 @@ pub async fn keep(node: Node, stop: CancellationToken) {
                     return;
                 }
                 let began = Instant::now();
+                if let Err(error) = standings::refresh(&node).await {
+                    tracing::error!(%error, "cannot note where work stands; pages count it when they are asked");
+                }
                 if let Err(error) = rollups::refresh(&node).await {
                     tracing::error!(%error, "cannot recompute rollups; they stand with their as-of");
                 }

@@ -23,6 +23,7 @@ pub mod renewal;
 pub mod rollups;
 pub mod sealed;
 pub mod session;
+pub mod standings;
 pub mod waiting;
 pub mod warnings;
 pub mod witness;

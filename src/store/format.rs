@@ -28,6 +28,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0015_approvals.sql")),
     M::up(include_str!("migrations/0016_waiting_keys.sql")),
     M::up(include_str!("migrations/0017_api.sql")),
+    M::up(include_str!("migrations/0018_standings.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::civil::Date;
 use nqsync_core::model::{Kind, Tree, UnitId, UnitInfo};
 use nqsync_core::sync::Incarnation;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -26,10 +27,15 @@ pub fn meta_on_disk(dir: &Path, key: &str) -> Result<Option<String>, StoreError>
     )
 }
 
-/// The unit tree as it is on the day the store was told (`meta.today`, kept by the service).
-pub fn load_tree(connection: &Connection) -> Result<Tree, StoreError> {
+/// The day the store was told (`meta.today`, kept by the service); without one, the end of all days.
+pub fn today(connection: &Connection) -> Result<Date, StoreError> {
     let today = meta(connection, "today")?.and_then(|text| text.parse().ok());
-    let today = today.unwrap_or(jiff::civil::Date::MAX);
+    Ok(today.unwrap_or(Date::MAX))
+}
+
+/// The unit tree as it is on the day the store was told.
+pub fn load_tree(connection: &Connection) -> Result<Tree, StoreError> {
+    let today = today(connection)?;
     let units = records::of_kind(connection, Kind::Unit)?;
     Ok(Tree::new(units.iter().filter_map(|stored| {
         UnitInfo::read(&stored.record, today)

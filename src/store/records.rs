@@ -198,6 +198,67 @@ pub fn about_by(
     )
 }
 
+/// Those of them that are of one period.
+pub fn about_of(
+    connection: &Connection,
+    kind: Kind,
+    about: Uuid,
+    period: &str,
+) -> Result<Vec<Stored>, StoreError> {
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE kind = ?1 AND about = ?2 AND period = ?3 ORDER BY rec",
+    ]);
+    select(
+        connection,
+        &sql,
+        params![kind.number(), about.as_bytes(), period],
+    )
+}
+
+/// The records of a kind that a unit owns, of one period.
+pub fn owned_of(
+    connection: &Connection,
+    kind: Kind,
+    owner: UnitId,
+    period: &str,
+) -> Result<Vec<Stored>, StoreError> {
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE kind = ?1 AND owner = ?2 AND period = ?3 ORDER BY rec",
+    ]);
+    select(
+        connection,
+        &sql,
+        params![kind.number(), owner.0.as_bytes(), period],
+    )
+}
+
+/// Whether there is a record of a kind and a period.
+pub fn any_of(connection: &Connection, kind: Kind, period: &str) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM record WHERE kind = ?1 AND period = ?2)")?
+        .query_row(params![kind.number(), period], |row| row.get(0))?)
+}
+
+/// The periods of the records of a kind about another one, with how many there are of each.
+pub fn periods_about(
+    connection: &Connection,
+    kind: Kind,
+    about: Uuid,
+) -> Result<Vec<(String, u32)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT period, count(*) FROM record WHERE kind = ?1 AND about = ?2 AND period IS NOT NULL
+         GROUP BY period ORDER BY period",
+    )?;
+    let rows = statement.query_map(params![kind.number(), about.as_bytes()], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The records of a kind whose ids lie between two, at most `limit`: for the beginning of an id that was typed.
 pub fn between(
     connection: &Connection,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::count::{GroupRollup, UNRESOLVED_LEAD};
 use super::input::{ArrivalFacts, PeriodSpan, ReportFacts, TaskFacts, VerdictFacts};
-use super::status::{Standing, Submitted, derive};
+use super::status::{After, Standing, Submitted, after, derive};
 use crate::model::UnitId;
 
 /// Kind of deadline of a task that is reported only when somebody asks.
@@ -35,11 +35,25 @@ pub struct GroupInput<'a> {
 /// Whether a unit's report on a task is due in the period, and came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// It had to come: the work was not finished before the period, and the task is not one reported on request. What
-    /// came without having to is counted as expected too, so that coverage never exceeds the whole.
+    /// It had to come: the task was given by the end of the period, the work was not finished before it, and the task is
+    /// not one reported on request. What came without having to is counted as expected too, so that coverage never
+    /// exceeds the whole.
     pub expected: bool,
     /// A report was submitted whose period ends within this one.
     pub received: bool,
+}
+
+impl Due {
+    /// Of a task in a period with this last day; `finished`: the unit was done with it before the period began.
+    pub fn of(task: &TaskFacts, last_day: Date, finished: bool, received: bool) -> Due {
+        // Nobody owes a report of a time in which there was no task.
+        let begun = task.issued.is_none_or(|issued| issued <= last_day);
+        let owed = begun && !finished && task.deadline_kind != ON_REQUEST;
+        Due {
+            expected: owed || received,
+            received,
+        }
+    }
 }
 
 /// A red warning (*cảnh báo đỏ*) about one unit's work on one task.
@@ -152,6 +166,23 @@ pub fn derive_all(input: &GroupInput<'_>) -> BTreeMap<(Uuid, UnitId), (Standing,
     .collect()
 }
 
+/// Where the work stands after each version that was submitted, by task and unit, the earliest first. Of the period only
+/// the end counts, and of the tasks also those that nobody carries out any more.
+pub fn steps(input: &GroupInput<'_>) -> BTreeMap<(Uuid, UnitId), Vec<After>> {
+    let index = Index::of(input);
+    let mut found = BTreeMap::new();
+    for task in input.tasks {
+        let reports = index.reports.keys();
+        for (_, unit) in reports.filter(|(of, _)| *of == task.id) {
+            let mut submitted = index.submitted(task, *unit);
+            submitted.sort_by(|a, b| a.order().cmp(&b.order()));
+            let steps = (1..=submitted.len()).filter_map(|count| after(task, &submitted[..count]));
+            found.insert((task.id, *unit), steps.collect());
+        }
+    }
+    found
+}
+
 /// The red warnings of all assigned units, by task.
 pub fn list_warnings(input: &GroupInput<'_>) -> Vec<Warning> {
     let index = Index::of(input);
@@ -247,12 +278,8 @@ impl<'a> Index<'a> {
         let standing = derive(task, &submitted, self.evaluated_on);
         let before = submitted.partition_point(|s| s.report.period.end < self.period.start);
         let earlier = derive(task, &submitted[..before], self.evaluated_on);
-        let received = before < submitted.len();
-        let owed = !earlier.derived.is_finished() && task.deadline_kind != ON_REQUEST;
-        let due = Due {
-            expected: owed || received,
-            received,
-        };
+        let finished = earlier.derived.is_finished();
+        let due = Due::of(task, self.period.end, finished, before < submitted.len());
         (standing, due)
     }
 

@@ -40,6 +40,9 @@ pub struct TaskFacts {
     pub due: Option<Date>,
     /// Kind of the deadline, such as `on_request`; empty when there is none.
     pub deadline_kind: String,
+    /// The day on which it was given, in the zone of the reporting regimes; `None` where nothing trustworthy says so: then
+    /// its reports are expected of every period, and nobody is let off by a wrong clock.
+    pub issued: Option<Date>,
     /// Taken back by its issuer.
     pub withdrawn: bool,
     /// Deleted by its issuer.
@@ -102,6 +105,13 @@ pub struct ArrivalFacts {
 }
 
 impl TaskFacts {
+    /// A day of issue that is still to come was told by a clock that runs ahead. A day is allowed for: between two
+    /// machines it may be midnight.
+    pub fn doubt_clock(&mut self, today: Date) {
+        let tomorrow = today.tomorrow().unwrap_or(today);
+        self.issued = self.issued.filter(|issued| *issued <= tomorrow);
+    }
+
     /// Whether it is counted at all.
     pub fn is_live(&self) -> bool {
         !self.withdrawn && !self.deleted
@@ -120,30 +130,44 @@ pub fn read_task(record: &Record) -> Option<TaskFacts> {
     let Facts::Task { issuer, parent } = record.facts() else {
         return None;
     };
-    let group: Group = typed(record, "group").unwrap_or_default();
-    let programme: String = typed(record, "programme").unwrap_or_default();
+    let mut unread = false;
+    let group: Group = said(record, "group", &mut unread);
+    let programme: String = said(record, "programme", &mut unread);
     let key = [&group.code, &group.title, &programme]
         .into_iter()
         .map(|text| text.trim())
         .find(|text| !text.is_empty());
-    let deadline: Deadline = typed(record, "deadline").unwrap_or_default();
+    let deadline: Deadline = said(record, "deadline", &mut unread);
+    let lead: Assigned = said(record, "lead", &mut unread);
+    let coordinating: Assigned = said(record, "coordinating", &mut unread);
+    let due = deadline.due.as_str().and_then(|text| text.parse().ok());
     Some(TaskFacts {
         id: record.key().id,
         issuer: *issuer,
         parent: *parent,
         group: key.unwrap_or_default().to_owned(),
-        lead: typed(record, "lead").unwrap_or_default(),
-        coordinating: typed(record, "coordinating").unwrap_or_default(),
-        due: deadline.due.as_str().and_then(|text| text.parse().ok()),
+        lead,
+        coordinating,
+        due,
         deadline_kind: deadline.kind,
+        issued: issued(record, due),
         withdrawn: record.shown("withdrawn").is_some(),
         deleted: record.is_deleted(),
-        unread: is_unread::<Group>(record, "group")
-            || is_unread::<String>(record, "programme")
-            || is_unread::<Deadline>(record, "deadline")
-            || is_unread::<Assigned>(record, "lead")
-            || is_unread::<Assigned>(record, "coordinating"),
+        unread,
     })
+}
+
+/// When a task was given, as far as that can be believed: the moment in its id, or that of an edit which is older. Both are
+/// of the issuer's clock. One that was behind makes reports expected of too many periods, which does no harm; what names
+/// a day after the task's own due day comes from a clock that was ahead, and says nothing.
+fn issued(record: &Record, due: Option<Date>) -> Option<Date> {
+    let born = record.key().id.get_timestamp()?.to_unix().0;
+    let born = i64::try_from(born).ok()?.checked_mul(1000)?;
+    let edits = record.edits().iter().map(|edit| edit.stamp.millis());
+    let earliest = edits.chain([born]).min()?;
+    let at = jiff::Timestamp::from_millisecond(earliest).ok()?;
+    let day = at.in_tz(super::status::ZONE).ok()?.date();
+    due.is_none_or(|due| day <= due).then_some(day)
 }
 
 /// Reads a report; `None` for other kinds and for a period that `span_of` cannot place in the calendar.
@@ -230,6 +254,19 @@ fn typed<T: DeserializeOwned>(record: &Record, register: &str) -> Option<T> {
     serde_json::from_value(record.shown(register)?).ok()
 }
 
+/// A register in its type, read once: a task that is given to hundreds of units is long. What does not fit counts as empty,
+/// and is noted.
+fn said<T: DeserializeOwned + Default>(record: &Record, register: &str, unread: &mut bool) -> T {
+    let siblings = record.register(register).siblings;
+    let Some(write) = siblings.first().filter(|write| !write.is_empty()) else {
+        return T::default();
+    };
+    serde_json::from_str(write.value.get()).unwrap_or_else(|_| {
+        *unread = true;
+        T::default()
+    })
+}
+
 /// Whether a register says something that cannot be read here. Emptied it says nothing.
 fn is_unread<T: DeserializeOwned>(record: &Record, register: &str) -> bool {
     let value = record.shown(register).filter(|value| !value.is_null());
@@ -292,6 +329,64 @@ mod tests {
         let task = read_task(&record(facts(), values)).unwrap();
         assert_eq!((task.group.as_str(), task.due), ("57", None));
         assert!(!task.is_live() && !task.has_resolved_lead() && task.unread);
+    }
+
+    #[test]
+    fn when_a_task_was_given_is_told_by_its_id_and_its_edits_and_a_clock_ahead_tells_nothing() {
+        let of = |born: &str, edited: &str, due: &str| {
+            let ms = |day: &str| {
+                let day: Date = day.parse().unwrap();
+                let noon = day.at(12, 0, 0, 0).in_tz("Asia/Ho_Chi_Minh").unwrap();
+                noon.timestamp().as_millisecond()
+            };
+            let seconds = (ms(born) / 1000) as u64;
+            let id = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0));
+            let facts = Facts::Task {
+                issuer: UNIT,
+                parent: None,
+            };
+            let key = facts.key(id);
+            let mut record = Record::begin(facts, key);
+            let by = Author {
+                incarnation: Incarnation([1; 16]),
+                unit: UNIT,
+                name: "an officer",
+                seal: None,
+            };
+            let values = json!({ "deadline": { "text": "", "kind": "date", "due": due } });
+            let values: BTreeMap<String, Value> = serde_json::from_value(values).unwrap();
+            record.write(by, ms(edited), values, None).unwrap();
+            let mut task = read_task(&record).unwrap();
+            task.doubt_clock("2026-06-15".parse().unwrap());
+            task.issued.map(|day| day.to_string())
+        };
+        let march = Some("2026-03-02".to_owned());
+        assert_eq!(of("2026-03-02", "2026-05-01", "2026-12-31"), march);
+        assert_eq!(
+            of("2026-05-01", "2026-03-02", "2026-12-31"),
+            march,
+            "an older edit"
+        );
+        assert_eq!(
+            of("2026-03-02", "2026-03-02", "2026-02-28"),
+            None,
+            "after its own due day"
+        );
+        assert_eq!(
+            of("2026-06-17", "2026-06-17", "2026-12-31"),
+            None,
+            "still to come"
+        );
+        assert!(of("2026-06-16", "2026-06-16", "2026-12-31").is_some());
+        assert!(
+            of("2010-01-01", "2010-01-01", "2026-12-31").is_some_and(|day| day.starts_with("2010"))
+        );
+        let facts = Facts::Task {
+            issuer: UNIT,
+            parent: None,
+        };
+        let unknown = read_task(&record(facts, json!({ "title": "x" }))).unwrap();
+        assert_eq!(unknown.issued, None, "an id that tells no time");
     }
 
     #[test]

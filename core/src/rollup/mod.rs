@@ -20,7 +20,7 @@ pub use count::{
     AsOf, Counts, Coverage, GroupRollup, NotCounted, RULES, UNRESOLVED_LEAD, UnitCoverage, Warnings,
 };
 pub use decimal::Decimal;
-pub use fold::{Due, GroupInput, Warning, WarningKind, derive_all, fold, list_warnings};
+pub use fold::{Due, GroupInput, Warning, WarningKind, derive_all, fold, list_warnings, steps};
 pub use indicator::{
     FigureFacts, IndicatorTotal, Overflow, Remark, RemarkKind, aggregate, remark_figures,
 };
@@ -29,5 +29,5 @@ pub use input::{
     read_task, read_verdict,
 };
 pub use shown::{LevelTotal, ShownTotals, add};
-pub use status::{Derived, Standing};
+pub use status::{After, Derived, Standing};
 pub use watch::next_change;

@@ -2,13 +2,14 @@
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::decimal::Decimal;
 use super::input::{ArrivalFacts, PeriodSpan, ReportFacts, TaskFacts, VerdictFacts};
 use crate::model::values::{Status, Submission};
 
 /// Periods and deadlines are in the zone of the reporting regimes.
-const ZONE: &str = "Asia/Ho_Chi_Minh";
+pub(super) const ZONE: &str = "Asia/Ho_Chi_Minh";
 
 /// Derived states, from the least advanced to the most: of several leads the least one decides for the task.
 ///
@@ -100,6 +101,16 @@ impl Derived {
         self >= Derived::CompletedLate
     }
 
+    /// The state on a day, of one kept as if the due day had not come; and whether it is overdue then.
+    pub fn on(self, due: Option<Date>, day: Date) -> (Derived, bool) {
+        let past_due = due.is_some_and(|due| due < day);
+        let derived = match self {
+            Derived::InProgress if past_due => Derived::InProgressLate,
+            other => other,
+        };
+        (derived, past_due && derived.is_open())
+    }
+
     /// Whether the due day still matters. What *continues* does so by its nature, also past a due day.
     fn is_open(self) -> bool {
         self < Derived::Continuing
@@ -128,55 +139,128 @@ impl Submitted<'_> {
     }
 }
 
-/// Derives the state from the versions submitted so far, the earliest first.
-pub(super) fn derive(
-    task: &TaskFacts,
-    submitted: &[Submitted<'_>],
-    evaluated_on: Date,
-) -> Standing {
-    let past_due = task.due.is_some_and(|due| due < evaluated_on);
-    let Some(latest) = submitted.last() else {
-        return Standing {
+/// Where a unit stands with a task after one of the versions it submitted, whatever day it is: what can be kept beside the
+/// records. What a day changes is added by [`After::on`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct After {
+    /// The report whose version came last.
+    pub report: Uuid,
+    /// Hash of that version.
+    pub hash: String,
+    /// First day of its period.
+    pub starts: Date,
+    /// Last day of its period.
+    pub ends: Date,
+    /// When it was submitted, with the sender's clock put right as far as that was measured: ms since 1970.
+    pub at: i64,
+    /// The state, as if the due day had not come: never [`Derived::InProgressLate`].
+    pub derived: Derived,
+    /// Percent done, where one was given or nothing was begun.
+    pub percent: Option<String>,
+    /// See [`Standing::rejected`].
+    pub rejected: bool,
+    /// See [`Standing::provisional`].
+    pub provisional: bool,
+    /// See [`Standing::evidence_pending`].
+    pub evidence_pending: bool,
+    /// See [`Standing::in_conflict`].
+    pub in_conflict: bool,
+    /// A reviewer looked at the version that counts and accepted it.
+    pub accepted: bool,
+}
+
+impl After {
+    /// Where the unit stands on a day, with a task due on another.
+    pub fn on(&self, due: Option<Date>, day: Date) -> Standing {
+        let (derived, overdue) = self.derived.on(due, day);
+        Standing {
+            derived,
+            overdue,
+            behind: derived.is_open() && !overdue && self.is_behind(due, day).unwrap_or(false),
+            rejected: self.rejected,
+            provisional: self.provisional,
+            evidence_pending: self.evidence_pending,
+            in_conflict: self.in_conflict,
+            as_of: Some(self.at),
+        }
+    }
+
+    /// Red warning (b): less than half of the share of the time that has passed. A task carries no first day, so the
+    /// time runs from 1 January of the due year. A version without a percent, unless not started, is not judged, and
+    /// neither is silence: the coverage names it.
+    fn is_behind(&self, due: Option<Date>, day: Date) -> Option<bool> {
+        let due = due?;
+        let percent: Decimal = self.percent.as_ref()?.parse().ok()?;
+        let start = Date::new(due.year(), 1, 1).ok()?;
+        let days = |until: Date| (until - start).get_days();
+        let (total, passed) = (days(due), days(day.min(due)));
+        // percent < 50 % of (passed / total × 100 %), without dividing.
+        let have = percent.checked_mul(Decimal::from(i64::from(total)))?;
+        let half_due = Decimal::from(50 * i64::from(passed));
+        Some(have.checked_cmp(half_due)? == std::cmp::Ordering::Less)
+    }
+}
+
+impl Standing {
+    /// Where a unit stands that never submitted anything.
+    pub fn silent(due: Option<Date>, day: Date) -> Standing {
+        Standing {
             derived: Derived::NotReported,
-            overdue: past_due,
+            overdue: due.is_some_and(|due| due < day),
             behind: false,
             rejected: false,
             provisional: false,
             evidence_pending: false,
             in_conflict: false,
             as_of: None,
-        };
-    };
+        }
+    }
+}
+
+/// Derives the state from the versions submitted so far, the earliest first.
+pub(super) fn derive(
+    task: &TaskFacts,
+    submitted: &[Submitted<'_>],
+    evaluated_on: Date,
+) -> Standing {
+    match after(task, submitted) {
+        Some(after) => after.on(task.due, evaluated_on),
+        None => Standing::silent(task.due, evaluated_on),
+    }
+}
+
+/// What the versions submitted so far, the earliest first, come to; `None` without any.
+pub(super) fn after(task: &TaskFacts, submitted: &[Submitted<'_>]) -> Option<After> {
+    let latest = submitted.last()?;
     // Whoever completed in March and says so again in April has completed in March.
     let repeated = submitted.iter().rev().take_while(|s| s.is_completed());
     let done = repeated.last().unwrap_or(latest);
-    let derived = if latest.is_rejected() {
-        Derived::AwaitingCorrection
-    } else {
-        match latest.version.progress.status {
-            Status::NotStarted => Derived::NotStarted,
-            Status::InProgress if past_due => Derived::InProgressLate,
-            Status::InProgress => Derived::InProgress,
-            Status::AwaitingCorrection => Derived::AwaitingCorrection,
-            Status::Continuing => Derived::Continuing,
-            Status::Completed if is_late(done.at(), task.due) => Derived::CompletedLate,
-            Status::Completed => Derived::CompletedOnTime,
-            Status::Cancelled => Derived::Cancelled,
-        }
+    let progress = &latest.version.progress;
+    let derived = match progress.status {
+        _ if latest.is_rejected() => Derived::AwaitingCorrection,
+        Status::NotStarted => Derived::NotStarted,
+        Status::InProgress => Derived::InProgress,
+        Status::AwaitingCorrection => Derived::AwaitingCorrection,
+        Status::Continuing => Derived::Continuing,
+        Status::Completed if is_late(done.at(), task.due) => Derived::CompletedLate,
+        Status::Completed => Derived::CompletedOnTime,
+        Status::Cancelled => Derived::Cancelled,
     };
-    let overdue = past_due && derived.is_open();
-    Standing {
+    let nothing_begun = (progress.status == Status::NotStarted).then(|| "0".to_owned());
+    Some(After {
+        report: latest.report.id,
+        hash: latest.version.hash.clone(),
+        starts: latest.report.period.start,
+        ends: latest.report.period.end,
+        at: latest.at(),
         derived,
-        overdue,
-        behind: derived.is_open()
-            && !overdue
-            && is_behind(latest.version, task.due, evaluated_on).unwrap_or(false),
+        percent: progress.percent.clone().or(nothing_begun),
         rejected: latest.is_rejected(),
         provisional: latest.is_completed() && task.due.is_some() && done.arrival.is_none(),
         evidence_pending: latest.is_completed() && latest.verdict.is_none(),
         in_conflict: latest.report.submissions_in_conflict,
-        as_of: Some(latest.at()),
-    }
+        accepted: latest.is_completed() && latest.verdict.is_some_and(|v| v.accepted),
+    })
 }
 
 /// Whether a moment lies after the end of the due day.
@@ -190,23 +274,4 @@ fn is_late(at_ms: i64, due: Option<Date>) -> bool {
         // A clock beyond the calendar's end (year 9999) is late, one before its beginning is not.
         Err(_) => at_ms > 0,
     }
-}
-
-/// Red warning (b): less than half of the share of the time that has passed. A task carries no first day, so the
-/// time runs from 1 January of the due year. A version without a percent, unless not started, is not judged, and
-/// neither is silence: the coverage names it.
-fn is_behind(version: &Submission, due: Option<Date>, evaluated_on: Date) -> Option<bool> {
-    let due = due?;
-    let percent = match (&version.progress.percent, version.progress.status) {
-        (Some(text), _) => text.parse().ok()?,
-        (None, Status::NotStarted) => Decimal::from(0),
-        (None, _) => return None,
-    };
-    let start = Date::new(due.year(), 1, 1).ok()?;
-    let days = |until: Date| (until - start).get_days();
-    let (total, passed) = (days(due), days(evaluated_on.min(due)));
-    // percent < 50 % of (passed / total × 100 %), without dividing.
-    let have = percent.checked_mul(Decimal::from(i64::from(total)))?;
-    let half_due = Decimal::from(50 * i64::from(passed));
-    Some(have.checked_cmp(half_due)? == std::cmp::Ordering::Less)
 }

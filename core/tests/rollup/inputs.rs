@@ -1,5 +1,6 @@
 //! Tasks, reports, verdicts and arrivals to count, written by hand or drawn at random.
 
+use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use nqsync_core::model::UnitId;
 use nqsync_core::model::values::{Assigned, Progress, Status, Submission};
@@ -43,6 +44,7 @@ pub fn task(number: u8, lead: &[u8], coordinating: &[u8]) -> TaskFacts {
         coordinating: assigned(coordinating),
         due: Some(date(2026, 3, 31)),
         deadline_kind: "date".to_owned(),
+        issued: None,
         withdrawn: false,
         deleted: false,
         unread: false,
@@ -153,6 +155,7 @@ prop_compose! {
     /// Four tasks of four units, and what may happen around them.
     pub fn any_inputs()(
         assignments in prop::collection::vec((0u8..16, 0u8..16, any::<bool>(), 0u8..5), 4),
+        issued in prop::collection::vec(prop::option::of(0i32..150), 4),
         reports in prop::collection::vec(any_report(), 0..24),
         notes in prop::collection::vec((any::<prop::sample::Index>(), 0u8..3, any::<bool>()), 0..12),
     ) -> Inputs {
@@ -162,6 +165,7 @@ prop_compose! {
             let mut task = task(number as u8, &set(lead), &set(coordinating));
             task.due = task.due.filter(|_| has_due);
             task.withdrawn = kind == 1;
+            task.issued = issued[number].map(|days| date(2026, 1, 1).saturating_add(days.days()));
             if kind == 2 {
                 task.deadline_kind = "on_request".to_owned();
             }

@@ -44,7 +44,9 @@ pub fn recount(input: &GroupInput<'_>) -> Recount {
             });
             let before = self::state(input, task, *unit, |r| r.period.end < input.period.start);
             let finished = ["completed_late", "completed_on_time", "cancelled"].contains(&before);
-            let expected = received || (!finished && task.deadline_kind != "on_request");
+            let given_later = task.issued.is_some_and(|day| day > input.period.end);
+            let expected =
+                received || (!finished && !given_later && task.deadline_kind != "on_request");
             let of_unit = missing.entry(*unit).or_default();
             of_unit.0 += u32::from(received);
             of_unit.1 += u32::from(expected);

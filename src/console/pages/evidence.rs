@@ -1,6 +1,5 @@
 //! *Evidence*: files that wait for a verdict, looking at one, adding one from a browser.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +13,16 @@ use tokio_util::io::ReaderStream;
 
 use super::reports::named;
 use super::{encoded, report_path, status_of};
-use crate::api::{Command, Exit, Failure, Outcome, ReportRef};
+use crate::api::{Command, Exit, Failure, Outcome, ReportRef, ReportWait};
 use crate::console::Console;
 use crate::console::ask::Person;
 use crate::console::door;
-use crate::console::form::{Sent, TOKEN};
+use crate::console::form::{Asked, Fields, Sent, TOKEN};
 use crate::daemon::evidence::{Incoming, NotTaken};
 use crate::t;
 
+/// Reports on one page.
+const PAGE: usize = 25;
 /// Longest silence of a browser that sends a file.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Greatest text field beside a file.
@@ -35,72 +36,51 @@ const SHOWN_INLINE: [(&str, &str); 5] = [
     ("txt", "text/plain; charset=utf-8"),
 ];
 
-/// Everything that waits for a verdict here, with its files; and files that were handed in more than once.
-pub async fn desk(State(console): State<Arc<Console>>, person: Person) -> Response {
-    let data = waiting(&console, &person).await;
+/// What waits for a verdict here, with its files; and files that were handed in more than once.
+pub async fn desk(
+    State(console): State<Arc<Console>>,
+    person: Person,
+    Asked(asked): Asked,
+) -> Response {
+    let data = waiting(&console, &person, &asked).await;
     console
         .page(&person, "evidence", "evidence.html", data)
         .await
 }
 
-async fn waiting(console: &Console, person: &Person) -> Result<Value, Failure> {
-    let reports = Command::ReportList {
-        task: None,
-        unit: None,
-        period: None,
+async fn waiting(console: &Console, person: &Person, asked: &Fields) -> Result<Value, Failure> {
+    let page = asked.get("page").and_then(|p| p.parse().ok()).unwrap_or(1);
+    let page: usize = std::cmp::max(page, 1);
+    let waiting = Command::ReportWaiting {
+        wait: ReportWait::Verdict,
+        offset: (page - 1).saturating_mul(PAGE),
+        limit: Some(PAGE),
     };
-    let reports = console.read(person, reports).await?;
-    let evidence = Command::EvidenceList {
-        task: None,
-        unit: None,
-        period: None,
-    };
-    let evidence = console.read(person, evidence).await?;
-    let home = console.home().await;
-    let files: Vec<&Value> = evidence["items"].as_array().into_iter().flatten().collect();
-    let mut uses: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-    for file in &files {
-        if let Some(hash) = file["sha256"].as_str() {
-            uses.entry(hash).or_default().push(file);
-        }
-    }
-    let reports = reports["items"].as_array().into_iter().flatten();
-    let waiting: Vec<Value> = reports
-        .filter(|report| report["to_verify"] == true && report["unit"] != home["code"])
-        .map(|report| {
-            let own: Vec<Value> = files
-                .iter()
-                .filter(|file| {
-                    ["task", "unit", "period"]
-                        .iter()
-                        .all(|part| file[*part] == report[*part])
-                })
-                .map(|file| with_other_uses(file, &uses))
-                .collect();
-            json!({ "report": report, "files": own, "path": path_of(report) })
+    let mut found = console.read(person, waiting).await?;
+    let total = found["total"].as_u64().unwrap_or(0) as usize;
+    let waiting: Vec<Value> = found["items"]
+        .as_array_mut()
+        .map(std::mem::take)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|mut report| {
+            let files = report["files"].take();
+            json!({ "path": path_of(&report), "report": report, "files": files })
         })
         .collect();
     let units = console.read(person, super::all_units()).await?;
-    let names = super::names(&units);
-    Ok(json!({ "waiting": waiting, "total": waiting.len(), "names": names }))
+    Ok(json!({
+        "waiting": waiting,
+        "total": total,
+        "page": page,
+        "pages": total.div_ceil(PAGE).max(1),
+        "names": super::names(&units),
+    }))
 }
 
 fn path_of(report: &Value) -> String {
     let text = |name: &str| report[name].as_str().unwrap_or_default();
     report_path(text("task"), text("unit"), text("period"))
-}
-
-/// A file with the other reports it was handed in for.
-fn with_other_uses(file: &Value, uses: &BTreeMap<&str, Vec<&Value>>) -> Value {
-    let all = file["sha256"].as_str().and_then(|hash| uses.get(hash));
-    let others: Vec<&&Value> = all
-        .into_iter()
-        .flatten()
-        .filter(|other| other["id"] != file["id"])
-        .collect();
-    let mut shown = file.clone();
-    shown["also"] = json!(others);
-    shown
 }
 
 /// The bytes of a file.

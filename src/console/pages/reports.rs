@@ -41,10 +41,11 @@ async fn data(
     typed: Option<Value>,
     error: Option<&str>,
 ) -> Result<Value, Failure> {
-    let show = Command::TaskShow {
+    let page = Command::TaskPage {
         task: path.0.clone(),
+        period: Some(path.2.clone()),
     };
-    let task = console.read(person, show).await?;
+    let task = console.read(person, page).await?;
     let show = Command::ReportShow {
         report: named(path),
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::encoded;
@@ -15,15 +16,20 @@ use crate::console::form::{Asked, Fields, Sent};
 /// Tasks on one page.
 const PAGE: usize = 50;
 
-/// The verb that lists every task.
-pub fn all() -> Command {
+/// The verb that lists what is to be done by a day, the soonest first.
+pub fn due_by(day: Date, limit: usize) -> Command {
     Command::TaskList {
         unit: None,
         group: None,
         issuer: None,
         unresolved: false,
         period: None,
-        narrowed: Narrowed::default(),
+        narrowed: Narrowed {
+            due_by: Some(day.to_string()),
+            open: true,
+            limit: Some(limit),
+            ..Narrowed::default()
+        },
     }
 }
 
@@ -51,7 +57,7 @@ async fn listed(console: &Console, person: &Person, asked: &Fields) -> Result<Va
             status: asked.text("status"),
             offset: (page - 1).saturating_mul(PAGE),
             limit: Some(PAGE),
-            after: None,
+            ..Narrowed::default()
         },
     };
     let found = console.read(person, found).await?;
@@ -97,28 +103,25 @@ pub async fn show(
     State(console): State<Arc<Console>>,
     person: Person,
     Path(task): Path<String>,
+    Asked(asked): Asked,
 ) -> Response {
-    let data = shown(&console, &person, &task).await;
+    let data = shown(&console, &person, &task, &asked).await;
     console.page(&person, "tasks", "task.html", data).await
 }
 
-async fn shown(console: &Console, person: &Person, task: &str) -> Result<Value, Failure> {
-    let show = Command::TaskShow {
+async fn shown(
+    console: &Console,
+    person: &Person,
+    task: &str,
+    asked: &Fields,
+) -> Result<Value, Failure> {
+    let page = Command::TaskPage {
         task: task.to_owned(),
+        period: asked.text("period"),
     };
-    let task = console.read(person, show).await?;
-    let evidence = Command::EvidenceList {
-        task: task["id"].as_str().map(str::to_owned),
-        unit: None,
-        period: None,
-    };
-    let evidence = console.read(person, evidence).await?;
+    let task = console.read(person, page).await?;
     let units = console.read(person, super::all_units()).await?;
-    let period = Command::PeriodList {
-        unit: None,
-        period: None,
-    };
-    let period = console.read(person, period).await?["period"].clone();
+    let period = console.service.node.current_period().to_string();
     let served = |code: &Value| {
         let units = units["items"].as_array().map(Vec::as_slice);
         let units = units.unwrap_or_default();
@@ -138,7 +141,7 @@ async fn shown(console: &Console, person: &Person, task: &str) -> Result<Value, 
         "reporting": reporting,
         "is_own": is_own,
         "period": period,
-        "evidence": evidence["items"],
+        "evidence": task["files"],
         "task": task,
     }))
 }
@@ -156,8 +159,11 @@ pub async fn edit(
     Path(task): Path<String>,
 ) -> Response {
     let data = async {
-        let show = Command::TaskShow { task: task.clone() };
-        let now = console.read(&person, show).await?;
+        let page = Command::TaskPage {
+            task: task.clone(),
+            period: None,
+        };
+        let now = console.read(&person, page).await?;
         form(&console, &person, Some(&task), &values_of(&now), None).await
     };
     let data = data.await;

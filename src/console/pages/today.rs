@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use jiff::ToSpan;
 use serde_json::{Value, json};
 
-use crate::api::{Command, Failure};
+use crate::api::{Command, Failure, ReportWait};
 use crate::console::Console;
 use crate::console::ask::Person;
 
 /// Entries of each list that are shown; the count is of all.
 const SHOWN: usize = 8;
 /// A deadline this near is shown, in days.
-const SOON_DAYS: i64 = 14;
+const SOON_DAYS: i32 = 14;
 
 /// The first page.
 pub async fn show(State(console): State<Arc<Console>>, person: Person) -> Response {
@@ -29,13 +30,22 @@ async fn data(console: &Console, person: &Person) -> Result<Value, Failure> {
     let quarantine = console.read(person, Command::QuarantineList).await?;
     let proposals = Command::ProposalList { open_only: true };
     let proposals = console.read(person, proposals).await?;
-    let reports = Command::ReportList {
-        task: None,
-        unit: None,
-        period: None,
+    let waiting = |wait| Command::ReportWaiting {
+        wait,
+        offset: 0,
+        limit: Some(SHOWN),
     };
-    let reports = console.read(person, reports).await?;
-    let tasks = console.read(person, super::tasks::all()).await?;
+    let to_verify = console.read(person, waiting(ReportWait::Verdict)).await?;
+    let returned = console
+        .read(person, waiting(ReportWait::Correction))
+        .await?;
+    let drafts = console
+        .read(person, waiting(ReportWait::Submission))
+        .await?;
+    let today = console.service.node.clock.today(&console.zone);
+    let soon = today.saturating_add(SOON_DAYS.days());
+    let deadlines = super::tasks::due_by(soon, SHOWN);
+    let deadlines = console.read(person, deadlines).await?;
     let period = Command::PeriodList {
         unit: None,
         period: None,
@@ -43,28 +53,13 @@ async fn data(console: &Console, person: &Person) -> Result<Value, Failure> {
     let period = console.read(person, period).await?;
     let units = console.read(person, super::all_units()).await?;
     let home = status["unit"]["code"].clone();
-    let today = console.service.node.clock.today(&console.zone);
-    let near = |task: &Value| -> bool {
-        let due = task["deadline"]["due"]
-            .as_str()
-            .and_then(|d| d.parse().ok());
-        let done = matches!(
-            task["status"].as_str(),
-            Some("completed_on_time" | "completed_late" | "cancelled" | "withdrawn")
-        );
-        let days = due.map(|due: jiff::civil::Date| (due - today).get_days());
-        !done && days.is_some_and(|days| i64::from(days) <= SOON_DAYS)
-    };
-    let own_issue = |report: &Value| report["to_verify"] == true && report["unit"] != home;
-    let returned = |report: &Value| report["status"] == "awaiting_correction";
-    let drafts = |report: &Value| report["unit"] == home && report["draft_changed"] == true;
     Ok(json!({
         "status": status,
         "names": super::names(&units),
-        "deadlines": some(&tasks, near),
-        "to_verify": some(&reports, own_issue),
-        "returned": some(&reports, returned),
-        "drafts": some(&reports, drafts),
+        "deadlines": deadlines,
+        "to_verify": to_verify,
+        "returned": returned,
+        "drafts": drafts,
         "conflicts": some(&conflicts, |_| true),
         "holds": some(&holds, |hold| hold["state"] == "open"),
         "approvals": some(&approvals, |asked| asked["state"] == "open"),

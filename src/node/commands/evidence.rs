@@ -7,7 +7,7 @@ use std::path::Path;
 use nqsync_core::model::values::{FileRef, Submission, VerdictValue};
 use nqsync_core::model::{Facts, Kind, Tree, UnitId};
 use nqsync_core::sync::Record;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::refs::{self, Named};
 use super::reports::{about_tasks, check_open, the_only_one};
@@ -17,7 +17,7 @@ use super::{Reading, Said, Values, Writing};
 use crate::api::{Exit, ReportRef};
 use crate::node::Refusal;
 use crate::node::write::Acting;
-use crate::store::{Stored, blobs};
+use crate::store::{Stored, blobs, standings};
 
 /// `evidence list`.
 pub fn list(
@@ -30,6 +30,43 @@ pub fn list(
     let found = about_tasks(on, Kind::Evidence, task, unit, period)?;
     let items = found.iter().map(|stored| evidence_item(&view, stored));
     Ok(Said::done(listed(items.collect::<Result<_, _>>()?)))
+}
+
+/// The files of a report, each with what else the same bytes were handed in for.
+pub fn with_other_uses(view: &View<'_>, report: &Stored) -> Result<Vec<Value>, Refusal> {
+    let Facts::Report {
+        task, unit, period, ..
+    } = report.record.facts()
+    else {
+        return Ok(Vec::new());
+    };
+    let mut files = Vec::new();
+    for stored in evidence_of(view, *task, *unit, Some(period))? {
+        let mut item = evidence_item(view, &stored)?;
+        let file: Option<FileRef> = maybe(&stored.record, "file");
+        let id = file.and_then(|file| blobs::parse_hex(&file.sha256));
+        let mut also = Vec::new();
+        for other in match &id {
+            Some(id) => standings::naming_file(view.connection, id)?,
+            None => Vec::new(),
+        } {
+            let named: Option<FileRef> = maybe(&other.record, "file");
+            let same = named.and_then(|file| blobs::parse_hex(&file.sha256)) == id;
+            if same && other.rec != stored.rec && !other.record.is_deleted() {
+                also.push(evidence_item(view, &other)?);
+            }
+        }
+        item["also"] = json!(also);
+        files.push(item);
+    }
+    Ok(files)
+}
+
+/// `evidence show`: one piece, by its id.
+pub fn show(on: &Reading<'_>, evidence: &str) -> Result<Said, Refusal> {
+    let view = on.view();
+    let stored = refs::evidence(&view, evidence)?;
+    Ok(Said::done(evidence_item(&view, &stored)?))
 }
 
 /// `evidence get`: a copy under a name that is still free.

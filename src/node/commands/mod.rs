@@ -29,6 +29,8 @@ pub mod reports;
 pub mod restate;
 pub mod rollup;
 mod shared;
+#[cfg(test)]
+mod standings_tests;
 pub mod status;
 pub mod succession;
 pub mod tasks;
@@ -51,7 +53,7 @@ use serde_json::Value;
 
 use self::views::View;
 use super::write::{self, Acting};
-use super::{Node, Refusal, brake, files, recovery, rollups};
+use super::{Node, Refusal, brake, files, recovery, rollups, standings};
 use crate::api::{Answer, Command, Exit, Failure, Lang, Outcome, Request};
 use crate::store::blobs::{self, BlobId};
 use crate::store::{StoreError, Stored, Tx, audit, queries};
@@ -505,6 +507,7 @@ fn write(
     }
     let said = verbs::write_verb(&mut on)?;
     brake::of_verb(node, tx)?.map_err(Unfinished::Stopped)?;
+    standings::settle(tx, standings::WORKS_PER_VERB)?;
     Ok(answer(
         tx,
         request,

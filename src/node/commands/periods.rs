@@ -1,13 +1,13 @@
 //! Reporting periods: the unit says that its reports are in, the unit above accepts or returns them, and closes the
 //! period after consolidation. Both sides write a record of their own; the state is derived in [`nqsync_core::period`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use nqsync_core::calendar::{Period, due_of};
-use nqsync_core::model::values::Submission;
 use nqsync_core::model::{Facts, Kind, PeriodStage, Tree, UnitId};
 use nqsync_core::period::{ReviewValue, STATE, Standing, State, Step, SubmittedValue, standing};
+use nqsync_core::rollup::TaskFacts;
 use nqsync_core::sync::{Edit, Record};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -20,13 +20,14 @@ pub use self::restating::{preview, restate};
 use super::refs;
 use super::restate;
 use super::shared::time;
-use super::views::{View, listed, maybe};
+use super::views::{View, listed};
 use super::{Reading, Said, Values, Writing, resolve};
 use crate::api::Exit;
 use crate::node::Refusal;
-use crate::node::rollups::{self, Before, Inputs, closed};
+use crate::node::rollups::{self, closed};
+use crate::node::standings::{Standings, assigned, live_tasks};
 use crate::store::closings;
-use crate::store::{StoreError, Stored, audit, groups, records};
+use crate::store::{StoreError, Stored, audit, records};
 use crate::text::word;
 
 /// A unit's reports of a period, each with the hash of its submitted version.
@@ -39,7 +40,8 @@ pub(super) struct Tally {
     pub(super) received: u32,
     /// Received by the deadline, with the sender's clock put right as far as that was measured.
     pub(super) on_time: u32,
-    tasks: Vec<Uuid>,
+    /// The versions of the reports of this very period that are submitted now.
+    versions: Versions,
 }
 
 /// A unit's period with its two records, as far as they are held here.
@@ -137,7 +139,15 @@ pub fn list(on: &Reading<'_>, period: Option<&str>, unit: Option<&str>) -> Resul
     let under = unit
         .map(|text| resolve(&on.tree, text, on.home))
         .transpose()?;
-    let tallies = tallies(&view, period)?;
+    // Only what was submitted or decided is compared with the versions that are there.
+    let tallies = match records::any_of(view.connection, Kind::Period, &period.to_string())? {
+        true => tallies(&view, period)?,
+        false => {
+            let due = due_of(view.duties, &period);
+            let of_one = tallies_of(&view, &[(period, due)])?;
+            of_one.into_iter().next().unwrap_or_default()
+        }
+    };
     let mut items = Vec::new();
     for unit in concerned(&view, under) {
         let held = Held::load(&view, unit, period)?;
@@ -179,7 +189,7 @@ pub fn show(on: &Reading<'_>, unit: Option<&str>, period: Option<&str>) -> Resul
     let held = Held::load(&view, unit, period)?;
     let tally = tallies(&view, period)?.remove(&unit).unwrap_or_default();
     let mut shown = item(&view, &held, &tally)?;
-    shown["changes"] = json!(changes(&view, &held, &tally)?);
+    shown["changes"] = json!(changes(&held, &tally));
     shown["history"] = json!(history(&view, &held)?);
     shown["late"] = json!(restate::late_items(&view, &period, unit)?);
     shown["versions"] = json!(restate::versions(&view, &period)?);
@@ -216,7 +226,7 @@ pub fn submit(on: &mut Writing<'_, '_>, period: Option<&str>) -> Result<Said, Re
     let tally = tallies(&view, period)?
         .remove(&held.unit)
         .unwrap_or_default();
-    let reports = versions(&view, &held, &tally)?;
+    let reports = tally.versions.clone();
     let same = |value: &SubmittedValue| value.reports == reports;
     if now.state == State::Submitted && now.submitted.as_ref().is_some_and(same) {
         return Ok(Said::done(item(&view, &held, &tally)?).note("note-unchanged", []));
@@ -264,7 +274,7 @@ pub fn decide(
     if units.is_empty() {
         return Err(Refusal::usage("period-no-unit", []));
     }
-    // No decision moves them, and counting reads every task.
+    // No decision moves them.
     let tallies = tallies(&on.view(&tree)?, period)?;
     let tally = |unit: &UnitId| tallies.get(unit).cloned().unwrap_or_default();
     if let [unit] = units.as_slice() {
@@ -316,7 +326,7 @@ fn decide_one(
     let held = Held::load(&view, unit, period)?;
     let now = check(&view, &held, step)?;
     let reports = match step {
-        Step::Close => versions(&view, &held, tally)?,
+        Step::Close => tally.versions.clone(),
         _ => Versions::new(),
     };
     let value = ReviewValue {
@@ -393,47 +403,61 @@ fn version_of(reports: &Versions, at: i64) -> String {
     digest[..16].iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// What was expected of each unit, and what came, from the tasks held here.
+/// What was expected of each unit, and what came, from the tasks held here; with the versions that came.
 fn tallies(view: &View<'_>, period: Period) -> Result<BTreeMap<UnitId, Tally>, StoreError> {
     let due = due_of(view.duties, &period);
-    let of_one = tallies_of(view, &[(period, due)])?;
-    Ok(of_one.into_iter().next().unwrap_or_default())
+    let standings = Standings::of(view.connection, view.tree)?;
+    let tasks = live_tasks(view.connection)?;
+    let mut tallies = tally(&standings, &tasks, period, due)?;
+    let given: HashMap<Uuid, HashSet<UnitId>> = tasks
+        .iter()
+        .map(|task| (task.id, assigned(task).into_iter().collect()))
+        .collect();
+    for ((task, unit), report, hash) in standings.versions(&rollups::span_of(&period))? {
+        let is_given = given.get(&task).is_some_and(|units| units.contains(&unit));
+        if let Some(tally) = tallies.get_mut(&unit).filter(|_| is_given) {
+            tally.versions.insert(report, hash);
+        }
+    }
+    Ok(tallies)
 }
 
-/// The same for several periods, each with its deadline; every task is read once.
+/// The same for several periods, each with its deadline, without the versions.
 pub(super) fn tallies_of(
     view: &View<'_>,
     periods: &[(Period, Option<Timestamp>)],
 ) -> Result<Vec<BTreeMap<UnitId, Tally>>, StoreError> {
-    let mut all = vec![BTreeMap::<UnitId, Tally>::new(); periods.len()];
     if periods.is_empty() {
-        return Ok(all);
+        return Ok(Vec::new());
     }
-    for issuer in groups::issuers(view.connection)? {
-        for group in groups::of_issuer(view.connection, issuer)? {
-            let inputs = Inputs::of_group(
-                view.connection,
-                view.tree,
-                issuer,
-                &group,
-                &Before::default(),
-            )?;
-            for ((period, due), tallies) in periods.iter().zip(&mut all) {
-                let span = rollups::span_of(period);
-                let on = rollups::evaluated_on(&span, view.today());
-                let due = due.map(|at| at.as_millisecond());
-                for ((task, unit), (standing, came)) in inputs.standings(&span, on) {
-                    let tally = tallies.entry(unit).or_default();
-                    let in_time = due.is_none_or(|due| standing.as_of.is_some_and(|at| at <= due));
-                    tally.expected += u32::from(came.expected);
-                    tally.received += u32::from(came.received);
-                    tally.on_time += u32::from(came.received && in_time);
-                    tally.tasks.push(task);
-                }
-            }
+    let standings = Standings::of(view.connection, view.tree)?;
+    let tasks = live_tasks(view.connection)?;
+    let each = periods.iter();
+    each.map(|(period, due)| tally(&standings, &tasks, *period, *due))
+        .collect()
+}
+
+fn tally(
+    standings: &Standings<'_>,
+    tasks: &[TaskFacts],
+    period: Period,
+    due: Option<Timestamp>,
+) -> Result<BTreeMap<UnitId, Tally>, StoreError> {
+    let span = rollups::span_of(&period);
+    let due = due.map(|at| at.as_millisecond());
+    let stood = standings.of_period(&span)?;
+    let mut tallies = BTreeMap::<UnitId, Tally>::new();
+    for task in tasks {
+        for (unit, stood, owes) in stood.of(task) {
+            let at = stood.filter(|stood| stood.came).map(|stood| stood.at);
+            let in_time = at.is_some_and(|at| due.is_none_or(|due| at <= due));
+            let tally = tallies.entry(unit).or_default();
+            tally.expected += u32::from(owes.expected);
+            tally.received += u32::from(owes.received);
+            tally.on_time += u32::from(in_time);
         }
     }
-    Ok(all)
+    Ok(tallies)
 }
 
 /// Where a unit's period stands, and when it was submitted.
@@ -446,39 +470,23 @@ pub(super) fn state_of(
     Ok((now.state, now.submitted.map(|value| value.at)))
 }
 
-/// The versions of the unit's reports of this very period that are submitted now.
-fn versions(view: &View<'_>, held: &Held, tally: &Tally) -> Result<Versions, StoreError> {
-    let name = held.period.to_string();
-    let mut found = Versions::new();
-    for task in &tally.tasks {
-        for stored in records::about_by(view.connection, Kind::Report, *task, held.unit)? {
-            let of_period = stored.record.facts().period() == Some(name.as_str());
-            let version: Option<Submission> = maybe(&stored.record, "submission");
-            if let Some(version) = version.filter(|_| of_period) {
-                found.insert(stored.record.key().id, version.hash);
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// Reports whose submitted version is not the one that the period was closed, or else submitted, with.
-fn changes(view: &View<'_>, held: &Held, tally: &Tally) -> Result<Vec<Value>, StoreError> {
+fn changes(held: &Held, tally: &Tally) -> Vec<Value> {
     let now = held.standing();
     let review = now.review.filter(|review| review.at > 0);
     let before = match (now.state, review, now.submitted) {
         (State::Locked, Some(review), _) => review.reports,
-        (State::Locked, None, _) | (_, _, None) => return Ok(Vec::new()),
+        (State::Locked, None, _) | (_, _, None) => return Vec::new(),
         (_, _, Some(submitted)) => submitted.reports,
     };
-    let after = versions(view, held, tally)?;
+    let after = &tally.versions;
     let mut ids: Vec<&Uuid> = before.keys().chain(after.keys()).collect();
     ids.sort_unstable();
     ids.dedup();
     let moved = ids.into_iter().filter(|id| before.get(id) != after.get(id));
-    Ok(moved
+    moved
         .map(|id| json!({ "report": id, "from": before.get(id), "to": after.get(id) }))
-        .collect())
+        .collect()
 }
 
 fn history(view: &View<'_>, held: &Held) -> Result<Vec<Value>, StoreError> {
@@ -538,7 +546,7 @@ fn item(view: &View<'_>, held: &Held, tally: &Tally) -> Result<Value, StoreError
         "on_time": tally.on_time,
         "submission": now.submitted.as_ref().map(|value| value.version.as_str()),
         "submitted_at": now.submitted.as_ref().map(|value| time(value.at)),
-        "changed_since": changes(view, held, tally)?.len(),
+        "changed_since": changes(held, tally).len(),
         "late": closings::count(view.connection, held.unit, &held.period.to_string())?,
         "version": closings::version(view.connection, &held.period.to_string())?,
         "in_conflict": now.in_conflict,

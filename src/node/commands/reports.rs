@@ -15,11 +15,13 @@ use super::views::{
     View, evidence_of, hashes, listed, maybe, report_item, report_shown, typed, values_now,
 };
 use super::{Reading, Said, Values, Writing, resolve, sentence, token};
-use crate::api::{Exit, ReportFields, ReportRef};
+use crate::api::{Exit, ReportFields, ReportRef, ReportWait};
 use crate::node::Refusal;
+use crate::node::standings::Standings;
 use crate::node::write::Acting;
 use crate::sheet::records::parse_status;
 use crate::sheet::{NumberStyle, parse_number_as};
+use crate::store::standings::Wait;
 use crate::store::{Stored, records};
 
 /// Remark on a report whose part is greater than its whole.
@@ -38,6 +40,41 @@ pub fn list(
     Ok(Said::done(listed(items.collect::<Result<_, _>>()?)))
 }
 
+/// `report waiting`: what waits for somebody, the oldest period first.
+pub fn waiting(
+    on: &Reading<'_>,
+    wait: ReportWait,
+    offset: usize,
+    limit: Option<usize>,
+) -> Result<Said, Refusal> {
+    let view = on.view();
+    let of = match wait {
+        ReportWait::Verdict => Wait::Verdict,
+        ReportWait::Correction => Wait::Correction,
+        ReportWait::Submission => Wait::Submission,
+    };
+    let mut places = Standings::of(on.connection, &on.tree)?.waiting(of)?;
+    places.retain(|place| match wait {
+        // Its own evidence is judged by others, and others' drafts are their affair.
+        ReportWait::Verdict => place.unit != on.home,
+        ReportWait::Submission => place.unit == on.home,
+        ReportWait::Correction => true,
+    });
+    let mut items = Vec::new();
+    let shown = places.iter().skip(offset);
+    for place in shown.take(limit.unwrap_or(usize::MAX)) {
+        let Some(stored) = records::load(on.connection, place.report)? else {
+            continue;
+        };
+        let mut item = report_item(&view, &stored)?;
+        if wait == ReportWait::Verdict {
+            item["files"] = json!(super::evidence::with_other_uses(&view, &stored)?);
+        }
+        items.push(item);
+    }
+    Ok(Said::done(json!({ "total": places.len(), "items": items })))
+}
+
 /// Reports or evidence by task, unit (with those below it) and period.
 pub fn about_tasks(
     on: &Reading<'_>,
@@ -53,13 +90,23 @@ pub fn about_tasks(
     let period = period
         .map(|text| refs::period(&view, Some(text)).map(|p| p.to_string()))
         .transpose()?;
-    let mut found = match task {
-        Some(text) => records::about(
-            on.connection,
-            kind,
-            refs::task(&view, text)?.record.key().id,
-        )?,
-        None => records::of_kind(on.connection, kind)?,
+    let mut found = match (task, &period, unit) {
+        (Some(text), Some(period), _) => {
+            let task = refs::task(&view, text)?.record.key().id;
+            records::about_of(on.connection, kind, task, period)?
+        }
+        (Some(text), None, _) => {
+            let task = refs::task(&view, text)?.record.key().id;
+            records::about(on.connection, kind, task)?
+        }
+        (None, Some(period), Some(above)) => {
+            let mut found = Vec::new();
+            for unit in on.tree.subtree(above) {
+                found.extend(records::owned_of(on.connection, kind, unit, period)?);
+            }
+            found
+        }
+        (None, ..) => records::of_kind(on.connection, kind)?,
     };
     found.retain(|stored| {
         let facts = stored.record.facts();

@@ -2,13 +2,16 @@
 //!
 //! What is held here only on its way to others is shown apart, as *held on the path*, and is in no sum.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::civil::Date;
 use nqsync_core::model::{Facts, Tree, UnitId};
-use nqsync_core::rollup::{AsOf, Counts, Coverage, Derived, GroupRollup, NotCounted, PeriodSpan};
+use nqsync_core::rollup::{
+    AsOf, Counts, Coverage, Derived, Due, GroupRollup, NotCounted, PeriodSpan, TaskFacts, read_task,
+};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::nodes;
 use super::shared::{self, time};
@@ -18,7 +21,8 @@ use crate::node::Refusal;
 use crate::node::rollups::closed::is_closed;
 use crate::node::rollups::load::sum;
 use crate::node::rollups::{self, Before, Inputs};
-use crate::store::{StoreError, closings, groups};
+use crate::node::standings::{OfPeriod, Standings};
+use crate::store::{StoreError, closings, groups, queries};
 
 /// One issuer's group, as it is shown.
 struct Part {
@@ -33,6 +37,16 @@ struct Left {
     issuer: UnitId,
     group: String,
     reason: NotCounted,
+}
+
+/// One unit's work on one task.
+struct Assignment {
+    unit: UnitId,
+    /// It leads the task.
+    leads: bool,
+    derived: Derived,
+    late: bool,
+    due: Due,
 }
 
 /// What is asked for.
@@ -339,9 +353,10 @@ impl Question<'_> {
     /// Units by the tasks of each issuer. Of issuers below only the coverage of their units is known here.
     fn by_unit(&self, parts: &[&Part]) -> Result<Vec<Value>, Refusal> {
         let mut units: BTreeMap<(UnitId, UnitId), Unit> = BTreeMap::new();
+        let kept = Standings::of(self.connection(), self.tree())?.of_period(&self.span)?;
         for part in parts {
             if self.is_own(part.issuer) {
-                self.add_standings(part, &mut units)?;
+                self.add_standings(part, &kept, &mut units)?;
             } else {
                 for (unit, found) in &part.rollup.units {
                     let row = units.entry((part.issuer, *unit)).or_default();
@@ -374,11 +389,31 @@ impl Question<'_> {
         Ok(rows.iter().map(row).collect())
     }
 
-    fn add_standings(
-        &self,
-        part: &Part,
-        units: &mut BTreeMap<(UnitId, UnitId), Unit>,
-    ) -> Result<(), StoreError> {
+    /// The standings of a group, from what is kept where nothing came after a closing.
+    fn standings_of(&self, part: &Part, kept: &OfPeriod) -> Result<Vec<Assignment>, StoreError> {
+        let on = self.evaluated_on();
+        let mut all = Vec::new();
+        if self.before.is_empty() {
+            let today = queries::today(self.connection())?;
+            let tasks = groups::tasks(self.connection(), part.issuer, &part.group)?;
+            let tasks = tasks.iter().filter_map(|stored| read_task(&stored.record));
+            for mut task in tasks.filter(TaskFacts::is_live) {
+                task.doubt_clock(today);
+                let leads: HashSet<UnitId> = task.lead.units.iter().copied().collect();
+                for (unit, stood, due) in kept.of(&task) {
+                    let derived = stood.map_or(Derived::NotReported, |stood| stood.derived);
+                    let (derived, overdue) = derived.on(task.due, on);
+                    all.push(Assignment {
+                        unit,
+                        leads: leads.contains(&unit),
+                        late: overdue || derived == Derived::CompletedLate,
+                        derived,
+                        due,
+                    });
+                }
+            }
+            return Ok(all);
+        }
         let inputs = Inputs::of_group(
             self.connection(),
             self.tree(),
@@ -386,17 +421,33 @@ impl Question<'_> {
             &part.group,
             &self.before,
         )?;
-        let standings = inputs.standings(&self.span, self.evaluated_on());
-        for ((task, unit), (standing, due)) in standings {
-            let row = units.entry((part.issuer, unit)).or_default();
-            let late = standing.overdue || standing.derived == Derived::CompletedLate;
-            row.received += u32::from(due.received);
-            row.expected += u32::from(due.expected);
-            count(&mut row.assignments, standing.derived, late);
-            let leads =
-                |t: &&nqsync_core::rollup::TaskFacts| t.id == task && t.lead.units.contains(&unit);
-            if inputs.tasks.iter().any(|t| leads(&t)) {
-                count(&mut row.tasks, standing.derived, late);
+        let tasks: HashMap<Uuid, &TaskFacts> = inputs.tasks.iter().map(|t| (t.id, t)).collect();
+        for ((task, unit), (standing, due)) in inputs.standings(&self.span, on) {
+            let leads = tasks.get(&task);
+            all.push(Assignment {
+                unit,
+                leads: leads.is_some_and(|task| task.lead.units.contains(&unit)),
+                late: standing.overdue || standing.derived == Derived::CompletedLate,
+                derived: standing.derived,
+                due,
+            });
+        }
+        Ok(all)
+    }
+
+    fn add_standings(
+        &self,
+        part: &Part,
+        kept: &OfPeriod,
+        units: &mut BTreeMap<(UnitId, UnitId), Unit>,
+    ) -> Result<(), StoreError> {
+        for one in self.standings_of(part, kept)? {
+            let row = units.entry((part.issuer, one.unit)).or_default();
+            row.received += u32::from(one.due.received);
+            row.expected += u32::from(one.due.expected);
+            count(&mut row.assignments, one.derived, one.late);
+            if one.leads {
+                count(&mut row.tasks, one.derived, one.late);
             }
         }
         Ok(())

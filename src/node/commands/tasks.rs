@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use jiff::civil::Date;
 use nqsync_core::calendar::{DeadlineKind, DeadlineRemark, fold, parse_deadline, roman};
 use nqsync_core::model::values::{Assigned, Group};
 use nqsync_core::model::{Classification, Facts, Kind, Tree, UnitId};
@@ -9,11 +10,13 @@ use nqsync_core::sync::{Record, scope};
 use serde_json::{Value, json};
 
 use super::views::{
-    View, group_of, maybe, missing, span, task_item, task_shown, text_of, up_to_now,
+    View, evidence_item, group_of, maybe, missing, report_item, span, task_alone, task_item,
+    task_listed, task_shown, task_status, text_of,
 };
 use super::{Reading, Said, Values, Writing, refs, resolve, token};
 use crate::api::{Command, Narrowed, TaskFields};
 use crate::node::Refusal;
+use crate::node::standings::Standings;
 use crate::store::{Stored, records};
 
 /// Refuses what is a state secret before anything of it is kept (Law 117/2025/QH15). A word that names no level may mean
@@ -53,10 +56,11 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
             .transpose()
     };
     let (unit, issuer) = (named(unit)?, named(issuer)?);
-    let span = match period {
-        Some(text) => span(&refs::period(&view, Some(text))?),
-        None => up_to_now(&view),
+    let day = match period {
+        Some(text) => Some(span(&refs::period(&view, Some(text))?).end),
+        None => None,
     };
+    let due_by = narrowed.due_by.as_deref().map(day_named).transpose()?;
     let words = fold(narrowed.text.as_deref().unwrap_or_default());
     let words: Vec<&str> = words.split_whitespace().collect();
     let mut tasks = records::of_kind(on.connection, Kind::Task)?;
@@ -75,10 +79,24 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
                 .is_none_or(|group| is_in_group(record, group))
             && (!*unresolved || has_unresolved(record))
             && words.iter().all(|word| has_word(record, word))
+            && due_by.is_none_or(|day| due_of(record).is_some_and(|due| due <= day))
     });
-    match narrowed.after {
-        Some(_) => tasks.sort_by_key(|stored| stored.record.key().id),
-        None => tasks.sort_by_cached_key(|stored| order(&stored.record)),
+    let standings = Standings::of(on.connection, &on.tree)?;
+    if narrowed.status.is_some() || narrowed.open {
+        let mut fit = Vec::new();
+        for stored in tasks {
+            let status = task_status(&view, &standings, &stored.record, day)?;
+            let is_meant = narrowed.status.as_deref().is_none_or(|s| s == status);
+            if is_meant && !(narrowed.open && DONE.contains(&status)) {
+                fit.push(stored);
+            }
+        }
+        tasks = fit;
+    }
+    match (narrowed.after, due_by) {
+        (Some(_), _) => tasks.sort_by_key(|stored| stored.record.key().id),
+        (None, Some(_)) => tasks.sort_by_cached_key(|s| (due_of(&s.record), order(&s.record))),
+        (None, None) => tasks.sort_by_cached_key(|stored| order(&stored.record)),
     }
     let all = tasks.len();
     tasks.retain(|stored| {
@@ -86,20 +104,30 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
             .after
             .is_none_or(|after| stored.record.key().id > after)
     });
-    let shown = |stored: &Stored| task_item(&view, stored, &span);
-    if let Some(status) = &narrowed.status {
-        // Where a task stands is derived, so it must be seen of each before some are left out.
-        let items: Vec<Value> = tasks.iter().map(shown).collect::<Result<_, _>>()?;
-        let fit = items.into_iter().filter(|item| item["status"] == **status);
-        let fit: Vec<Value> = fit.collect();
-        let total = fit.len();
-        return part(narrowed, total, |range| Ok(fit[range].to_vec()));
-    }
+    let shown = |stored: &Stored| task_listed(&view, &standings, stored, day);
     let mut said = part(narrowed, tasks.len(), |range| {
         tasks[range].iter().map(shown).collect()
     })?;
     said.data["total"] = json!(all);
     Ok(said)
+}
+
+/// States of tasks of which nothing more is to be done.
+const DONE: [&str; 4] = [
+    "completed_on_time",
+    "completed_late",
+    "cancelled",
+    "withdrawn",
+];
+
+fn due_of(record: &Record) -> Option<Date> {
+    record.shown("deadline")?["due"].as_str()?.parse().ok()
+}
+
+fn day_named(text: &str) -> Result<Date, Refusal> {
+    text.trim()
+        .parse()
+        .map_err(|_| Refusal::usage("bad-day", [("day", text.to_owned())]))
 }
 
 /// A list of which some may be left out; the total is of all.
@@ -128,6 +156,44 @@ pub fn show(on: &Reading<'_>, task: &str) -> Result<Said, Refusal> {
     let view = on.view();
     let stored = refs::task(&view, task)?;
     Ok(Said::done(task_shown(&view, &stored)?))
+}
+
+/// `task page`: a task, and those of its reports and files that are of one period.
+pub fn page(on: &Reading<'_>, task: &str, period: Option<&str>) -> Result<Said, Refusal> {
+    let view = on.view();
+    let stored = refs::task(&view, task)?;
+    let id = stored.record.key().id;
+    let periods = records::periods_about(on.connection, Kind::Report, id)?;
+    let period = match period {
+        Some(text) => refs::period(&view, Some(text))?.to_string(),
+        // What came last is what a person looks for first.
+        None => match periods.iter().filter_map(|(name, _)| last_day(name)).max() {
+            Some((_, name)) => name.to_owned(),
+            None => refs::period(&view, None)?.to_string(),
+        },
+    };
+    let mut data = task_alone(&view, &stored)?;
+    let mut reports = records::about_of(on.connection, Kind::Report, id, &period)?;
+    reports.sort_by_cached_key(|s| s.record.facts().owner().map(|unit| on.tree.path(unit)));
+    let reports = reports.iter().filter(|s| !s.record.is_deleted());
+    let reports = reports.map(|stored| report_item(&view, stored));
+    data["reports"] = json!(reports.collect::<Result<Vec<_>, _>>()?);
+    let files = records::about_of(on.connection, Kind::Evidence, id, &period)?;
+    let files = files.iter().filter(|s| !s.record.is_deleted());
+    let files = files.map(|stored| evidence_item(&view, stored));
+    data["files"] = json!(files.collect::<Result<Vec<_>, _>>()?);
+    data["period"] = json!(period);
+    data["periods"] = json!(
+        periods
+            .iter()
+            .map(|(name, count)| json!({ "period": name, "reports": count }))
+            .collect::<Vec<_>>()
+    );
+    Ok(Said::done(data))
+}
+
+fn last_day(period: &str) -> Option<(Date, &str)> {
+    super::views::span_of(period).map(|span| (span.end, period))
 }
 
 fn is_in_group(record: &Record, text: &str) -> bool {
@@ -331,7 +397,7 @@ fn answer(on: &Writing<'_, '_>, stored: &Stored) -> Result<Said, Refusal> {
 
 /// What a write answers about a task.
 fn task_answer(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
-    let mut item = task_item(view, stored, &up_to_now(view))?;
+    let mut item = task_item(view, stored)?;
     item["token"] = json!(stored.record.token().to_string());
     item["conflicts"] = json!(stored.record.conflicts());
     Ok(item)

@@ -17,6 +17,13 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::UnitShow { unit } => units::show(on, unit),
         Command::TaskList { .. } => tasks::list(on),
         Command::TaskShow { task } => tasks::show(on, task),
+        Command::TaskPage { task, period } => tasks::page(on, task, period.as_deref()),
+        Command::ReportWaiting {
+            wait,
+            offset,
+            limit,
+        } => reports::waiting(on, *wait, *offset, *limit),
+        Command::EvidenceShow { evidence } => evidence::show(on, evidence),
         Command::ReportList { task, unit, period } => {
             reports::list(on, task.as_deref(), unit.as_deref(), period.as_deref())
         }

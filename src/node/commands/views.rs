@@ -9,9 +9,7 @@ use nqsync_core::model::values::{
     Assigned, Figures, FileRef, Group, Progress, Submission, VerdictValue, Wish,
 };
 use nqsync_core::model::{Facts, Kind, NodeId, Tree, UnitId};
-use nqsync_core::rollup::{
-    self, Derived, GroupInput, PeriodSpan, ReportFacts, Standing, TaskFacts, UNRESOLVED_LEAD,
-};
+use nqsync_core::rollup::{self, Derived, PeriodSpan, ReportFacts, Standing, UNRESOLVED_LEAD};
 use nqsync_core::sync::{Edit, Record, scope};
 use rusqlite::Connection;
 use serde::de::DeserializeOwned;
@@ -21,6 +19,7 @@ use uuid::Uuid;
 use crate::api::Lang;
 use crate::clock::date_of;
 use crate::node::Refusal;
+use crate::node::standings::{self, Standings};
 use crate::store::{Role, Stored, adapters, blobs, links, receipts, records};
 
 /// What listings need: a snapshot, or the state a transaction has reached.
@@ -117,36 +116,20 @@ pub fn unit_item(view: &View<'_>, unit: UnitId) -> Value {
     })
 }
 
-/// Where an assigned unit stands with a task at the end of a period: the only place where listings derive a status.
-pub fn derived_status(
+/// Where a unit stands with a task by the reports up to the end of a period.
+fn stood(
     view: &View<'_>,
-    task: &TaskFacts,
-    unit: UnitId,
-    period: &PeriodSpan,
-) -> Result<Option<Standing>, Refusal> {
-    let (mut reports, mut verdicts, mut arrivals) = (Vec::new(), Vec::new(), Vec::new());
-    for stored in records::about_by(view.connection, Kind::Report, task.id, unit)? {
-        let Some(report) = rollup::read_report(&stored.record, span_of) else {
-            continue;
-        };
-        for verdict in records::about(view.connection, Kind::Verdict, report.id)? {
-            verdicts.extend(rollup::read_verdict(&verdict.record, view.tree));
-        }
-        for arrival in records::about(view.connection, Kind::Arrival, report.id)? {
-            arrivals.extend(rollup::read_arrival(&arrival.record));
-        }
-        reports.push(report);
-    }
-    let input = GroupInput {
-        period,
-        evaluated_on: view.today(),
-        tasks: std::slice::from_ref(task),
-        reports: &reports,
-        verdicts: &verdicts,
-        arrivals: &arrivals,
-    };
-    let standing = rollup::derive_all(&input).remove(&(task.id, unit));
-    Ok(standing.map(|(standing, _)| standing))
+    (task, unit): (Uuid, UnitId),
+    due: Option<Date>,
+    end: Date,
+) -> Result<Standing, Refusal> {
+    let rows = standings::work(view.connection, view.tree, (task, unit))?;
+    let told = rows.iter().rfind(|row| row.after.ends <= end);
+    let today = view.today();
+    Ok(told.map_or_else(
+        || Standing::silent(due, today),
+        |row| row.after.on(due, today),
+    ))
 }
 
 /// A period by its canonical text.
@@ -160,15 +143,6 @@ pub fn span(period: &Period) -> PeriodSpan {
         name: period.to_string(),
         start: period.start(),
         end: period.end(),
-    }
-}
-
-/// Everything submitted so far, whatever its period.
-pub fn up_to_now(view: &View<'_>) -> PeriodSpan {
-    PeriodSpan {
-        name: String::new(),
-        start: view.today(),
-        end: Date::MAX,
     }
 }
 
@@ -192,11 +166,12 @@ pub fn missing(record: &Record) -> Vec<&'static str> {
         .collect()
 }
 
-/// A task's state: of several leads the least advanced decides.
-fn task_status(
+/// A task's state at the end of a day, or by the latest reports: of several leads the least advanced decides.
+pub fn task_status(
     view: &View<'_>,
+    standings: &Standings<'_>,
     record: &Record,
-    period: &PeriodSpan,
+    day: Option<Date>,
 ) -> Result<&'static str, Refusal> {
     let Some(task) = rollup::read_task(record) else {
         return Ok("");
@@ -207,17 +182,30 @@ fn task_status(
     if !task.has_resolved_lead() {
         return Ok(UNRESOLVED_LEAD);
     }
-    let mut least = None;
-    for unit in &task.lead.units {
-        let standing = derived_status(view, &task, *unit, period)?;
-        let derived = standing.map_or(Derived::NotReported, |s| s.derived);
-        least = Some(least.map_or(derived, |known: Derived| known.min(derived)));
-    }
+    let states = standings.states(task.id, day)?;
+    let leads = task.lead.units.iter();
+    let least = leads
+        .map(|unit| match states.get(unit) {
+            Some(state) => state.on(task.due, view.today()).0,
+            None => Derived::NotReported,
+        })
+        .min();
     Ok(least.unwrap_or(Derived::NotReported).as_str())
 }
 
-/// A task in a list.
-pub fn task_item(view: &View<'_>, stored: &Stored, period: &PeriodSpan) -> Result<Value, Refusal> {
+/// A task by itself, as it stands by the latest reports.
+pub fn task_item(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
+    let standings = Standings::of_tasks(view.connection, view.tree, stored.record.key().id)?;
+    task_listed(view, &standings, stored, None)
+}
+
+/// A task in a list, as it stands at the end of a day or by the latest reports.
+pub fn task_listed(
+    view: &View<'_>,
+    standings: &Standings<'_>,
+    stored: &Stored,
+    day: Option<Date>,
+) -> Result<Value, Refusal> {
     let record = &stored.record;
     let Facts::Task { issuer, parent } = record.facts() else {
         return Ok(Value::Null);
@@ -242,7 +230,7 @@ pub fn task_item(view: &View<'_>, stored: &Stored, period: &PeriodSpan) -> Resul
         "kpi": text_of(record, "kpi"),
         "deadline": deadline_of(record),
         "issuer": view.tree.code(*issuer),
-        "status": task_status(view, record, period)?,
+        "status": task_status(view, standings, record, day)?,
         "missing": missing(record),
         "withdrawn": withdrawn.is_some(),
         "withdrawn_reason": withdrawn.map(|w| w["reason"].clone()),
@@ -256,20 +244,27 @@ fn deadline_of(record: &Record) -> Value {
 
 /// A task with everything about it.
 pub fn task_shown(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
-    let record = &stored.record;
-    let id = record.key().id;
-    let mut item = task_item(view, stored, &up_to_now(view))?;
+    let id = stored.record.key().id;
+    let mut item = task_alone(view, stored)?;
     let mut reports = Vec::new();
     for report in records::about(view.connection, Kind::Report, id)? {
         reports.push(report_item(view, &report)?);
     }
+    item["reports"] = json!(reports);
+    Ok(item)
+}
+
+/// The same without its reports.
+pub fn task_alone(view: &View<'_>, stored: &Stored) -> Result<Value, Refusal> {
+    let record = &stored.record;
+    let id = record.key().id;
+    let mut item = task_item(view, stored)?;
     let proposals = records::about(view.connection, Kind::Proposal, id)?;
     let more = json!({
         "programme": text_of(record, "programme"),
         "responsible": text_of(record, "person"),
         "authority": text_of(record, "authority"),
         "reviewer": maybe::<String>(record, "reviewer").unwrap_or_else(|| "issuer".to_owned()),
-        "reports": reports,
         "receipts": task_receipts(view, stored)?,
         "history": history(view, stored)?,
         "token": record.token().to_string(),
@@ -460,26 +455,8 @@ fn report_standing(
     else {
         return Ok(None);
     };
-    let known = task.and_then(rollup::read_task);
-    let alone = Assigned {
-        units: vec![unit],
-        ..Assigned::default()
-    };
-    // Also a unit that is no longer assigned, or whose task was withdrawn, sees what its own report says.
-    let task = TaskFacts {
-        id,
-        issuer: known.as_ref().map_or(unit, |t| t.issuer),
-        parent: None,
-        group: String::new(),
-        lead: alone,
-        coordinating: Assigned::default(),
-        due: known.as_ref().and_then(|t| t.due),
-        deadline_kind: known.map(|t| t.deadline_kind).unwrap_or_default(),
-        withdrawn: false,
-        deleted: false,
-        unread: false,
-    };
-    derived_status(view, &task, unit, &period)
+    let due = task.and_then(rollup::read_task).and_then(|task| task.due);
+    stood(view, (id, unit), due, period.end).map(Some)
 }
 
 /// A report with everything about it.

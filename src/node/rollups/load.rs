@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::closed::Before;
 use super::span_of;
-use crate::store::{StoreError, Stored, groups, records};
+use crate::store::{StoreError, Stored, groups, queries, records};
 
 /// Tasks with everything that was reported and noted about them.
 #[derive(Clone, Debug, Default)]
@@ -47,30 +47,57 @@ impl Inputs {
         before: &Before,
     ) -> Result<Inputs, StoreError> {
         let mut inputs = Inputs::default();
-        for task in tasks.iter().filter_map(|stored| read_task(&stored.record)) {
-            for report in records::about(connection, Kind::Report, task.id)? {
-                let span = |text: &str| text.parse::<Period>().ok().map(|p| span_of(&p));
-                let Some(facts) = before
-                    .counted(&report.record)
-                    .and_then(|report| read_report(report, span))
-                else {
-                    continue;
-                };
-                let verdicts = records::about(connection, Kind::Verdict, facts.id)?;
-                let verdicts = verdicts
-                    .iter()
-                    .filter_map(|v| read_verdict(before.counted(&v.record)?, tree));
-                inputs.verdicts.extend(verdicts);
-                let arrivals = records::about(connection, Kind::Arrival, facts.id)?;
-                let arrivals = arrivals
-                    .iter()
-                    .filter_map(|a| read_arrival(before.counted(&a.record)?));
-                inputs.arrivals.extend(arrivals);
-                inputs.reports.push(facts);
-            }
+        let today = queries::today(connection)?;
+        for mut task in tasks.iter().filter_map(|stored| read_task(&stored.record)) {
+            task.doubt_clock(today);
+            let reports = records::about(connection, Kind::Report, task.id)?;
+            inputs.add(connection, tree, &reports, before)?;
             inputs.tasks.push(task);
         }
         Ok(inputs)
+    }
+
+    /// Reads what one unit reported on a task.
+    pub fn of_work(
+        connection: &Connection,
+        tree: &Tree,
+        task: TaskFacts,
+        reports: &[Stored],
+    ) -> Result<Inputs, StoreError> {
+        let mut inputs = Inputs::default();
+        inputs.add(connection, tree, reports, &Before::default())?;
+        inputs.tasks.push(task);
+        Ok(inputs)
+    }
+
+    fn add(
+        &mut self,
+        connection: &Connection,
+        tree: &Tree,
+        reports: &[Stored],
+        before: &Before,
+    ) -> Result<(), StoreError> {
+        for report in reports {
+            let span = |text: &str| text.parse::<Period>().ok().map(|p| span_of(&p));
+            let Some(facts) = before
+                .counted(&report.record)
+                .and_then(|report| read_report(report, span))
+            else {
+                continue;
+            };
+            let verdicts = records::about(connection, Kind::Verdict, facts.id)?;
+            let verdicts = verdicts
+                .iter()
+                .filter_map(|v| read_verdict(before.counted(&v.record)?, tree));
+            self.verdicts.extend(verdicts);
+            let arrivals = records::about(connection, Kind::Arrival, facts.id)?;
+            let arrivals = arrivals
+                .iter()
+                .filter_map(|a| read_arrival(before.counted(&a.record)?));
+            self.arrivals.extend(arrivals);
+            self.reports.push(facts);
+        }
+        Ok(())
     }
 
     /// The periods of the reports.

@@ -28,7 +28,7 @@ pub use load::Inputs;
 pub use recount::{Difference, Recount, recount};
 
 use super::write::{self, Acting};
-use super::{Node, Refusal, recovery, warnings};
+use super::{Node, Refusal, recovery, standings, warnings};
 use crate::store::{StoreError, Stored, Tx, closings, groups, queries, records};
 
 /// The register of a rollup record.
@@ -50,6 +50,7 @@ pub fn touched(
     before: Option<&Record>,
 ) -> Result<(), StoreError> {
     warnings::touched(tx, record, before)?;
+    standings::touched(tx, record, before)?;
     match record.facts() {
         Facts::Task { issuer, .. } => {
             for state in before.into_iter().chain([record]) {

@@ -44,6 +44,14 @@ fn go_to(desk: &Desk, day: Date) {
     desk.advance(ms);
 }
 
+/// A task that was given in February; it is March now.
+async fn given_in_february(desk: &Desk, lead: &[&str]) -> Value {
+    go_to(desk, date(2026, 2, 2));
+    let task = desk.task(lead).await;
+    go_to(desk, date(2026, 3, 15));
+    task
+}
+
 fn duties(texts: &[&str]) -> Vec<Duty> {
     let zone = TimeZone::get("Asia/Ho_Chi_Minh").unwrap();
     let read = texts.iter().map(|text| Duty::parse(text, &zone).unwrap());
@@ -66,7 +74,7 @@ fn told(data: &Value) -> Vec<(String, String, [u64; 4])> {
 #[tokio::test]
 async fn a_term_tells_what_is_missing_then_what_came_late_and_what_in_time() {
     let desk = Desk::new().await;
-    let task = desk.task(&[UNIT]).await;
+    let task = given_in_february(&desk, &[UNIT]).await;
     let asked = show("2026-03-01", "2026-04-30");
     let term = |period: &str, state: &str, counts| (period.to_owned(), state.to_owned(), counts);
     assert_eq!(
@@ -106,9 +114,31 @@ async fn a_term_tells_what_is_missing_then_what_came_late_and_what_in_time() {
 }
 
 #[tokio::test]
+async fn nobody_owes_a_report_of_a_month_that_was_over_when_the_task_was_given() {
+    let desk = Desk::new().await;
+    desk.task(&[UNIT]).await;
+    let term = |period: &str, state: &str, counts| (period.to_owned(), state.to_owned(), counts);
+    assert_eq!(
+        told(&desk.ok(show("2026-03-01", "2026-04-30")).await.data),
+        [
+            term("2026-02", "nothing_due", [0, 0, 0, 0]),
+            term("2026-03", "open", [1, 0, 0, 1])
+        ]
+    );
+    let list = |period: &str| Command::PeriodList {
+        unit: Some(UNIT.to_owned()),
+        period: Some(period.to_owned()),
+    };
+    for (period, expected) in [("2026-02", 0), ("2026-03", 1)] {
+        let unit = desk.ok(list(period)).await.data["items"][0].clone();
+        assert_eq!(unit["expected"], expected, "{period}");
+    }
+}
+
+#[tokio::test]
 async fn without_days_it_is_a_month_around_today_for_everybody_near() {
     let desk = Desk::new().await;
-    desk.task(&[UNIT, "79"]).await;
+    given_in_february(&desk, &[UNIT, "79"]).await;
     let asked = Command::CalendarShow {
         unit: None,
         from: None,
@@ -141,7 +171,7 @@ async fn a_stretch_that_cannot_be_shown_is_refused_with_the_reason() {
 #[tokio::test]
 async fn regimes_of_the_configuration_are_in_force_for_those_they_name() {
     let mut desk = Desk::new().await;
-    desk.task(&[UNIT]).await;
+    given_in_february(&desk, &[UNIT]).await;
     desk.node.settings.duties = duties(&["weekly", "ward_monthly for 66 99999", "monthly for 79"]);
     let answer = desk.ok(show("2026-03-09", "2026-04-10")).await;
     let found: Vec<(&str, &str, u64)> = answer.data["items"]
@@ -235,7 +265,7 @@ async fn status_shows_the_last_count_and_nothing_is_written_while_it_stays_the_s
         before: vec![3],
         after: vec![1],
     };
-    let task = desk.task(&[UNIT]).await;
+    let task = given_in_february(&desk, &[UNIT]).await;
     let shown = async |desk: &Desk| desk.ok(Command::Status).await.data["reminders"].clone();
     assert_eq!(shown(&desk).await, json!([]));
     reminders::refresh(&desk.node).await.unwrap();

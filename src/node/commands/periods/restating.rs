@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::restate::{self, Figures};
 use super::super::views::View;
 use super::super::{Reading, Said, Values, Writing, refs, resolve};
-use super::{Held, said_of, tallies, versions};
+use super::{Held, said_of, tallies};
 use crate::node::Refusal;
 use crate::node::rollups::{self, closed};
 use crate::store::closings::{self, Closing};
@@ -109,7 +109,7 @@ pub fn restate(
         return Ok(Said::done(data).note("note-unchanged", []));
     }
     let tally = tallies(&view, period)?.remove(&unit).unwrap_or_default();
-    let reports = versions(&view, &held, &tally)?;
+    let reports = tally.versions;
     let submitted = held.standing().submitted;
     let why = restate::Why {
         unit,
