@@ -1,5 +1,8 @@
 //! Only the owner's writes enter a record, whoever brings them and whatever they claim.
 
+#[path = "authority/oracle.rs"]
+mod oracle;
+
 use nqsync_core::model::values::OrgLevel;
 use nqsync_core::model::{Facts, Kind, NodeId, PeriodStage, Tree, UnitId, UnitInfo};
 use nqsync_core::sync::authority::{Denied, From, judge};
@@ -86,13 +89,17 @@ fn record(facts: Facts, edits: &[(UnitId, &str, Value)]) -> Record {
     record
 }
 
-fn any_unit() -> impl Strategy<Value = UnitId> {
+fn any_unit() -> impl Strategy<Value = UnitId> + Clone {
     select(UNITS.map(|(unit, ..)| unit).to_vec())
 }
 
 fn any_facts() -> impl Strategy<Value = Facts> {
+    any_facts_of(any_unit())
+}
+
+fn any_facts_of(unit: impl Strategy<Value = UnitId> + Clone) -> impl Strategy<Value = Facts> {
     let kind = select(Kind::ALL.to_vec());
-    (kind, any_unit(), any_unit(), any_unit()).prop_map(|(kind, a, b, c)| {
+    (kind, unit.clone(), unit.clone(), unit).prop_map(|(kind, a, b, c)| {
         let (id, text) = (Uuid::from_u128(50), || "2026-03".to_owned());
         match kind {
             Kind::Unit => Facts::Unit { owner: a },
