@@ -146,6 +146,7 @@ async fn communes(ministry: &Machine, url: &str, count: u128) -> Vec<Child> {
         children.push(Child {
             client: tls(Some((chain, &key))),
             hello: Hello {
+                authority: None,
                 protocol: PROTOCOL,
                 version: "test".to_owned(),
                 node,

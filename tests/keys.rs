@@ -206,3 +206,183 @@ fn e2_a_child_that_a_restored_parent_has_forgotten_waits_until_a_person_lets_it_
         (&serde_json::json!([]), &"24001".into())
     );
 }
+
+/// The units of the nodes that a machine has on its list, those that are cut off with a mark.
+fn enrolled(machine: &Machine) -> Vec<String> {
+    let list = machine.run(&["node", "list", "--json"]).expect(0).json();
+    let items = list["items"].as_array().expect("a list").iter();
+    let mut all: Vec<String> = items
+        .map(|node| {
+            let cut_off = if node["revoked_at"].is_null() {
+                ""
+            } else {
+                "!"
+            };
+            format!("{cut_off}{}", node["unit"].as_str().expect("a unit"))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn e2_enrolments_and_revocations_that_a_parent_has_lost_come_back_from_its_own_parent() {
+    let ministry = Machine::ministry("BO");
+    let _above = ministry.serve();
+    let mut province = Machine::child(&ministry, "75", "province");
+    let serve = |machine: &Machine, parent: &Machine| {
+        let url = format!("upstream.url=https://{}", parent.address());
+        machine.serve_with(&[&SOON[..], &[&url]].concat())
+    };
+    let middle = serve(&province, &ministry);
+    province.run(&["sync", "--wait"]).expect(0);
+    let first = Machine::child(&province, "26001", "commune");
+    middle.stop();
+    let kept = tempfile::tempdir().expect("room");
+    copy_tree(province.path(), kept.path());
+
+    // After the backup: another commune, and the first one is cut off.
+    let middle = serve(&province, &ministry);
+    let second = Machine::child(&province, "26002", "commune");
+    let cut = ["node", "revoke", "26001", "--reason", "máy bị mất"];
+    province.run(&cut).expect(0);
+    let audit = ["audit", "show", "--act", "roster.kept", "--json"];
+    until("the copy above", || {
+        let audit = ministry.run(&audit).json();
+        (audit["total"].as_u64() >= Some(3)).then_some(())
+    });
+    middle.stop();
+    assert_eq!(enrolled(&province), ["!26001", "26002"]);
+
+    province = Machine::new();
+    copy_tree(kept.path(), province.path());
+    assert_eq!(enrolled(&province), ["26001"], "what the old disk knows");
+    let _middle = serve(&province, &ministry);
+    until("the list from above", || {
+        (enrolled(&province) == ["!26001", "26002"]).then_some(())
+    });
+    let _second = serve(&second, &province);
+    until("an exchange", || {
+        (second.run(&["sync", "--wait"]).code == 0).then_some(())
+    });
+    let _first = serve(&first, &province);
+    until("a refusal", || is_refused(&first).then_some(()));
+    let list = province.run(&["node", "list", "--json"]).expect(0).json();
+    assert_eq!(
+        list["waiting"],
+        serde_json::json!([]),
+        "no person was needed"
+    );
+    let audit = ["audit", "show", "--act", "node.recovered", "--json"];
+    assert_eq!(province.run(&audit).json()["total"], 2);
+}
+
+fn rotate(machine: &Machine) -> String {
+    let line = ["node", "rotate-authority", "--reason", "hằng năm", "--json"];
+    let done = machine.run(&line).expect(0).json();
+    done["authority_pin"].as_str().expect("a pin").to_owned()
+}
+
+/// The pinned authority of a child, as its audit tells of the last change.
+fn followed(commune: &Machine) -> Option<Value> {
+    let line = ["audit", "show", "--act", "parent.authority", "--json"];
+    let audit = commune.run(&line).expect(0).json();
+    Some(audit["items"].get(0)?["detail"]["after"].clone())
+}
+
+#[test]
+fn children_follow_a_new_authority_while_they_work_and_when_they_were_away_over_several() {
+    let mut pair = Pair::new();
+    let certificate = pair.listed()["certificate"].clone();
+    let first = rotate(&pair.ministry);
+    until("the new authority", || {
+        (followed(&pair.commune)? == first.as_str()).then_some(())
+    });
+    pair.passes("dưới khoá mới");
+    until("what it knows", || {
+        (pair.listed()["knows_authority"] == true).then_some(())
+    });
+    assert_eq!(pair.listed()["certificate"], certificate, "it stays good");
+    // Signed by the new one, and believed.
+    let verify = ["audit", "verify", "--json"];
+    pair.commune.run(&["sync", "--wait"]).expect(0);
+    pair.commune.run(&verify).expect(0);
+
+    // Away meanwhile, over two changes and a restart above.
+    pair.stop_below();
+    rotate(&pair.ministry);
+    pair.above.take().expect("it runs").stop();
+    let last = rotate(&pair.ministry);
+    pair.above = Some(pair.ministry.serve());
+    assert_eq!(pair.listed()["knows_authority"], false);
+    pair.serve_below(&[]);
+    until("the newest authority", || {
+        (followed(&pair.commune)? == last.as_str()).then_some(())
+    });
+    pair.passes("sau hai lần đổi");
+
+    // A new one enrols under the newest, and the service was told of it while it ran.
+    let ward = Machine::child(&pair.ministry, "24002", "commune");
+    let _ward = pair.serve(&ward, &[]);
+    until("an exchange", || {
+        (ward.run(&["sync", "--wait"]).code == 0).then_some(())
+    });
+    assert_eq!(followed(&ward), None, "it pinned the newest at once");
+}
+
+#[test]
+fn a_bundle_made_before_and_after_a_new_authority_is_taken_in_both_ways() {
+    let mut pair = Pair::new();
+    pair.stop_all();
+    let medium = tempfile::tempdir().expect("room");
+    let place = |name: &str| medium.path().join(name).to_str().expect("text").to_owned();
+    let down = |folder: &str| {
+        std::fs::create_dir(folder).expect("a folder");
+        let line = ["bundle", "export", folder, "--to", "24001", "--one-way"];
+        pair.ministry.run(&line).expect(0);
+    };
+    let add = |title: &str| {
+        let line = ["task", "add", "--title", title, "--lead", "24001"];
+        pair.ministry.run(&line).expect(0);
+    };
+    let (before, after, later) = (place("before"), place("after"), place("later"));
+    add("trước");
+    down(&before);
+    let newest = rotate(&pair.ministry);
+    add("sau");
+    down(&after);
+    // What teaches the new authority comes first; what was under way before is still good.
+    pair.commune.run(&["bundle", "import", &after]).expect(0);
+    assert_eq!(followed(&pair.commune), Some(newest.into()));
+    let looked = pair.commune.run(&["bundle", "import", &before, "--json"]);
+    assert!(!looked.out.contains("refused"), "{looked:?}");
+    // The parent has heard nothing of it and still signs with the old one.
+    add("sau nữa");
+    down(&later);
+    pair.commune.run(&["bundle", "import", &later]).expect(0);
+    let tasks = pair.commune.run(&["task", "list", "--json"]).json();
+    assert_eq!(tasks["total"], 4, "{tasks}");
+
+    pair.report("lên bằng gói");
+    let up = place("up");
+    std::fs::create_dir(&up).expect("a folder");
+    pair.commune.run(&["bundle", "export", &up]).expect(0);
+    pair.ministry.run(&["bundle", "import", &up]).expect(0);
+    assert_eq!(pair.shown_above(), "lên bằng gói");
+    assert_eq!(
+        pair.listed()["knows_authority"],
+        true,
+        "it was sealed for the new one"
+    );
+}
+
+#[test]
+fn j4_a_new_authority_takes_two_persons_where_the_configuration_says_so() {
+    let ministry = Machine::ministry("BO");
+    let acts = ["--set", "approval.acts=authority"];
+    let line = ["node", "rotate-authority", "--reason", "x", "--json"];
+    let refused = ministry.run(&[&line[..], &acts].concat());
+    // Before the service ran once there is no authority; who asks is looked at first.
+    assert_eq!(refused.expect(12).failure(), "approval_who");
+    assert_eq!(ministry.run(&line).expect(2).failure(), "no_listen");
+}

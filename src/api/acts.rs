@@ -12,17 +12,20 @@ pub enum Act {
     Revocation,
     /// A mass change that the brake held is let through.
     Release,
+    /// The node certifies its children with another key.
+    Authority,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Act; 2] = [Act::Revocation, Act::Release];
+    pub const ALL: [Act; 3] = [Act::Revocation, Act::Release, Act::Authority];
 
     /// Its name in the configuration and in the contract.
     pub const fn as_str(self) -> &'static str {
         match self {
             Act::Revocation => "revocation",
             Act::Release => "release",
+            Act::Authority => "authority",
         }
     }
 
@@ -36,6 +39,7 @@ impl Act {
         match command {
             Command::NodeRevoke { .. } => Some(Act::Revocation),
             Command::HoldRelease { .. } => Some(Act::Release),
+            Command::NodeRotateAuthority { .. } => Some(Act::Authority),
             _ => None,
         }
     }
@@ -70,6 +74,10 @@ mod tests {
             };
             assert_eq!(Act::of(&revoke), Some(Act::Revocation));
         }
+        let rotate = Command::NodeRotateAuthority {
+            reason: reason.clone(),
+        };
+        assert_eq!(Act::of(&rotate), Some(Act::Authority));
         let renew = Command::NodeRenew { node, reason };
         assert_eq!(Act::of(&renew), None);
     }

@@ -56,6 +56,8 @@ pub enum Command {
     NodeAccept { node: String, unit: Option<String> },
     /// Says that such a node stays a stranger.
     NodeRefuse { node: String, reason: String },
+    /// Takes a new authority, which the old one signs for.
+    NodeRotateAuthority { reason: String },
     /// Cuts a downstream node off, or takes that back.
     NodeRevoke {
         node: String,
@@ -500,6 +502,7 @@ impl Command {
                 | NodeAdmit { .. }
                 | NodeRevoke { .. }
                 | NodeRefuse { .. }
+                | NodeRotateAuthority { .. }
                 | NodeDropDeposit { .. }
                 | NodeRenew { .. }
                 | NodeAdopt { .. }

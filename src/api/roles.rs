@@ -120,7 +120,7 @@ pub fn duty(command: &Command) -> Duty {
         NodeAdopt { .. } | NodeToken { .. } | NodeRenew { .. } | NodeRevoke { .. } => {
             Duty::Administer
         }
-        NodeAccept { .. } | NodeRefuse { .. } => Duty::Administer,
+        NodeAccept { .. } | NodeRefuse { .. } | NodeRotateAuthority { .. } => Duty::Administer,
         UnitAdd { .. } | UnitRename { .. } | UnitMove { .. } | UnitMerge { .. } => Duty::Administer,
         UnitSplit { .. } | UnitServe { .. } | UnitAlias { .. } => Duty::Administer,
         UserList | UserAdd { .. } | UserRole { .. } | UserPassword { .. } | UserRemove { .. } => {

@@ -120,6 +120,17 @@ pub enum Verb {
         #[arg(long)]
         reason: String,
     },
+    /// Certify with another key from now on
+    ///
+    /// The old authority signs for the new one, so nodes below follow at their next contact, by line or by bundle, and what it
+    /// certified stays good until it is renewed. It stays here for those that come late. Make a backup afterwards. Nodes of version
+    /// 0.1 below cannot follow: upgrade them first.
+    #[command(after_help = "Example:\n  nqsync node rotate-authority --reason \"once a year\"")]
+    RotateAuthority {
+        /// Why; kept in the audit
+        #[arg(long)]
+        reason: String,
+    },
     /// Cut a node off; it can neither send nor fetch any more
     #[command(
         after_help = "Examples:\n  nqsync node revoke 0192f3c8 --reason \"server stolen\"\n  nqsync node revoke 0192f3c8 --undo --reason \"found again\""
@@ -162,6 +173,9 @@ impl Verb {
             }
             Verb::Accept { node, unit } => job(Command::NodeAccept { node, unit }, written),
             Verb::Refuse { node, reason } => job(Command::NodeRefuse { node, reason }, written),
+            Verb::RotateAuthority { reason } => {
+                job(Command::NodeRotateAuthority { reason }, written)
+            }
             Verb::Renew { node, reason } => job(Command::NodeRenew { node, reason }, written),
             Verb::DropDeposit { node, reason } => {
                 job(Command::NodeDropDeposit { node, reason }, written)

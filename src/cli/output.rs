@@ -153,6 +153,8 @@ const FIELDS: &[(&str, &str, Shape)] = &[
     ("silenced_by", "label-silenced-by", Plain),
     ("until", "label-until", Time),
     ("expires_at", "label-expires", Time),
+    ("authority_pin", "label-authority-pin", Plain),
+    ("before", "label-before", Plain),
     ("asked_by", "label-asked-by", Plain),
     ("decided_by", "label-decided-by", Plain),
     ("reason", "label-reason", Plain),

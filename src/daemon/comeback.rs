@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::link::{LinkError, Upstream};
 use crate::node::bundle::UPSTREAM_KEY;
+use crate::node::parents::UPSTREAM_CHAIN;
 use crate::node::sealed::{self, SealedError};
 use crate::node::{Node, deposit, receive, recovery};
 use crate::store::links::{self, Role};
@@ -30,13 +31,14 @@ use crate::trust::tls::ClientTimeouts;
 const FETCHED: &str = "fetched-deposit";
 
 /// Facts of the store that belong to who this node is, and where its parent is.
-const IDENTITY: [&str; 6] = [
+const IDENTITY: [&str; 7] = [
     "node",
     "unit",
     "upstream_url",
     "upstream_pin",
     "upstream_node",
     UPSTREAM_KEY,
+    UPSTREAM_CHAIN,
 ];
 
 /// Why there is no deposit to restore. Nothing was changed.

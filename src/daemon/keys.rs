@@ -17,7 +17,7 @@ use crate::trust::tls::{ClientTimeouts, ClientTls, ParentPin, log_date_warning};
 #[derive(Clone)]
 pub struct Line {
     dir: PathBuf,
-    parent: Pin,
+    parent: Arc<RwLock<Pin>>,
     clock: Clock,
     waits: ClientTimeouts,
     client: Arc<RwLock<reqwest::Client>>,
@@ -45,7 +45,7 @@ impl Line {
         let client = Arc::new(RwLock::new(client(held, parent, &clock, &waits)?));
         Ok(Some(Line {
             dir,
-            parent,
+            parent: Arc::new(RwLock::new(parent)),
             clock,
             waits,
             client,
@@ -79,10 +79,17 @@ impl Line {
         Ok(changed)
     }
 
+    /// The parent has another authority now: the next connection is made to that one alone.
+    pub fn pin(&self, parent: Pin) -> Result<(), LinkError> {
+        *self.parent.write().unwrap_or_else(PoisonError::into_inner) = parent;
+        self.connect_anew()
+    }
+
     fn connect_anew(&self) -> Result<(), LinkError> {
         let held = renewal::held(&self.dir).map_err(local)?;
         let held = held.ok_or_else(|| local("the certificate has gone"))?;
-        let client = client(held, self.parent, &self.clock, &self.waits).map_err(local)?;
+        let parent = *self.parent.read().unwrap_or_else(PoisonError::into_inner);
+        let client = client(held, parent, &self.clock, &self.waits).map_err(local)?;
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use crate::node::{Node, waiting};
 use crate::server::accept::{AcceptLimits, Acceptor};
 use crate::server::connections::Connections;
 use crate::server::link::{Hub, HubLimits};
-use crate::store::{Role, Store, StoreError, blobs, nodes};
-use crate::trust::authority::{Authority, NODE_LIFETIME};
+use crate::store::{Role, Store, StoreError, audit, blobs, nodes};
+use crate::trust::authority::{Authority, Held, NODE_LIFETIME};
 use crate::trust::identity::NodeKey;
 use crate::trust::pin::Pin;
 use crate::trust::tls::{PinStore, ServerTls};
@@ -29,7 +30,7 @@ use crate::trust::tls::{PinStore, ServerTls};
 /// The keys that may connect, as of the last commit.
 struct AllowList {
     store: Store,
-    authority: Arc<Authority>,
+    authority: Held,
     unlisted: mpsc::Sender<(NodeId, CertificateDer<'static>)>,
 }
 
@@ -42,7 +43,7 @@ impl PinStore for AllowList {
     }
 
     fn unlisted(&self, shown: &CertificateDer<'_>) {
-        if let Some(node) = self.authority.certified(shown) {
+        if let Some(node) = self.authority.now().certified(shown) {
             // Nothing waits for this; a full queue costs the stranger its place, not us our memory.
             let _ = self.unlisted.try_send((node, shown.clone().into_owned()));
         }
@@ -87,8 +88,10 @@ pub async fn start(
         Err(error) => return Err(trust(&error)),
     };
     let key = NodeKey::load(&dir.join(setup::NODE_KEY)).map_err(|e| trust(&e))?;
-    let authority = Arc::new(authority);
+    let authority = Held::new(authority);
     let serving = Serving {
+        store: node.store.clone(),
+        keys,
         authority: authority.clone(),
         key,
         node: own,
@@ -102,28 +105,23 @@ pub async fn start(
         unlisted,
     });
     tasks.spawn(note_unlisted(node.clone(), came, stop.clone()));
-    let tls = ServerTls::new(
-        serving.chain()?,
-        &serving.key,
-        allowed.clone(),
-        setup::trust_clock(&node.clock),
-    )
-    .map_err(|e| trust(&e))?;
+    let (_, newest) = serving.chains()?.swap_remove(0);
+    let clock = setup::trust_clock(&node.clock);
+    let tls =
+        ServerTls::new(newest, &serving.key, allowed.clone(), clock).map_err(|e| trust(&e))?;
+    serving.certify(&tls).await?;
     let bind = |source| DaemonError::Listen {
         address: listen.address.clone(),
         source,
     };
     let listener = TcpListener::bind(&listen.address).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
-    note_address(node, listen, address, &authority).await?;
+    note_address(node, listen, address, &authority.now()).await?;
     let hub = Hub::new(node.clone(), hub_limits(config, listen), Some(authority));
-    tasks.spawn(keep_certified(serving, tls.clone(), stop.clone()));
-    let acceptor = Acceptor::new(tls, accept_limits(listen));
-    tasks.spawn(follow(
-        node.store.clone(),
-        acceptor.connections(),
-        stop.clone(),
-    ));
+    let serving = Arc::new(serving);
+    let acceptor = Acceptor::new(tls.clone(), accept_limits(listen));
+    tasks.spawn(keep_certified(serving.clone(), tls.clone(), stop.clone()));
+    tasks.spawn(follow(serving, tls, acceptor.connections(), stop.clone()));
     tasks.spawn(ask_for_files(
         node.store.clone(),
         acceptor.connections(),
@@ -137,7 +135,9 @@ pub async fn start(
 
 /// What the own certificate is issued from.
 struct Serving {
-    authority: Arc<Authority>,
+    store: Store,
+    keys: PathBuf,
+    authority: Held,
     key: NodeKey,
     node: NodeId,
     names: Vec<String>,
@@ -145,34 +145,54 @@ struct Serving {
 }
 
 impl Serving {
-    /// A certificate of today, and the authority's own after it: children find the key there that they pinned.
-    fn chain(&self) -> Result<Vec<CertificateDer<'static>>, DaemonError> {
+    /// Certificates of today, each with its authority's own after it: children find the key there that they pinned.
+    fn chains(&self) -> Result<Vec<(Pin, Vec<CertificateDer<'static>>)>, DaemonError> {
         let now = Timestamp::from_millisecond(self.clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
-        let issued = self
-            .authority
-            .issue_server_cert(&self.key, self.node, &self.names, now, NODE_LIFETIME)
-            .map_err(setup::trust)?;
-        let mut chain = crate::trust::certificate::parse_chain(issued.pem.as_bytes())
-            .ok_or_else(|| setup::trust("the own certificate cannot be read back"))?;
-        chain.push(self.authority.certificate().clone());
-        Ok(chain)
+        self.authority
+            .now()
+            .server_chains(&self.key, self.node, &self.names, now, NODE_LIFETIME)
+            .map_err(setup::trust)
+    }
+
+    /// Serves under certificates of today. Children of earlier versions do not say what they have pinned: while one that is
+    /// enrolled has not shown that it knows the newest authority, they are shown the oldest that somebody needs.
+    async fn certify(&self, tls: &ServerTls) -> Result<(), DaemonError> {
+        let mut chains = self.chains()?;
+        let known = self.store.read(nodes::authorities).await?;
+        let oldest = chains.iter().rposition(|(pin, _)| {
+            let is_first = chains.last().is_some_and(|(first, _)| first == pin);
+            known.contains(&Some(*pin.as_bytes())) || (is_first && known.contains(&None))
+        });
+        if let Some(place) = oldest {
+            let first = chains.remove(place);
+            chains.insert(0, first);
+        }
+        tls.replace_certificates(chains, &self.key)
+            .map_err(setup::trust)
+    }
+
+    /// The authority is another one than that of the files: it was changed while the service runs.
+    fn take_over(&self) -> Result<bool, DaemonError> {
+        let found = Authority::load(&self.keys).map_err(setup::trust)?;
+        let changed = found.pin() != self.authority.now().pin();
+        if changed {
+            tracing::warn!(pin = %found.pin(), "a new authority is in force");
+            self.authority.replace(found);
+        }
+        Ok(changed)
     }
 }
 
 /// How often a service that is never restarted gives itself a new certificate.
 const CERTIFIED_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-async fn keep_certified(serving: Serving, tls: ServerTls, stop: CancellationToken) {
+async fn keep_certified(serving: Arc<Serving>, tls: ServerTls, stop: CancellationToken) {
     loop {
         tokio::select! {
             _ = stop.cancelled() => return,
             _ = tokio::time::sleep(CERTIFIED_EVERY) => {}
         }
-        let replaced = serving.chain().and_then(|chain| {
-            tls.replace_certificate(chain, &serving.key)
-                .map_err(setup::trust)
-        });
-        if let Err(error) = replaced {
+        if let Err(error) = serving.certify(&tls).await {
             tracing::error!(%error, "the certificate that children see is not renewed");
         }
     }
@@ -192,9 +212,22 @@ async fn note_address(
     };
     let url = format!("https://{host}:{}", address.port());
     let pin = authority.pin().to_string();
+    let at = node.clock.now_ms();
     node.store
         .write(move |tx| {
             tx.set_meta("listen_url", &url)?;
+            let before = tx.meta("ca_pin")?.filter(|before| *before != pin);
+            if let Some(before) = before {
+                // Changed by a verb that was cut before its commit, or with the files of another backup.
+                let act = audit::Act {
+                    at,
+                    actor: "nqsync",
+                    act: "authority.found",
+                    subject: &pin,
+                    detail: serde_json::json!({ "before": before }),
+                };
+                audit::append(tx, &act)?;
+            }
             tx.set_meta("ca_pin", &pin)
         })
         .await
@@ -257,7 +290,13 @@ async fn ask_for_files(store: Store, connections: Connections, stop: Cancellatio
 
 /// A revocation takes effect on open connections too, and so does its undoing, and a key that another one has replaced. A
 /// child that is to take a new key has to greet again to hear of it.
-async fn follow(store: Store, connections: Connections, stop: CancellationToken) {
+async fn follow(
+    serving: Arc<Serving>,
+    tls: ServerTls,
+    connections: Connections,
+    stop: CancellationToken,
+) {
+    let store = serving.store.clone();
     let mut commits = store.commits();
     let mut known = store.shown().children;
     let mut asked = HashSet::new();
@@ -269,6 +308,19 @@ async fn follow(store: Store, connections: Connections, stop: CancellationToken)
         let now = store.shown().children;
         if Arc::ptr_eq(&known, &now) {
             continue;
+        }
+        match serving.take_over() {
+            Ok(false) => {}
+            Ok(true) => {
+                if let Err(error) = serving.certify(&tls).await {
+                    tracing::error!(%error, "the new authority certifies nothing");
+                }
+                // Children hear of it when they greet.
+                for child in connections.nodes() {
+                    connections.close(child);
+                }
+            }
+            Err(error) => tracing::error!(%error, "the authority cannot be read again"),
         }
         let gone = known.keys().filter(|pin| !now.contains_key(*pin));
         let come = now.keys().filter(|pin| !known.contains_key(*pin));

@@ -18,6 +18,7 @@ use super::DaemonError;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, UpstreamKind};
 use crate::node::bundle::UPSTREAM_KEY;
+use crate::node::parents::UPSTREAM_CHAIN;
 use crate::node::{Node, Settings, enrolment, receive};
 use crate::sheet::Parser;
 use crate::store::links::{self, Role};
@@ -333,6 +334,8 @@ pub fn join(
     tx.set_meta("unit", &enrolled.unit.to_string())?;
     tx.set_meta("upstream_url", url)?;
     tx.set_meta("upstream_pin", pin)?;
+    // Another parent's former authorities are nobody's here.
+    tx.set_meta(UPSTREAM_CHAIN, "")?;
     tx.set_meta(
         UPSTREAM_KEY,
         enrolled.authority.as_deref().unwrap_or_default(),

@@ -3,6 +3,7 @@
 //! While the line is down a bare TCP connect looks every few seconds whether it is back; back-off governs everything
 //! that costs the parent something. A session ends only by an error or a shutdown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nqsync_core::model::NodeId;
@@ -181,7 +182,7 @@ impl Uplink {
                 Ok(torn) => {
                     backoff.reset();
                     self.note_success(None).await;
-                    (self.renewed_or_session(torn).await, true)
+                    (self.followed_or_session(torn).await, true)
                 }
                 Err(error) => (self.other_key(error), false),
             };
@@ -198,6 +199,17 @@ impl Uplink {
                     self.rest(pause, interfaces.as_ref()).await;
                 }
             }
+        }
+    }
+
+    /// A parent that took a new authority is met again under that one.
+    async fn followed_or_session(&self, torn: bool) -> LinkError {
+        match self.upstream.take_followed() {
+            Some(pin) => match self.line.pin(pin) {
+                Ok(()) => LinkError::Reopen("the parent has a new authority".to_owned()),
+                Err(error) => error,
+            },
+            None => self.renewed_or_session(torn).await,
         }
     }
 
@@ -234,6 +246,7 @@ impl Uplink {
             self.pushes(),
             self.file_moves(),
             self.answer_wishes(),
+            self.rosters(),
             deposit::keep(&self.node, &self.upstream, self.config.clone()),
             greet_again()
         );
@@ -255,6 +268,32 @@ impl Uplink {
             pause = (pause * 2).min(SETTLE_PAUSE_MOST);
         }
         Ok(())
+    }
+
+    /// Has the parent keep who is enrolled here and who is cut off, and takes back what this node has forgotten of it.
+    async fn rosters(&self) -> Result<(), LinkError> {
+        let mut commits = self.node.store.commits();
+        let mut settled = None;
+        loop {
+            let now = self.node.store.shown().children;
+            if settled
+                .as_ref()
+                .is_none_or(|known| !Arc::ptr_eq(known, &now))
+            {
+                match self.upstream.settle_roster().await {
+                    Err(error @ (LinkError::Unreachable { .. } | LinkError::Reopen(_))) => {
+                        return Err(error);
+                    }
+                    // Records must not wait for it.
+                    Err(error) => tracing::error!(%error, "the list of children is not kept above"),
+                    Ok(()) => {}
+                }
+                settled = Some(now);
+            }
+            if commits.changed().await.is_err() {
+                return Ok(());
+            }
+        }
     }
 
     async fn pulls(&self) -> Result<(), LinkError> {

@@ -7,6 +7,7 @@ mod compare;
 pub mod deposit;
 mod files;
 mod renew;
+mod roster;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,9 +27,10 @@ use super::pace;
 use super::transport::{Request, Transport};
 use crate::node::offer::{self, Batch, Target};
 use crate::node::session::Compared;
-use crate::node::{Node, receive, recovery, session, witness};
+use crate::node::{Node, parents, receive, recovery, session, witness};
 use crate::store::links::{self, Direction, Position};
 use crate::store::{LinkId, StoreError, blobs, queries};
+use crate::trust::pin::Pin;
 use crate::trust::tls::pin_mismatch;
 
 pub use compare::Difference;
@@ -181,6 +183,10 @@ struct Inner {
     echo: std::sync::Mutex<String>,
     /// What the parent wants renewed.
     renew: std::sync::Mutex<Option<Renew>>,
+    /// The parent's new authority, which this node has pinned since this line was begun.
+    followed: std::sync::Mutex<Option<Pin>>,
+    /// By which the list of our children is known that the parent keeps. None: it keeps none, being of an earlier version.
+    roster: std::sync::Mutex<Option<String>>,
 }
 
 impl Upstream {
@@ -205,6 +211,8 @@ impl Upstream {
                 session: std::sync::Mutex::default(),
                 echo: std::sync::Mutex::default(),
                 renew: std::sync::Mutex::default(),
+                followed: std::sync::Mutex::default(),
+                roster: std::sync::Mutex::default(),
             }),
         }
     }
@@ -254,6 +262,7 @@ impl Upstream {
                     down: offer::mark(&row.down),
                     echo: Some(echo),
                     audit: Some(witness::shown(connection, link, None)?),
+                    authority: parents::pinned(connection)?.map(|pin| pin.to_string()),
                 })
             })
             .await?;
@@ -264,9 +273,10 @@ impl Upstream {
         *under_way = None;
         *self.session() = welcome.session.clone();
         *self.renew() = welcome.renew;
+        *self.roster() = welcome.roster.clone();
         let greeting = session::Greeting::of_parent(&welcome);
         let store = node.store.clone();
-        let met = store
+        let (met, pin) = store
             .write(move |tx| {
                 for id in welcome
                     .wanted
@@ -278,13 +288,18 @@ impl Upstream {
                     }
                 }
                 let met = session::meet(&node, tx, link, greeting)?;
+                let now_ms = node.clock.now_ms();
+                let pin = parents::follow(tx, welcome.node, &welcome.authorities, now_ms)?;
                 if let Some(shown) = &welcome.audit {
-                    let (word, now_ms) = (welcome.countersigned.as_ref(), node.clock.now_ms());
+                    let word = welcome.countersigned.as_ref();
                     witness::answered(tx, link, shown, word, met.torn, now_ms)?;
                 }
-                Ok::<_, StoreError>(met)
+                Ok::<_, StoreError>((met, pin))
             })
             .await?;
+        if pin.is_some() {
+            *self.followed() = pin;
+        }
         Ok(met.torn)
     }
 
@@ -593,6 +608,18 @@ impl Upstream {
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)
+    }
+
+    /// The parent's new authority, if it has said one since this was asked last.
+    pub fn take_followed(&self) -> Option<Pin> {
+        self.followed().take()
+    }
+
+    fn followed(&self) -> std::sync::MutexGuard<'_, Option<Pin>> {
+        self.inner
+            .followed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn session(&self) -> std::sync::MutexGuard<'_, String> {

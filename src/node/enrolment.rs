@@ -116,6 +116,8 @@ impl Asking {
             reason: None,
             next_pin: None,
             key_asked: false,
+            keys_before: 0,
+            decisions: 0,
         };
         let now = instant(now_ms).unwrap_or_default();
         if token::check(&known, hash, self.pin, now)? == Grant::First {

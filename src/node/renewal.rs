@@ -147,6 +147,8 @@ mod tests {
             reason: None,
             next_pin: None,
             key_asked,
+            keys_before: 0,
+            decisions: 0,
         }
     }
 

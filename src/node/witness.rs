@@ -7,6 +7,7 @@ use nqsync_core::protocol::{AuditHead, AuditShown, Countersigned, hex, unhex};
 use rusqlite::Connection;
 use serde_json::json;
 
+use super::parents;
 use crate::store::links::LinkId;
 use crate::store::witness::{self, Entry, Sight, Whose};
 use crate::store::{StoreError, Tx, audit};
@@ -186,8 +187,8 @@ fn keep(tx: &Tx<'_>, link: LinkId, word: Option<&Countersigned>) -> Result<(), S
     };
     let parent = tx.link(link)?.peer;
     let text = Countersigned::text(parent, tx.node()?, &word.head, word.at);
-    let pinned = tx.meta("upstream_pin")?.and_then(|text| text.parse().ok());
-    if pinned != Some(Pin::of_spki(&key)) || !signature::is_true(&key, &text, &signature) {
+    let known = parents::is_authority(tx.connection(), &Pin::of_spki(&key))?;
+    if !known || !signature::is_true(&key, &text, &signature) {
         tracing::warn!(
             link = link.0,
             "what signs our audit is not the parent's pinned key"

@@ -8,6 +8,7 @@ mod deposit;
 mod files;
 mod newest;
 mod renew;
+mod roster;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use http_body_util::{BodyExt, Limited};
 use nqsync_core::model::NodeId;
+use nqsync_core::protocol::succession::Succession;
 use nqsync_core::protocol::{
     Ack, Agree, AuditShown, BATCH_HEADER, BEFORE_HEADER, Countersigned, EnrolRequest, HEAD_HEADER,
     Hello, Limits, MAX_SMALL_BODY, MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, SESSION_HEADER,
@@ -37,8 +39,8 @@ use crate::node::branches::Verdict;
 use crate::node::offer::{self, Batch};
 use crate::node::{Node, branches, enrolment, receive, renewal, session, witness};
 use crate::store::links::{self, Contact, Direction, Position, Role};
-use crate::store::{LinkId, StoreError, Tx, audit, blobs};
-use crate::trust::authority::Authority;
+use crate::store::{LinkId, StoreError, Tx, audit, blobs, nodes, rosters};
+use crate::trust::authority::Held;
 use crate::trust::pin::Pin;
 use crate::trust::tls::Peer;
 
@@ -75,7 +77,7 @@ pub struct Hub {
 struct HubInner {
     node: Node,
     limits: HubLimits,
-    authority: Option<Arc<Authority>>,
+    authority: Option<Held>,
     slots: Semaphore,
     waiting: Semaphore,
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
@@ -105,7 +107,7 @@ const TURN: Duration = Duration::from_secs(20);
 
 impl Hub {
     /// A hub over a node. Without an authority nobody can enrol.
-    pub fn new(node: Node, limits: HubLimits, authority: Option<Arc<Authority>>) -> Hub {
+    pub fn new(node: Node, limits: HubLimits, authority: Option<Held>) -> Hub {
         let slots = Semaphore::new(limits.batches.max(1));
         let (under_way, heard) = (Mutex::default(), Mutex::default());
         Hub {
@@ -145,9 +147,35 @@ impl Hub {
             tx.node()?,
         );
         let signed = self.inner.authority.as_ref().and_then(|authority| {
-            witness::countersign(authority.key(), (own, child.node), &theirs.head, now_ms)
+            witness::countersign(
+                authority.now().key(),
+                (own, child.node),
+                &theirs.head,
+                now_ms,
+            )
         });
         Ok((Some(ours), signed))
+    }
+
+    /// How our authorities followed each other, for a child that has not pinned the newest; notes which one it has.
+    fn successions(
+        &self,
+        tx: &Tx<'_>,
+        child: &Child,
+        pinned: Option<&str>,
+    ) -> Result<Vec<Succession>, StoreError> {
+        let pinned: Option<Pin> = pinned.and_then(|text| text.parse().ok());
+        let Some((pinned, authority)) = pinned.zip(self.inner.authority.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        let authority = authority.now();
+        if authority.pins().contains(&pinned) {
+            nodes::set_authority(tx.connection(), child.node, pinned.as_bytes())?;
+        }
+        Ok(match pinned == authority.pin() {
+            true => Vec::new(),
+            false => authority.successions().to_vec(),
+        })
     }
 
     /// The routes of the protocol.
@@ -159,6 +187,8 @@ impl Hub {
             .route("/agree", post(agree))
             .route("/compare", post(compare::compare))
             .route("/renew", post(renew::renew))
+            .route("/roster/keep", post(roster::keep))
+            .route("/roster/fetch", post(roster::fetch))
             .route("/deposit/list", post(deposit::list))
             .route("/deposit/lacking", post(deposit::lacking))
             .route("/deposit/pieces", post(deposit::take))
@@ -444,6 +474,8 @@ async fn open(
                 wanted: blobs::asked_again(tx.connection(), child.link)?,
                 audit,
                 countersigned,
+                roster: Some(rosters::hash_of(tx.connection(), child.link)?),
+                authorities: worker.successions(tx, &child, hello.authority.as_deref())?,
                 renew: renewal::met(tx, child.node, &child.key, now_ms)?,
             }))
         })
@@ -715,7 +747,7 @@ async fn enrol(State(hub): State<Hub>, body: Body) -> Result<Response, Reply> {
             "this node takes no children",
         ));
     };
-    match enrolment::admit(&hub.inner.node, &authority, request).await {
+    match enrolment::admit(&hub.inner.node, &authority.now(), request).await {
         Ok(enrolled) => Ok(Json(enrolled).into_response()),
         Err(enrolment::AdmitError::Token(error)) => {
             Err(refuse(StatusCode::UNAUTHORIZED, "token", error.to_string()))

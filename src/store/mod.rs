@@ -31,6 +31,7 @@ pub mod receipts;
 pub mod records;
 pub mod reminders;
 pub mod restore;
+pub mod rosters;
 pub mod standings;
 pub mod tokens;
 mod tx;

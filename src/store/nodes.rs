@@ -23,6 +23,10 @@ pub struct NodeRow {
     pub next_pin: Option<[u8; 32]>,
     /// A person wants the node to take a new key.
     pub key_asked: bool,
+    /// How many keys it had before the one in use.
+    pub keys_before: i64,
+    /// How often a person decided about cutting it off.
+    pub decisions: i64,
 }
 
 /// An enrolment token as the parent keeps it.
@@ -48,12 +52,13 @@ fn node_row(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
         reason: row.get(6)?,
         next_pin: row.get(7)?,
         key_asked: row.get(8)?,
+        keys_before: row.get(9)?,
+        decisions: row.get(10)?,
     })
 }
 
 /// What is read of a downstream node, for [`node_row`].
-const COLUMNS: &str =
-    "node, unit, pin, certificate, enrolled_at, revoked_at, reason, next_pin, key_asked";
+const COLUMNS: &str = "node, unit, pin, certificate, enrolled_at, revoked_at, reason, next_pin, key_asked, keys_before, decisions";
 
 /// All downstream nodes, revoked ones too.
 pub fn all(connection: &Connection) -> Result<Vec<NodeRow>, StoreError> {
@@ -109,6 +114,28 @@ pub fn insert(connection: &Connection, node: &NodeRow) -> Result<(), StoreError>
     Ok(())
 }
 
+/// Adds a downstream node, or replaces what is known of it, with its history.
+pub fn set(connection: &Connection, node: &NodeRow) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO node (node, unit, pin, certificate, enrolled_at, revoked_at, reason, keys_before, decisions)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (node) DO UPDATE SET unit = ?2, pin = ?3, certificate = ?4, revoked_at = ?6, reason = ?7,
+         keys_before = ?8, decisions = ?9",
+        params![
+            node.node.0.as_bytes(),
+            node.unit.0.as_bytes(),
+            node.pin,
+            node.certificate,
+            node.enrolled_at,
+            node.revoked_at,
+            node.reason,
+            node.keys_before,
+            node.decisions
+        ],
+    )?;
+    Ok(())
+}
+
 /// Revokes a node, or takes a revocation back (`at` is `None`).
 pub fn set_revoked(
     connection: &Connection,
@@ -117,7 +144,7 @@ pub fn set_revoked(
     reason: &str,
 ) -> Result<(), StoreError> {
     connection.execute(
-        "UPDATE node SET revoked_at = ?2, reason = ?3 WHERE node = ?1",
+        "UPDATE node SET revoked_at = ?2, reason = ?3, decisions = decisions + 1 WHERE node = ?1",
         params![node.0.as_bytes(), at, reason],
     )?;
     Ok(())
@@ -154,7 +181,7 @@ pub fn set_next_key(
 pub fn take_next_key(connection: &Connection, node: NodeId) -> Result<(), StoreError> {
     connection.execute(
         "UPDATE node SET pin = next_pin, certificate = next_certificate, next_pin = NULL, next_certificate = NULL,
-         key_asked = 0 WHERE node = ?1 AND next_pin IS NOT NULL",
+         key_asked = 0, keys_before = keys_before + 1 WHERE node = ?1 AND next_pin IS NOT NULL",
         [node.0.as_bytes()],
     )?;
     Ok(())
@@ -173,6 +200,34 @@ pub fn ask_for_key(connection: &Connection, node: NodeId) -> Result<(), StoreErr
         [node.0.as_bytes()],
     )?;
     Ok(())
+}
+
+/// The authority of ours by which a node knows us, if it has shown that.
+pub fn authority_of(connection: &Connection, node: NodeId) -> Result<Option<[u8; 32]>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT authority FROM node WHERE node = ?1")?;
+    let known = statement.query_row([node.0.as_bytes()], |row| row.get(0));
+    Ok(known.optional()?.flatten())
+}
+
+/// A node has shown by which authority it knows us.
+pub fn set_authority(
+    connection: &Connection,
+    node: NodeId,
+    authority: &[u8; 32],
+) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE node SET authority = ?2 WHERE node = ?1 AND authority IS NOT ?2",
+        params![node.0.as_bytes(), authority],
+    )?;
+    Ok(())
+}
+
+/// By which authorities the nodes in force know us; `None` for those that did not show it.
+pub fn authorities(connection: &Connection) -> Result<Vec<Option<[u8; 32]>>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT DISTINCT authority FROM node WHERE revoked_at IS NULL")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {

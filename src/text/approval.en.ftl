@@ -43,3 +43,4 @@ word-approval-expired = not decided in time
 
 word-act-revocation = cut a node off, or let it in again
 word-act-release = let a mass change through
+word-act-authority = take a new authority

@@ -43,3 +43,4 @@ word-approval-expired = hết hạn chưa quyết định
 
 word-act-revocation = cắt một nút, hoặc cho vào lại
 word-act-release = cho qua một thay đổi hàng loạt
+word-act-authority = đổi khóa cấp chứng thư

@@ -1,13 +1,16 @@
 //! The issuing authority of a parent: it certifies its own server and its children.
 //!
-//! In this first form each parent has a self-signed authority of its own, and each child pins the one above it.
+//! Each parent has a self-signed authority of its own, and each child pins the one above it. A parent may take a new one: the old
+//! one signs for it, so that children follow (see [`super::succession`]), and stays here for those that have not yet.
 //! What a child asks for in its request is never copied: the issuer takes the public key and writes the rest.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use nqsync_core::model::NodeId;
+use nqsync_core::protocol::succession::Succession;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
@@ -23,10 +26,15 @@ use super::certificate;
 use super::files::{self, Existing, FileError, Secrecy};
 use super::identity::{KeyError, NodeKey, node_urn};
 use super::pin::Pin;
-use super::signature;
+use super::{signature, succession};
 
 /// Name of the authority's private key in the key folder.
 pub const CA_KEY_FILE: &str = "ca.key";
+/// Key and certificate of an authority that is to take the place of this one, until it has.
+const NEXT_KEY_FILE: &str = "ca.next.key";
+const NEXT_CERTIFICATE_FILE: &str = "ca.next.pem";
+/// How the authorities followed each other: a JSON array of successions, the first one first.
+const CHAIN_FILE: &str = "ca.chain";
 /// Name of the authority's own certificate in the key folder.
 pub const CA_CERTIFICATE_FILE: &str = "ca.pem";
 /// Validity of a node's certificate unless told otherwise.
@@ -67,6 +75,9 @@ pub enum AuthorityError {
         /// The name as it was given.
         name: String,
     },
+    /// The old authority cannot sign for the new one.
+    #[error("the authority cannot sign for the one that is to follow it")]
+    Word,
     /// The cryptographic library refused.
     #[error("cannot sign a certificate")]
     Crypto(#[from] rcgen::Error),
@@ -83,12 +94,42 @@ pub struct Issued {
     pub not_after: Timestamp,
 }
 
-/// A parent's issuing authority.
+/// A parent's issuing authority, with those that it took the place of.
 #[derive(Debug)]
 pub struct Authority {
+    signer: Signer,
+    pem: String,
+    former: Vec<Signer>,
+    chain: Vec<Succession>,
+}
+
+/// A key that certifies, and its own certificate.
+#[derive(Debug)]
+struct Signer {
     key: NodeKey,
     certificate: CertificateDer<'static>,
-    pem: String,
+}
+
+/// The authority of a running service: who holds it sees it change when a new one takes its place.
+#[derive(Clone, Debug)]
+pub struct Held(Arc<RwLock<Arc<Authority>>>);
+
+impl Held {
+    /// Holds an authority.
+    pub fn new(authority: Authority) -> Held {
+        Held(Arc::new(RwLock::new(Arc::new(authority))))
+    }
+
+    /// The one that is in force.
+    pub fn now(&self) -> Arc<Authority> {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.clone()
+    }
+
+    /// Another one is in force from now on.
+    pub fn replace(&self, authority: Authority) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(authority);
+    }
 }
 
 impl Authority {
@@ -118,33 +159,94 @@ impl Authority {
         Self::load(keys)
     }
 
-    /// The authority kept in the folder `keys`.
+    /// The authority kept in the folder `keys`. What a change of it that was cut has left is put in place.
     pub fn load(keys: &Path) -> Result<Self, AuthorityError> {
+        finish(keys)?;
         let key = NodeKey::load(&keys.join(CA_KEY_FILE))?;
         let path = keys.join(CA_CERTIFICATE_FILE);
         let certificate = certificate::load_chain(&path)?.swap_remove(0);
         let pem = String::from_utf8_lossy(&files::read_public(&path)?).into_owned();
-        match Pin::of_certificate(&certificate) {
-            Some(certified) if certified != key.pin() => Err(AuthorityError::Mismatch {
-                certified,
-                key: key.pin(),
-            }),
-            _ => Ok(Self {
-                key,
-                certificate,
-                pem,
-            }),
+        if let Some(certified) = Pin::of_certificate(&certificate)
+            && certified != key.pin()
+        {
+            let key = key.pin();
+            return Err(AuthorityError::Mismatch { certified, key });
         }
+        let chain = load_chain(keys, &key.pin())?;
+        let former = chain
+            .iter()
+            .filter_map(|said| succession::pin_of(&said.old))
+            .filter_map(|pin| former(keys, &pin).transpose())
+            .collect::<Result<_, AuthorityError>>()?;
+        Ok(Self {
+            signer: Signer { key, certificate },
+            pem,
+            former,
+            chain,
+        })
+    }
+
+    /// Takes a new authority for `node`, on the word of the one that is in force. A crash at any moment leaves one of the two
+    /// in force, whole: the certificate says which, and is replaced in one step.
+    pub fn rotate(keys: &Path, node: NodeId, now: Timestamp) -> Result<Self, AuthorityError> {
+        let old = Self::load(keys)?;
+        let next_key = keys.join(NEXT_KEY_FILE);
+        let next = match NodeKey::load(&next_key) {
+            Ok(key) => key,
+            Err(_) => {
+                files::remove(&next_key)?;
+                NodeKey::create(&next_key)?
+            }
+        };
+        let public = |path: &Path, content: &str| {
+            files::write(path, content.as_bytes(), Secrecy::Public, Existing::Replace)
+        };
+        let pem = authority_params(node, now)?.self_signed(next.pair())?.pem();
+        let next_certificate = keys.join(NEXT_CERTIFICATE_FILE);
+        public(&next_certificate, &pem)?;
+        let said = succession::say(node, old.key(), &next, now).ok_or(AuthorityError::Word)?;
+        let chain = [&old.chain[..], &[said]].concat();
+        let text = serde_json::to_string_pretty(&chain).map_err(|_| AuthorityError::Word)?;
+        public(&keys.join(CHAIN_FILE), &text)?;
+        public(&former_files(keys, &old.pin()).1, &old.pem)?;
+        files::put_in_place(&next_certificate, &keys.join(CA_CERTIFICATE_FILE))?;
+        Self::load(keys)
     }
 
     /// The key that signs what children keep: the one they pin.
     pub fn key(&self) -> &NodeKey {
-        &self.key
+        &self.signer.key
+    }
+
+    /// The key by which somebody knows this node: the authority with this pin. Who did not say knows the first one.
+    pub fn into_key(mut self, known: Option<Pin>) -> NodeKey {
+        let place = match known {
+            None => (!self.former.is_empty()).then_some(0),
+            Some(pin) => self
+                .former
+                .iter()
+                .position(|former| former.key.pin() == pin),
+        };
+        match place {
+            Some(place) => self.former.swap_remove(place).key,
+            None => self.signer.key,
+        }
     }
 
     /// What children pin and tokens carry.
     pub fn pin(&self) -> Pin {
-        self.key.pin()
+        self.key().pin()
+    }
+
+    /// All authorities of this node that children may have pinned, the first one first.
+    pub fn pins(&self) -> Vec<Pin> {
+        let all = self.former.iter().chain([&self.signer]);
+        all.map(|signer| signer.key.pin()).collect()
+    }
+
+    /// How they followed each other.
+    pub fn successions(&self) -> &[Succession] {
+        &self.chain
     }
 
     /// The authority's own certificate, PEM.
@@ -154,15 +256,42 @@ impl Authority {
 
     /// The authority's own certificate: a server sends it after its own, so that children find the pinned key.
     pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
+        &self.signer.certificate
+    }
+
+    /// What a server shows to those who have pinned one or the other authority: for each its pin and the chain under it,
+    /// the newest one first.
+    pub fn server_chains(
+        &self,
+        key: &NodeKey,
+        node: NodeId,
+        names: &[String],
+        now: Timestamp,
+        lifetime: Duration,
+    ) -> Result<Vec<(Pin, Vec<CertificateDer<'static>>)>, AuthorityError> {
+        let signers = [&self.signer].into_iter().chain(self.former.iter().rev());
+        signers
+            .map(|signer| {
+                let params = server_params(node, names, now, lifetime)?;
+                let pem = signer.issue(params, key.pair())?;
+                let mut chain = certificate::parse_chain(pem.as_bytes()).ok_or(
+                    AuthorityError::Request("its certificate cannot be read back"),
+                )?;
+                chain.push(signer.certificate.clone());
+                Ok((signer.key.pin(), chain))
+            })
+            .collect()
     }
 
     /// The node that this authority certified with this certificate; `None` when it did not. Servers' certificates, its own
     /// among them, are not children's.
     pub fn certified(&self, shown: &CertificateDer<'_>) -> Option<NodeId> {
         let facts = certificate::read(shown)?;
-        let ours = certificate::is_signed_by(shown, &signature::public(&self.key));
-        facts.node.filter(|_| ours && facts.pin != self.pin())
+        let mut all = self.former.iter().chain([&self.signer]);
+        let ours = all.any(|a| certificate::is_signed_by(shown, &signature::public(&a.key)));
+        facts
+            .node
+            .filter(|_| ours && !self.pins().contains(&facts.pin))
     }
 
     /// Certify this node's own key for serving TLS under `names` (host names and IP addresses).
@@ -174,20 +303,7 @@ impl Authority {
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<Issued, AuthorityError> {
-        let mut params = node_params(node, now, lifetime)?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        for name in names {
-            params.subject_alt_names.push(match name.parse() {
-                Ok(address) => SanType::IpAddress(address),
-                Err(_) => {
-                    let host = name
-                        .clone()
-                        .try_into()
-                        .map_err(|_| AuthorityError::Name { name: name.clone() })?;
-                    SanType::DnsName(host)
-                }
-            });
-        }
+        let params = server_params(node, names, now, lifetime)?;
         self.sign(params, key.pair(), key.pin(), now, lifetime)
     }
 
@@ -215,14 +331,103 @@ impl Authority {
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<Issued, AuthorityError> {
-        let issuer = Issuer::from_ca_cert_der(&self.certificate, self.key.pair())?;
-        let pem = params.signed_by(key, &issuer)?.pem();
         Ok(Issued {
-            pem,
+            pem: self.signer.issue(params, key)?,
             pin,
             not_after: now.saturating_add(lifetime).unwrap_or(Timestamp::MAX),
         })
     }
+}
+
+impl Signer {
+    fn issue(
+        &self,
+        params: CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<String, AuthorityError> {
+        let issuer = Issuer::from_ca_cert_der(&self.certificate, self.key.pair())?;
+        Ok(params.signed_by(key, &issuer)?.pem())
+    }
+}
+
+/// Where an authority is kept that another one took the place of: key and certificate.
+fn former_files(keys: &Path, pin: &Pin) -> (PathBuf, PathBuf) {
+    let name = &pin.to_string()[..16];
+    let file = |end: &str| keys.join(format!("ca.{name}.{end}"));
+    (file("key"), file("pem"))
+}
+
+/// An authority that another one took the place of. One that is lost costs those who have not followed yet, and nobody else.
+fn former(keys: &Path, pin: &Pin) -> Result<Option<Signer>, AuthorityError> {
+    let (key, certificate) = former_files(keys, pin);
+    if !key.exists() || !certificate.exists() {
+        tracing::error!(%pin, "a former authority is not here; who has pinned it cannot connect");
+        return Ok(None);
+    }
+    Ok(Some(Signer {
+        key: NodeKey::load(&key)?,
+        certificate: certificate::load_chain(&certificate)?.swap_remove(0),
+    }))
+}
+
+/// The certificate was switched: its key takes its place, and the one before is kept. Done again after a cut, it ends the same.
+fn finish(keys: &Path) -> Result<(), AuthorityError> {
+    let (key_path, next_path) = (keys.join(CA_KEY_FILE), keys.join(NEXT_KEY_FILE));
+    if !next_path.exists() {
+        return Ok(());
+    }
+    let certified = certificate::load_chain(&keys.join(CA_CERTIFICATE_FILE))?.swap_remove(0);
+    let next = NodeKey::load(&next_path).ok().map(|key| key.pin());
+    if next.is_none() || Pin::of_certificate(&certified) != next {
+        // It was begun and never switched.
+        return Ok(());
+    }
+    let old = NodeKey::load(&key_path)?;
+    let raw = files::read_private(&key_path)?;
+    let kept = former_files(keys, &old.pin()).0;
+    files::write(&kept, &raw, Secrecy::Private, Existing::Replace)?;
+    files::put_in_place(&next_path, &key_path)?;
+    Ok(())
+}
+
+/// How the authorities followed each other up to the one in force: a step that was said and never taken is none.
+fn load_chain(keys: &Path, now: &Pin) -> Result<Vec<Succession>, AuthorityError> {
+    let path = keys.join(CHAIN_FILE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let damaged = |_| FileError::Damaged {
+        path: path.clone(),
+        reason: "it is not what this node writes there".to_owned(),
+    };
+    let mut chain: Vec<Succession> =
+        serde_json::from_slice(&files::read_public(&path)?).map_err(damaged)?;
+    let is_now = |said: &Succession| succession::pin_of(&said.new) == Some(*now);
+    chain.truncate(chain.iter().position(is_now).map_or(0, |last| last + 1));
+    Ok(chain)
+}
+
+fn server_params(
+    node: NodeId,
+    names: &[String],
+    now: Timestamp,
+    lifetime: Duration,
+) -> Result<CertificateParams, AuthorityError> {
+    let mut params = node_params(node, now, lifetime)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    for name in names {
+        params.subject_alt_names.push(match name.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => {
+                let host = name
+                    .clone()
+                    .try_into()
+                    .map_err(|_| AuthorityError::Name { name: name.clone() })?;
+                SanType::DnsName(host)
+            }
+        });
+    }
+    Ok(params)
 }
 
 /// Pin of the key in a request whose self-signature is in order.
@@ -301,201 +506,4 @@ fn since_1970(at: Timestamp) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use rcgen::KeyPair;
-    use x509_parser::prelude::{GeneralName, X509Certificate};
-
-    use super::*;
-
-    fn now() -> Timestamp {
-        "2026-11-22T05:00:00Z".parse().expect("a time")
-    }
-
-    fn node(number: u128) -> NodeId {
-        NodeId(Uuid::from_u128(number))
-    }
-
-    fn authority(folder: &Path) -> Authority {
-        Authority::create(folder, node(1), now()).expect("an authority")
-    }
-
-    #[test]
-    fn a_request_gets_its_key_certified_and_none_of_its_wishes() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let child = KeyPair::generate().expect("a key");
-        let wishes = vec!["tinh-79.example".to_owned(), "10.0.0.1".to_owned()];
-        let mut params = CertificateParams::new(wishes).expect("names");
-        params
-            .subject_alt_names
-            .push(SanType::URI(node_urn(node(99)).try_into().expect("ASCII")));
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "the ministry");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let csr = params
-            .serialize_request(&child)
-            .and_then(|csr| csr.pem())
-            .expect("a request");
-
-        let node = node(7);
-        let issued = authority(folder.path())
-            .sign_csr(&csr, node, now(), NODE_LIFETIME)
-            .expect("issued");
-        assert_eq!(issued.pin, Pin::of_spki(&child.subject_public_key_info()));
-        assert_eq!(request_pin(&csr).ok(), Some(issued.pin));
-
-        let chain = certificate::parse_chain(issued.pem.as_bytes()).expect("PEM");
-        let (_, certificate) = X509Certificate::from_der(&chain[0]).expect("a certificate");
-        let names = certificate
-            .subject_alternative_name()
-            .expect("readable")
-            .expect("present");
-        assert_eq!(
-            names.value.general_names,
-            [GeneralName::URI(&node_urn(node))]
-        );
-        assert_eq!(
-            certificate.subject().to_string(),
-            format!("CN=nqsync node {node}")
-        );
-        assert!(!certificate.is_ca());
-        let usage = certificate
-            .key_usage()
-            .expect("readable")
-            .expect("present")
-            .value;
-        assert!(usage.digital_signature() && !usage.key_cert_sign());
-        let purposes = certificate
-            .extended_key_usage()
-            .expect("readable")
-            .expect("present")
-            .value;
-        assert!(purposes.client_auth && !purposes.server_auth);
-        let facts = certificate::read(&chain[0]).expect("facts");
-        assert_eq!((facts.pin, facts.node), (issued.pin, Some(node)));
-        assert_eq!(
-            facts.not_after,
-            "2027-02-20T05:00:00Z".parse().expect("a time")
-        );
-        assert_eq!(facts.not_after, issued.not_after);
-        assert_eq!(
-            facts.not_before,
-            "2026-11-21T05:00:00Z".parse().expect("a time")
-        );
-    }
-
-    #[test]
-    fn a_request_that_was_tampered_with_or_has_another_kind_of_key_is_refused() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let authority = authority(folder.path());
-        let refusal = |csr: &str| {
-            let error = authority
-                .sign_csr(csr, node(7), now(), NODE_LIFETIME)
-                .expect_err("refused");
-            error.to_string()
-        };
-        let request = |pair: &KeyPair| {
-            CertificateParams::default()
-                .serialize_request(pair)
-                .expect("a request")
-        };
-
-        let honest = request(&KeyPair::generate().expect("a key"));
-        let mut bytes = honest.der().to_vec();
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-        let tampered = pem_of(&bytes);
-        assert!(
-            refusal(&tampered).contains("signature does not fit"),
-            "{}",
-            refusal(&tampered)
-        );
-
-        let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key");
-        assert!(refusal(&request(&p384).pem().expect("PEM")).contains("not ECDSA P-256"));
-        let mixed = KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
-        assert!(refusal(&request(&mixed).pem().expect("PEM")).contains("not ECDSA P-256"));
-        assert!(refusal("hello").contains("not a PEM certificate request"));
-        assert!(refusal(&"x".repeat(9000)).contains("larger than 8 KiB"));
-    }
-
-    fn pem_of(der: &[u8]) -> String {
-        use base64::Engine;
-        let body = base64::engine::general_purpose::STANDARD.encode(der);
-        let lines: Vec<_> = body
-            .as_bytes()
-            .chunks(64)
-            .map(String::from_utf8_lossy)
-            .collect();
-        format!(
-            "-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n",
-            lines.join("\n")
-        )
-    }
-
-    #[test]
-    fn an_authority_is_the_same_after_a_restart_and_a_crash_between_its_files_is_healed() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let made = authority(folder.path());
-        assert_eq!(
-            Authority::load(folder.path()).expect("loaded").pin(),
-            made.pin()
-        );
-        assert!(Authority::create(folder.path(), node(1), now()).is_err());
-        std::fs::remove_file(folder.path().join(CA_CERTIFICATE_FILE)).expect("removed");
-        assert_eq!(authority(folder.path()).pin(), made.pin());
-
-        let other = tempfile::tempdir().expect("a temporary folder");
-        authority(other.path());
-        std::fs::copy(
-            other.path().join(CA_CERTIFICATE_FILE),
-            folder.path().join(CA_CERTIFICATE_FILE),
-        )
-        .expect("copied");
-        let mixed_up = Authority::load(folder.path());
-        assert!(
-            matches!(mixed_up, Err(AuthorityError::Mismatch { .. })),
-            "{mixed_up:?}"
-        );
-    }
-
-    #[test]
-    fn a_clock_far_in_the_past_or_future_still_issues() {
-        for clock in [
-            "1901-01-01T00:00:00Z",
-            "2079-06-01T00:00:00Z",
-            "9999-12-30T00:00:00Z",
-        ] {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let now = clock.parse().expect("a time");
-            let authority = Authority::create(folder.path(), node(1), now).expect(clock);
-            let csr = NodeKey::generate()
-                .and_then(|key| key.csr_pem())
-                .expect("a request");
-            authority
-                .sign_csr(&csr, node(2), now, NODE_LIFETIME)
-                .expect(clock);
-        }
-    }
-
-    #[test]
-    fn a_server_certificate_has_its_names_and_a_bad_name_is_named() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let authority = authority(folder.path());
-        let key = NodeKey::generate().expect("a key");
-        let issue = |names: &[&str]| {
-            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-            authority.issue_server_cert(&key, node(1), &names, now(), NODE_LIFETIME)
-        };
-        assert_eq!(
-            issue(&["tinh-79.example", "::1", "10.0.0.1"])
-                .expect("issued")
-                .pin,
-            key.pin()
-        );
-        let message = issue(&["sở y tế"]).expect_err("refused").to_string();
-        assert!(message.contains("sở y tế"), "{message}");
-    }
-}
+mod tests;

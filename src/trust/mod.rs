@@ -16,6 +16,7 @@ pub mod pin;
 pub mod renewal;
 pub mod sealing;
 pub mod signature;
+pub mod succession;
 pub mod tls;
 pub mod token;
 pub mod vault;

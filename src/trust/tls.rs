@@ -23,6 +23,11 @@ use super::verifier::{AnyHeldKey, PinnedParent};
 
 /// The one application protocol: HTTP/2.
 const ALPN_H2: &[u8] = b"h2";
+/// How a client says which authority of its parent it has pinned, beside the protocol that it speaks: a parent that took a new
+/// one shows a certificate under the one that is trusted at the other end. What follows is the beginning of the pin.
+const ALPN_PINNED: &[u8] = b"nqsync-pinned/";
+/// Digits of the pin that are said: enough to tell a few authorities from each other.
+const PINNED_DIGITS: usize = 16;
 
 /// Where the time comes from; the daemon's clock, or a test's.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -144,9 +149,11 @@ impl ServerTls {
         clock: Clock,
     ) -> Result<Self, TlsError> {
         let provider = provider();
-        let slot = Arc::new(CertificateSlot(RwLock::new(certified(
-            chain, key, &provider,
-        )?)));
+        let only = Shown {
+            under: None,
+            certified: certified(chain, key, &provider)?,
+        };
+        let slot = Arc::new(CertificateSlot(RwLock::new(vec![only])));
         let algorithms = provider.signature_verification_algorithms;
         let mut config =
             ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock.clone())))
@@ -169,13 +176,21 @@ impl ServerTls {
         Self { on_date, ..self }
     }
 
-    /// Serve new connections under a renewed certificate; open ones stay.
-    pub fn replace_certificate(
+    /// Serve new connections under these certificates, one for each authority that children may have pinned; open ones
+    /// stay. Who does not say what they have pinned is shown the first.
+    pub fn replace_certificates(
         &self,
-        chain: Vec<CertificateDer<'static>>,
+        chains: Vec<(Pin, Vec<CertificateDer<'static>>)>,
         key: &NodeKey,
     ) -> Result<(), TlsError> {
-        let renewed = certified(chain, key, &provider())?;
+        let provider = provider();
+        let renewed = chains.into_iter().map(|(pin, chain)| {
+            Ok(Shown {
+                under: Some(pin.to_string()),
+                certified: certified(chain, key, &provider)?,
+            })
+        });
+        let renewed = renewed.collect::<Result<_, TlsError>>()?;
         *self.slot.0.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
@@ -245,7 +260,9 @@ impl ClientTls {
                 .map_err(TlsError::Certificate)?,
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![ALPN_H2.to_vec()];
+        let pinned = parent.0.to_string();
+        let pinned = [ALPN_PINNED, &pinned.as_bytes()[..PINNED_DIGITS]].concat();
+        config.alpn_protocols = vec![ALPN_H2.to_vec(), pinned];
         Ok(Self { config })
     }
 
@@ -325,18 +342,29 @@ impl fmt::Display for DateWarning {
     }
 }
 
-/// The certificate shown to the next client; replaced when it is renewed.
+/// The certificates shown to the next client; replaced when they are renewed.
 #[derive(Debug)]
-struct CertificateSlot(RwLock<Arc<CertifiedKey>>);
+struct CertificateSlot(RwLock<Vec<Shown>>);
+
+/// A certificate, and the pin of the authority that it is under.
+#[derive(Debug)]
+struct Shown {
+    under: Option<String>,
+    certified: Arc<CertifiedKey>,
+}
 
 impl ResolvesServerCert for CertificateSlot {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(
-            self.0
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        )
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let said = hello.alpn().into_iter().flatten();
+        let pinned = said.filter_map(|said| said.strip_prefix(ALPN_PINNED));
+        let pinned: Vec<&[u8]> = pinned.filter(|said| said.len() == PINNED_DIGITS).collect();
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let is_meant = |shown: &&Shown| {
+            let under = shown.under.as_deref().unwrap_or_default().as_bytes();
+            pinned.iter().any(|said| under.starts_with(said))
+        };
+        let shown = all.iter().find(is_meant).or(all.first());
+        shown.map(|shown| shown.certified.clone())
     }
 }
 

@@ -176,6 +176,7 @@ impl Forged {
         let folder = medium.path().join(name);
         fs::create_dir(&folder).expect("room");
         let manifest = Manifest {
+            authorities: Vec::new(),
             protocol: PROTOCOL,
             version: "by hand".to_owned(),
             chain: vec![Incarnation([5; 16])],

@@ -74,6 +74,7 @@ impl Raw {
             tls: tls.config(),
             url: child.url.clone().expect("a child"),
             hello: Hello {
+                authority: None,
                 protocol: PROTOCOL,
                 version: "test".into(),
                 node: child.node.store.shown().node.expect("a node"),
@@ -120,6 +121,7 @@ impl Raw {
             tls: tls.config(),
             url: url.expect("an address"),
             hello: Hello {
+                authority: None,
                 protocol: PROTOCOL,
                 version: "test".into(),
                 node: shown.node.expect("a node"),

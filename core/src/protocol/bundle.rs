@@ -11,6 +11,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::succession::Succession;
 use super::{AuditShown, Countersigned, SetAside, Versions, hex, unhex};
 use crate::model::{Classification, NodeId};
 use crate::sync::Incarnation;
@@ -214,6 +215,9 @@ pub struct Manifest {
     /// A parent's signature under the end of its child's audit that it has seen last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub countersigned: Option<Countersigned>,
+    /// How the authorities of a parent followed each other, where its child has not shown that it knows the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorities: Vec<Succession>,
 }
 
 /// What a segment holds.

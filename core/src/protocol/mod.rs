@@ -8,12 +8,15 @@ pub mod bundle;
 pub mod deposit;
 pub mod enrolment;
 mod plain;
+pub mod roster;
+pub mod succession;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use self::succession::Succession;
 use crate::model::{Key, Kind, NodeId, UnitId};
 use crate::sync::{Context, Edit, Incarnation, Record, RecordError};
 
@@ -141,6 +144,9 @@ pub struct Hello {
     /// The child's audit. Absent: the child does not show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<AuditShown>,
+    /// Fingerprint of the parent's authority that the child has pinned. Absent: the child follows no new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
 }
 
 /// The end of an audit, or one entry in it.
@@ -224,6 +230,13 @@ pub struct Welcome {
     /// The child's certificate is to be renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew: Option<Renew>,
+    /// By which the child's own list of children is known that the parent keeps for it; empty when it keeps none yet.
+    /// Absent: the parent does not know of such lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster: Option<String>,
+    /// How the parent's authorities followed each other, where the child has not pinned the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorities: Vec<Succession>,
 }
 
 /// What a child is to have renewed. The parent judges: its clock is the one that is looked after.

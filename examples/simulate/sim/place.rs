@@ -12,7 +12,7 @@ use nqsync::node::{Node, Settings, rollups};
 use nqsync::server::link::{Hub, HubLimits};
 use nqsync::store::links::{self, Role};
 use nqsync::store::{Store, StoreOptions, queries};
-use nqsync::trust::authority::Authority;
+use nqsync::trust::authority::{Authority, Held};
 use nqsync_core::model::{NodeId, UnitId};
 use nqsync_core::sync::Incarnation;
 
@@ -251,7 +251,7 @@ impl Place {
         let hub = Hub::new(
             self.node.clone(),
             HubLimits::default(),
-            Some(Arc::new(authority)),
+            Some(Held::new(authority)),
         );
         Some(hub.router())
     }

@@ -12,6 +12,7 @@ use nqsync_core::protocol::bundle::{
     At, Content, FILE_PIECE, Header, MAX_ENVELOPE, MAX_MANIFEST, MAX_SEGMENTS, Manifest, Segment,
     envelope, hash,
 };
+use nqsync_core::protocol::succession::Succession;
 use nqsync_core::protocol::{CHAIN_SHOWN, PROTOCOL, hex};
 use nqsync_core::sync::Digest;
 use serde_json::json;
@@ -26,6 +27,7 @@ use crate::store::blobs::{self, BlobId};
 use crate::store::bundles::{self, Made, Remembered};
 use crate::store::links::{Due, Position};
 use crate::store::{LinkId, Rec, Role, StoreError, audit, queries};
+use crate::trust::authority::Authority;
 use crate::trust::pin::Pin;
 use crate::trust::{sealing, signature};
 
@@ -195,6 +197,7 @@ pub fn export(node: &Node, order: &Order) -> Result<Option<Exported>, BundleErro
         wanted,
         audit: Some(audit),
         countersigned,
+        authorities: successions(node, &peer),
     };
     let first = writing.manifest(&manifest)?;
     writing.segments.insert(0, first);
@@ -233,6 +236,16 @@ pub fn export(node: &Node, order: &Order) -> Result<Option<Exported>, BundleErro
         Ok::<_, StoreError>(())
     })?;
     Ok(Some(Exported { folder, ..exported }))
+}
+
+/// How our authorities followed each other, for a child that has not shown that it knows the newest.
+fn successions(node: &Node, peer: &Peer) -> Vec<Succession> {
+    let authority = match peer.role {
+        Role::Downstream => Authority::load(&node.store.dir().join("keys")).ok(),
+        Role::Upstream => None,
+    };
+    let newer = authority.filter(|authority| authority.pin() != peer.key.pin());
+    newer.map_or_else(Vec::new, |authority| authority.successions().to_vec())
 }
 
 impl Writing<'_> {

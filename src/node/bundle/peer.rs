@@ -9,11 +9,12 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{BundleError, UPSTREAM_KEY};
+use crate::node::parents;
 use crate::store::links::{self, LinkId, Role};
 use crate::store::nodes::{self, NodeRow};
 use crate::store::witness::{self, Whose};
 use crate::store::{StoreError, queries};
-use crate::trust::authority::CA_KEY_FILE;
+use crate::trust::authority::Authority;
 use crate::trust::certificate;
 use crate::trust::identity::{KeyError, NodeKey};
 use crate::trust::pin::Pin;
@@ -45,7 +46,7 @@ impl Peer {
     /// The neighbour whose pinned key this is. Nobody else's word counts, and a revoked one's does not either.
     pub fn by_pin(connection: &Connection, dir: &Path, pin: &Pin) -> Result<Peer, BundleError> {
         let unknown = || BundleError::UnknownIssuer(*pin);
-        let node = if upstream_pin(connection)? == Some(*pin) {
+        let node = if parents::is_authority(connection, pin)? {
             queries::meta(connection, "upstream_node")?.and_then(|text| text.parse().ok())
         } else {
             let is_key =
@@ -78,11 +79,21 @@ impl Peer {
                 let held = held.ok_or_else(|| {
                     BundleError::NoKey("this node has not enrolled at the one above".to_owned())
                 })?;
-                (parents_key(connection, link)?, held.1)
+                let former = pin
+                    .map(|pin| parents::former(connection, pin))
+                    .transpose()?;
+                let public = match former.flatten() {
+                    Some(former) => former,
+                    None => parents_key(connection, link)?,
+                };
+                (public, held.1)
             }
             Role::Downstream => {
-                let key = NodeKey::load(&dir.join("keys").join(CA_KEY_FILE));
-                (childs_key(connection, row.node, pin)?, key.map_err(no_key)?)
+                let authority = Authority::load(&dir.join("keys"))
+                    .map_err(|error| BundleError::NoKey(error.to_string()))?;
+                let known = nodes::authority_of(connection, row.node)?.map(Pin::from_bytes);
+                let public = childs_key(connection, row.node, pin)?;
+                (public, authority.into_key(known))
             }
         };
         Ok(Peer {
@@ -102,29 +113,32 @@ impl Peer {
         if self.key.pin() == pin {
             return true;
         }
-        match (self.role, renewal::holder(dir, &pin)) {
-            (Role::Upstream, Some(key)) => {
-                self.key = key;
-                true
-            }
-            _ => false,
+        let held = match self.role {
+            Role::Upstream => renewal::holder(dir, &pin),
+            Role::Downstream => authority_key(dir, &pin),
+        };
+        let is_held = held.is_some();
+        if let Some(key) = held {
+            self.key = key;
         }
+        is_held
     }
 }
 
 /// The key with this pin, if it is one by which a neighbour knows us.
 pub fn own_key(dir: &Path, pin: &Pin) -> Option<NodeKey> {
-    let authority = || NodeKey::load(&dir.join("keys").join(CA_KEY_FILE)).ok();
-    renewal::holder(dir, pin).or_else(|| authority().filter(|key| key.pin() == *pin))
+    renewal::holder(dir, pin).or_else(|| authority_key(dir, pin))
 }
 
-fn upstream_pin(connection: &Connection) -> Result<Option<Pin>, StoreError> {
-    Ok(queries::meta(connection, "upstream_pin")?.and_then(|text| text.parse().ok()))
+/// The authority of this node with this pin: the one in force, or one before.
+fn authority_key(dir: &Path, pin: &Pin) -> Option<NodeKey> {
+    let authority = Authority::load(&dir.join("keys")).ok()?;
+    Some(authority.into_key(Some(*pin))).filter(|key| key.pin() == *pin)
 }
 
 /// The key of the parent's authority: said at the enrolment, or with its word under our audit.
 fn parents_key(connection: &Connection, link: LinkId) -> Result<Vec<u8>, BundleError> {
-    let pinned = upstream_pin(connection)?;
+    let pinned = parents::pinned(connection)?;
     let told = queries::meta(connection, UPSTREAM_KEY)?.and_then(|text| unhex(&text));
     let signed = witness::latest(connection, link, Whose::Ours, 1)?;
     let signed = signed.into_iter().filter_map(|sight| sight.signed);

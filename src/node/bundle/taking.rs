@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::import::{Proved, Taken};
 use super::{BundleError, CEILING, Kept};
-use crate::node::{Node, offer, receive, renewal, session, witness};
+use crate::node::{Node, offer, parents, receive, renewal, session, witness};
 use crate::store::blobs::{self, BlobError, BlobId};
 use crate::store::bundles::{self, Came, State};
-use crate::store::links::{self, Contact};
-use crate::store::{LinkId, StoreError, Tx, audit};
+use crate::store::links::{self, Contact, Role};
+use crate::store::{LinkId, StoreError, Tx, audit, nodes};
 use crate::trust::pin::Pin;
 
 /// A bundle that is being taken in.
@@ -38,6 +38,7 @@ impl Taking<'_> {
             self.envelope.peer.node,
             Pin::of_spki(&self.envelope.peer.public),
         );
+        let (role, known_by) = (self.envelope.peer.role, self.envelope.peer.key.pin());
         let now_ms = node.clock.now_ms();
         let mut row = self.envelope.row(State::Begun, now_ms);
         row.segments = 1;
@@ -65,6 +66,14 @@ impl Taking<'_> {
             };
             links::note_contact(tx.connection(), link, &contact)?;
             renewal::met(tx, peer, &key, now_ms)?;
+            match role {
+                Role::Upstream => {
+                    parents::follow(tx, peer, &manifest.authorities, now_ms)?;
+                }
+                Role::Downstream => {
+                    nodes::set_authority(tx.connection(), peer, known_by.as_bytes())?;
+                }
+            }
             let wanted = manifest.wanted.iter();
             for id in wanted.filter_map(|file| blobs::parse_hex(file)) {
                 blobs::owe_once_more(tx.connection(), link, &id)?;

@@ -159,6 +159,7 @@ fn reason(command: &Command) -> Option<&str> {
     match command {
         Command::NodeRevoke { reason, .. } => Some(reason),
         Command::HoldRelease { reason, .. } => reason.as_deref(),
+        Command::NodeRotateAuthority { reason } => Some(reason),
         _ => None,
     }
 }
@@ -191,6 +192,10 @@ fn target(connection: &Connection, command: &Command) -> Result<Target, Refusal>
                 .map(|held| json!([held.record, held.kind, held.loss, held.body, held.changes]));
             let is = json!([of.request, records.collect::<Vec<_>>()]);
             (of.hold.to_string(), is)
+        }
+        Command::NodeRotateAuthority { .. } => {
+            let now = queries::meta(connection, "ca_pin")?.unwrap_or_default();
+            (now.clone(), json!(now))
         }
         _ => return Err(Refusal::usage("approval-none", [])),
     };

@@ -26,6 +26,8 @@ fn office(users: &[(&str, Role)]) -> Fixture {
         reason: None,
         next_pin: None,
         key_asked: false,
+        keys_before: 0,
+        decisions: 0,
     };
     let store = &office.node.store;
     let made = store.write_blocking(move |tx| rows::insert(tx.connection(), &child));

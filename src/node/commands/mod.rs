@@ -5,6 +5,7 @@ pub mod admit;
 pub mod adopt;
 pub mod approvals;
 pub mod audits;
+pub mod authority;
 pub mod backup;
 pub mod bundles;
 pub mod calendar;

@@ -148,6 +148,7 @@ pub fn item(
         "pin": hex(&row.pin),
         "certificate_until": certificate_end(&row.certificate),
         "key_asked": row.key_asked,
+        "knows_authority": knows_authority(connection, row)?,
         "clock_offset_ms": state.as_ref().and_then(|state| state.clock_ahead_ms),
         "pending": pending.unwrap_or(0),
         "last_error": state.as_ref().and_then(|state| state.last_error.clone()),
@@ -155,6 +156,13 @@ pub fn item(
         "revoked_at": row.revoked_at.map(time),
         "reason": row.reason,
     }))
+}
+
+/// Whether a node has shown that it knows the authority that is in force; one that has not yet follows at its next contact.
+fn knows_authority(connection: &Connection, row: &NodeRow) -> Result<bool, StoreError> {
+    let now: Option<Pin> = queries::meta(connection, "ca_pin")?.and_then(|text| text.parse().ok());
+    let known = nodes::authority_of(connection, row.node)?.map(Pin::from_bytes);
+    Ok(known.is_some() && known == now)
 }
 
 pub(super) fn certificate_end(pem: &str) -> Option<String> {

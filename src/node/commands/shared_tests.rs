@@ -35,6 +35,8 @@ fn enrol(fixture: &Fixture) -> LinkId {
             reason: None,
             next_pin: None,
             key_asked: false,
+            keys_before: 0,
+            decisions: 0,
         };
         rows::insert(tx.connection(), &row).expect("a node");
         let link = links::ensure(tx.connection(), node, Role::Downstream).expect("a link");

@@ -2,10 +2,10 @@
 
 use super::backup;
 use super::{
-    Reading, Said, Writing, adopt, approvals, audits, bundles, calendar, clones, conflicts,
-    directives, evidence, holds, import, indicators, nodes, periods, proposals, quarantine,
-    reports, rollup, status, succession, tasks, tokens, units, unknown_verb, users, waiting,
-    warnings,
+    Reading, Said, Writing, adopt, approvals, audits, authority, bundles, calendar, clones,
+    conflicts, directives, evidence, holds, import, indicators, nodes, periods, proposals,
+    quarantine, reports, rollup, status, succession, tasks, tokens, units, unknown_verb, users,
+    waiting, warnings,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -158,6 +158,7 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         Command::Adopt { how } => adopt::adopt(on, *how),
         Command::BackupDeposit { anyway } => backup::deposit(on, *anyway),
         Command::BackupKey { public, replace } => backup::set_key(on, public, *replace),
+        Command::NodeRotateAuthority { reason } => authority::rotate(on, reason),
         Command::NodeAccept { node, unit } => waiting::accept(on, node, unit.as_deref()),
         Command::NodeRefuse { node, reason } => waiting::refuse(on, node, reason),
         Command::NodeRenew { node, reason } => nodes::renew(on, node, reason),

@@ -101,6 +101,8 @@ pub fn accept(on: &mut Writing<'_, '_>, typed: &str, unit: Option<&str>) -> Resu
         reason: None,
         next_pin: None,
         key_asked: false,
+        keys_before: 0,
+        decisions: 0,
     };
     enrolment::join_tree(on.tx, &entry, on.now_ms)?;
     waiting::remove(on.tx.connection(), entry.node)?;

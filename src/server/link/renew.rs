@@ -19,7 +19,7 @@ pub(super) async fn renew(
         let message = "this node issues no certificates";
         return Err(refuse(StatusCode::FORBIDDEN, "no_authority", message));
     };
-    match renewal::renew(&hub.inner.node, &authority, child.node, &request.csr).await {
+    match renewal::renew(&hub.inner.node, &authority.now(), child.node, &request.csr).await {
         Ok(renewed) => Ok(Json(renewed)),
         Err(RenewError::Request(detail)) => {
             Err(refuse(StatusCode::BAD_REQUEST, "unreadable", detail))
