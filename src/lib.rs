@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod api;
+pub mod chance;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -60,6 +60,27 @@ fn canary_a_child_that_writes_for_others_is_noticed() {
 }
 
 #[test]
+fn canary_a_ceiling_that_leaks_is_noticed_in_a_pair_of_runs() {
+    sees(Canary::LeakyCeiling, support::paired::Base::one);
+}
+
+#[test]
+fn canary_a_record_above_the_level_of_a_line_that_leaves_is_noticed() {
+    sees(
+        Canary::LeakyCeiling,
+        promises::what_is_above_the_line_does_not_leave,
+    );
+}
+
+#[test]
+fn canary_a_record_above_the_level_of_a_store_that_is_taken_in_is_noticed() {
+    sees(
+        Canary::BlindCeiling,
+        promises::what_is_above_the_line_is_not_taken_in,
+    );
+}
+
+#[test]
 fn canary_a_mass_deletion_without_asking_is_noticed() {
     sees(
         Canary::NoBrake,

@@ -36,6 +36,7 @@ async fn bring_back(place: &mut Place, from: &Path) -> restore::Restored {
     let order = Order {
         from: from.to_owned(),
         dir: place.dir.path().to_owned(),
+        level: Default::default(),
         unit: place.loaded.config.node.unit.clone(),
         replace: true,
         now_ms: place.node.clock.now_ms(),

@@ -32,6 +32,10 @@ pub enum Canary {
     DeleteByAbsence,
     /// Let the later clock win over a concurrent write.
     ClockDecides,
+    /// Let what is above a ceiling into the bytes for others.
+    LeakyCeiling,
+    /// Take in what is above a ceiling.
+    BlindCeiling,
 }
 
 static THROWN: AtomicU8 = AtomicU8::new(0);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use nqsync_core::model::Classification;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Map, Value, json};
 
@@ -145,7 +146,27 @@ pub fn load(node: &Node, name: &str) -> Result<Loaded, NotBegun> {
     if !is_name(name) || !path.exists() {
         return Err(NotBegun::Unknown { path });
     }
-    Ok(profile::load(&path)?)
+    let loaded = profile::load(&path)?;
+    may_open(node, name, loaded.profile.ceiling.into()).map_err(RunError::from)?;
+    Ok(loaded)
+}
+
+/// An adapter opens only stores at or below its ceiling, and only an isolated node has one that is above *none*.
+pub(super) fn may_open(node: &Node, name: &str, ceiling: Classification) -> Result<(), Refusal> {
+    let name = || ("name", name.to_owned());
+    let shown = |level: Classification| ("ceiling", level.to_string());
+    if !ceiling.may_pass(node.settings.ceiling) {
+        let args = [name(), shown(ceiling)];
+        return Err(Refusal::usage("adapter-ceiling-of-node", args));
+    }
+    let own = node.store.level();
+    match own.may_leave(ceiling) && own.may_come_in(ceiling) {
+        true => Ok(()),
+        false => {
+            let args = [name(), shown(ceiling), ("level", own.to_string())];
+            Err(Refusal::usage("adapter-below-store", args))
+        }
+    }
 }
 
 /// The names of all adapters of this node, sorted.

@@ -77,6 +77,7 @@ async fn rows(node: &Node, request: &Request, asked: &Asked<'_>) -> Result<Value
         unit,
         subtree: asked.subtree,
         period,
+        ceiling: node.store.level(),
     };
     let (mut rows, mut after) = (Vec::new(), Some(Rec(0)));
     while let Some(from) = after {
@@ -295,6 +296,7 @@ impl Taking {
                 unit,
                 subtree: true,
                 period: period.unwrap_or_else(|| node.current_period()),
+                ceiling: node.store.level(),
             };
             ours::load_one(&on.view(), &scope, &about)
         });

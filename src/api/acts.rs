@@ -14,11 +14,13 @@ pub enum Act {
     Release,
     /// The node certifies its children with another key.
     Authority,
+    /// The level of secrecy of a task is lowered.
+    Lowering,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Act; 3] = [Act::Revocation, Act::Release, Act::Authority];
+    pub const ALL: [Act; 4] = [Act::Revocation, Act::Release, Act::Authority, Act::Lowering];
 
     /// Its name in the configuration and in the contract.
     pub const fn as_str(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Act {
             Act::Revocation => "revocation",
             Act::Release => "release",
             Act::Authority => "authority",
+            Act::Lowering => "lowering",
         }
     }
 
@@ -40,6 +43,7 @@ impl Act {
             Command::NodeRevoke { .. } => Some(Act::Revocation),
             Command::HoldRelease { .. } => Some(Act::Release),
             Command::NodeRotateAuthority { .. } => Some(Act::Authority),
+            Command::TaskLower { .. } => Some(Act::Lowering),
             _ => None,
         }
     }
@@ -66,6 +70,12 @@ mod tests {
             reason: None,
         };
         assert_eq!(Act::of(&release), Some(Act::Release));
+        let lower = Command::TaskLower {
+            task: "III/12".to_owned(),
+            to: "none".to_owned(),
+            reason: reason.clone(),
+        };
+        assert_eq!(Act::of(&lower), Some(Act::Lowering));
         for undo in [false, true] {
             let revoke = Command::NodeRevoke {
                 node: node.clone(),

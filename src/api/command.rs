@@ -1,8 +1,10 @@
 //! Every verb that is answered by a node.
 
+use nqsync_core::model::{NodeId, UnitId};
 use nqsync_core::period::Step;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{
     Adopt, AuditFilter, ImportKind, Narrowed, ReportFields, ReportRef, ReportWait, Role, RollupBy,
@@ -69,6 +71,14 @@ pub enum Command {
     UnitList { under: Option<String> },
     /// One unit.
     UnitShow { unit: String },
+    /// Who this node is and the records of its units, for its own store of a higher level of secrecy.
+    UnitsForAbove,
+    /// The same, in that store.
+    UnitsFromBelow {
+        node: NodeId,
+        unit: UnitId,
+        units: Vec<String>,
+    },
     /// A new unit under one that is owned here.
     UnitAdd {
         code: String,
@@ -126,6 +136,14 @@ pub enum Command {
     },
     /// A new task issued by the unit acted for.
     TaskAdd { fields: TaskFields },
+    /// A task of this store at a lower level of secrecy: what its new record in the store of that level is to say.
+    TaskLower {
+        task: String,
+        to: String,
+        reason: String,
+    },
+    /// That new record, in the store of the lower level, under the id that was drawn for it.
+    TaskLowered { id: Uuid, fields: TaskFields },
     /// Changes to a task owned here. `token` is the one shown by `task show`.
     TaskUpdate {
         task: String,
@@ -455,6 +473,7 @@ impl Command {
             | NodeClones
             | NodeShow { .. }
             | UnitList { .. }
+            | UnitsForAbove
             | UnitShow { .. } => false,
             TaskList { .. } | TaskShow { .. } | ReportList { .. } | ReportShow { .. } => false,
             TaskPage { .. } | ReportWaiting { .. } | EvidenceShow { .. } => false,

@@ -126,7 +126,7 @@ pub struct TaskFields {
     pub authority: Option<String>,
     /// Id of the task this one is a part of; only when adding.
     pub parent: Option<String>,
-    /// Level of secrecy as typed. Only *none* is taken: every node of this version is a networked one.
+    /// Level of secrecy as typed; it must be that of the store.
     pub classification: Option<String>,
     /// Who verifies evidence: `issuer` (default) or `above` (the unit above the executor).
     pub reviewer: Option<String>,

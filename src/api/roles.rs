@@ -102,6 +102,9 @@ pub fn duty(command: &Command) -> Duty {
         AuditShow { .. } | AuditVerify => Duty::Look,
         BundleShow { folder: None } | Export { .. } => Duty::Look,
 
+        // They go between two stores of one machine, and through the hands of who has that machine.
+        UnitsForAbove | UnitsFromBelow { .. } | TaskLowered { .. } => Duty::Host,
+        TaskLower { .. } => Duty::Administer,
         TaskAdd { .. } | TaskUpdate { .. } | TaskWithdraw { .. } => Duty::Work,
         ReportSet { .. } | ReportSubmit { .. } | ReportWithdraw { .. } => Duty::Work,
         EvidenceRemove { .. } | EvidenceVerdict { .. } => Duty::Work,

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    adapter, approval, audit, backup, bundle, calendar, conflict, demo, directive, doctor,
-    evidence, export, hold, import, indicator, node, period, proposal, quarantine, report, restore,
-    rollup, setup, shell, sync, task, token, unit, user, verify, warning, workbook,
+    adapter, approval, audit, backup, bundle, calendar, classification, conflict, demo, directive,
+    doctor, evidence, export, hold, import, indicator, node, period, proposal, quarantine, report,
+    restore, rollup, setup, shell, sync, task, token, unit, user, verify, warning, workbook,
 };
 use crate::api::{self, Lang};
 
@@ -89,6 +89,9 @@ pub struct Global {
         help_heading = "Everywhere"
     )]
     pub acting_for: Option<String>,
+    /// The store of this level of secrecy: none, confidential (Mật), secret (Tối mật), top_secret (Tuyệt mật) [default: none]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Everywhere")]
+    pub classification: Option<String>,
     /// Repeat a verb safely: the same id gets the first result again [default: a new id]
     #[arg(long, global = true, value_name = "ID", help_heading = "Everywhere")]
     pub request_id: Option<String>,
@@ -222,6 +225,9 @@ pub enum Verb {
     /// Programs that may use the local API: list, let in, take back
     #[command(subcommand)]
     Token(token::Verb),
+    /// Stores of an isolated node for what is above none: make one, list them
+    #[command(subcommand)]
+    Classification(classification::Verb),
     /// Outside systems that hold the same data: list, show, try, exchange
     #[command(subcommand)]
     Adapter(adapter::Verb),

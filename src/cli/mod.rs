@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod bundle;
 mod calendar;
+mod classification;
 mod conflict;
 mod connect;
 mod demo;
@@ -78,8 +79,14 @@ fn job(command: Command, view: View) -> Job {
 }
 
 /// What every verb needs to know about how it was called.
+#[derive(Clone)]
 struct Caller {
+    /// The store that is meant.
     place: Place,
+    /// The node itself, whose store is that of *none*.
+    base: Place,
+    /// The level of secrecy as it was typed.
+    classification: Option<String>,
     lang: Lang,
     person: String,
     /// The password of that person, where one was given with `--login`.
@@ -155,11 +162,37 @@ fn run(cli: Cli) -> Exit {
         json,
         screen: Screen::of_stdout(caller.lang),
     };
-    match carry_out(cli.verb, &caller, &out) {
+    let done = at_its_level(caller.clone(), &cli.verb)
+        .and_then(|caller| carry_out(cli.verb, &caller, &out));
+    match done {
         Ok(exit) => exit,
         Err(failure) => {
             output::print_failure(&failure, caller.lang, json);
             failure.exit
+        }
+    }
+}
+
+/// The same caller at the store of the level that was typed.
+fn at_its_level(caller: Caller, verb: &Verb) -> Result<Caller, Failure> {
+    let Some(text) = &caller.classification else {
+        return Ok(caller);
+    };
+    let level = classification::named(text, &caller)?;
+    let place = caller.base.at(level)?;
+    // A backup brings the store.
+    if !matches!(verb, Verb::Restore(_)) {
+        classification::there(&place, level, &caller)?;
+    }
+    Ok(caller.in_place(place))
+}
+
+impl Caller {
+    /// The same person at another store.
+    fn in_place(&self, place: Place) -> Caller {
+        Caller {
+            place,
+            ..self.clone()
         }
     }
 }
@@ -180,7 +213,11 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Node(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Enrol(args) => setup::enrol(args, caller, out),
         Verb::Unit(verb) => ask(verb.job(), caller, out),
+        Verb::Task(task::Verb::Lower { task, to, reason }) => {
+            classification::lower((task, to, reason), caller, out)
+        }
         Verb::Task(verb) => ask(verb.job(), caller, out),
+        Verb::Classification(verb) => classification::run(verb, caller, out),
         Verb::Report(verb) => ask(verb.job(), caller, out),
         Verb::Evidence(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Indicator(verb) => ask(verb.job(), caller, out),
@@ -268,12 +305,15 @@ fn caller(global: Global, lang: Lang) -> Result<Caller, Failure> {
         .or(global.person)
         .or_else(|| variable("USER"))
         .or_else(|| variable("LOGNAME"));
+    let base = Place {
+        config,
+        set: global.set,
+        lang,
+    };
     Ok(Caller {
-        place: Place {
-            config,
-            set: global.set,
-            lang,
-        },
+        place: base.clone(),
+        base,
+        classification: global.classification,
         lang,
         person: person.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
         asker,

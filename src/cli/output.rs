@@ -178,6 +178,8 @@ const FIELDS: &[(&str, &str, Shape)] = &[
     ("last_contact_at", "label-last-contact", Time),
     ("revoked_at", "label-revoked", Time),
     ("upstream", "label-upstream", Plain),
+    ("classification", "label-classification", Plain),
+    ("to", "label-classification", Plain),
     ("dir", "label-data-dir", Plain),
     ("config", "label-config", Plain),
     ("written_to", "label-path", Plain),

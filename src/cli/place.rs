@@ -2,10 +2,17 @@
 
 use std::path::PathBuf;
 
+use nqsync_core::model::Classification;
+
 use super::failure;
 use crate::api::{Exit, Failure, Lang};
 use crate::config::{self, ConfigErrors, Loaded};
+use crate::node::Refusal;
+use crate::node::commands::{refuse, secrecy};
 use crate::t;
+
+/// Folder of the stores above *none*, below the data directory.
+pub const LEVELS: &str = "levels";
 
 /// Which node is meant.
 #[derive(Clone, Debug)]
@@ -23,6 +30,40 @@ impl Place {
     pub fn file(&self) -> PathBuf {
         let variable = std::env::var("NQSYNC_CONFIG").ok();
         config::path(self.config.as_deref(), variable.as_deref())
+    }
+
+    /// The store of a level of secrecy, which is a node's store with a configuration of its own; whether this computer may hold
+    /// it is decided here. It need not be there yet.
+    pub fn at(&self, level: Classification) -> Result<Place, Failure> {
+        let here = || Ok(self.clone());
+        if level == Classification::None {
+            return here();
+        }
+        // What is overridden is meant for the store of that level, and is no way around this computer's profile.
+        let base = Place {
+            set: Vec::new(),
+            ..self.clone()
+        };
+        let node = base.load()?.config.node;
+        if node.classification == level {
+            return here();
+        }
+        if node.classification > Classification::None {
+            let args = [
+                ("level", level.to_string()),
+                ("word", level.word().to_owned()),
+                ("own", node.classification.to_string()),
+            ];
+            return Err(refuse(self.lang, Refusal::usage("other-level", args)));
+        }
+        if !level.may_pass(node.ceiling) {
+            return Err(refuse(self.lang, secrecy::above(level, node.ceiling)));
+        }
+        let dir = node.data_dir.join(LEVELS).join(level.word());
+        Ok(Place {
+            config: Some(dir.join("config.toml")),
+            ..self.clone()
+        })
     }
 
     /// Reads and checks the configuration: no file is exit 10, anything wrong in it is exit 78 with every problem.

@@ -57,6 +57,11 @@ pub fn restore(
         let Some(opened) = &opened else {
             return restore_into(place, config, (from, from), replace, (person, &as_it_is));
         };
+        // Before anything of it becomes readable in that directory.
+        let manifest = sealed::manifest(opened, &mut |name| sealed::folder_piece(from, name));
+        let manifest = manifest.map_err(|e| refused(e.into()))?;
+        restore::fits_level(&manifest, config.node.classification)
+            .map_err(|e| refused(e.into()))?;
         let work = unsealed(opened, from, &config.node.data_dir, &|_| true);
         let work = work.map_err(|e| refused(e.into()))?;
         let folders = (work.path(), from);
@@ -176,6 +181,7 @@ fn restore_into(
         from: from.to_owned(),
         dir: config.node.data_dir.clone(),
         unit: config.node.unit.clone(),
+        level: config.node.classification,
         replace,
         now_ms,
         stamp: now.strftime("%Y%m%dT%H%M%SZ").to_string(),

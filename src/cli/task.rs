@@ -74,6 +74,23 @@ pub enum Verb {
         #[arg(long)]
         reason: String,
     },
+    /// Lower the level of secrecy of a task: a new task in the store of that level, with nothing that names this one
+    ///
+    /// What is read here, text and units, stands there from then on: look at it first. Both stores write down who did it; the
+    /// reason stays here.
+    #[command(
+        after_help = "Example:\n  nqsync task lower III/12 --to none --reason \"Công văn 45 ngày 02/03/2026\" --classification confidential"
+    )]
+    Lower {
+        /// Its id, the beginning of it, or GROUP/NUMBER
+        task: String,
+        /// The lower level
+        #[arg(long, value_name = "LEVEL")]
+        to: String,
+        /// Why, with the decision it rests on
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 /// The fields of a task; an empty text clears one.
@@ -122,9 +139,6 @@ pub struct FieldArgs {
     /// Task this one is a part of; only for a new one
     #[arg(long, value_name = "TASK")]
     parent: Option<String>,
-    /// Level of secrecy as it is stamped; only "none" is taken on a computer that is connected to a network
-    #[arg(long, value_name = "LEVEL")]
-    classification: Option<String>,
     /// Who verifies evidence: issuer or above
     #[arg(long)]
     reviewer: Option<String>,
@@ -155,7 +169,7 @@ impl From<FieldArgs> for TaskFields {
             responsible: args.responsible,
             authority: args.authority,
             parent: args.parent,
-            classification: args.classification,
+            classification: None,
             reviewer: args.reviewer,
         }
     }
@@ -201,6 +215,9 @@ impl Verb {
                 written,
             ),
             Verb::Withdraw { task, reason } => job(Command::TaskWithdraw { task, reason }, written),
+            Verb::Lower { task, to, reason } => {
+                job(Command::TaskLower { task, to, reason }, written)
+            }
         }
     }
 }

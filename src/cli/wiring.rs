@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nqsync_core::model::{Classification, NodeId};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -23,6 +24,9 @@ use crate::sheet::{self, Limits, SheetError, Table};
 use crate::store::{Store, StoreError};
 use crate::trust::files::make_private_folder;
 use crate::{demo, t, telemetry};
+
+/// Address of a parent that is reached by bundles alone, where no other is known: the key must be there, and nobody dials it.
+const NEVER_DIALLED: &str = "https://by-bundle.invalid:7457";
 
 /// What `init` is told.
 #[derive(Clone, Debug)]
@@ -166,6 +170,66 @@ pub fn init(place: &Place, init: &Init) -> Outcome {
             "dir": init.dir, "config": file, "created": !existed }),
         notes: next_step(&place, &config, &init.dir).into_iter().collect(),
     })
+}
+
+/// Makes the store of a level of secrecy for a node that is there; `false`: it was there already. Its own configuration says
+/// which level it is, and that no line leads to or from it.
+pub fn prepare_level(
+    base: &Place,
+    place: &Place,
+    level: Classification,
+    node: NodeId,
+) -> Result<bool, Failure> {
+    let config = base.load()?.config;
+    let file = place.file();
+    let cannot_write = |e: std::io::Error| {
+        let (path, reason) = (file.display(), e);
+        let message = t!(base.lang, "err-cannot-write", path = path, reason = reason);
+        failure(Exit::Failed, "cannot_write", message)
+    };
+    let dir = file.parent().unwrap_or(Path::new("."));
+    for folder in dir.parent().into_iter().chain([dir]) {
+        make_private_folder(folder).map_err(cannot_write)?;
+    }
+    if !file.exists() {
+        write_config(&file, &level_config(&config, level)).map_err(cannot_write)?;
+    }
+    let made = !dir.join("store.db").exists();
+    let own = place.load()?.config;
+    setup::init_as(&own, &Clock::system(), None, Some(node)).map_err(|e| started(place, e))?;
+    Ok(made)
+}
+
+fn level_config(config: &Config, level: Classification) -> String {
+    let quoted = |text: &str| Value::String(text.to_owned()).to_string();
+    let node = &config.node;
+    let zone = node.time_zone.iana_name().unwrap_or("Asia/Ho_Chi_Minh");
+    let mut set = vec![
+        ("node.unit", quoted(&node.unit)),
+        ("node.level", quoted(node.level.as_str())),
+        ("node.data_dir", quoted(".")),
+        (
+            "node.machine_id_file",
+            quoted(&node.machine_id_file.to_string_lossy()),
+        ),
+        ("node.profile", quoted("isolated")),
+        ("node.ceiling", quoted(level.word())),
+        ("node.classification", quoted(level.word())),
+        ("node.time_zone", quoted(zone)),
+    ];
+    if node.level != Level::Ministry {
+        let url = config
+            .upstream
+            .as_ref()
+            .map(|upstream| upstream.url.as_str());
+        set.push(("upstream.url", quoted(url.unwrap_or(NEVER_DIALLED))));
+        set.push(("upstream.kind", quoted("bundle")));
+    }
+    let set: Vec<(&str, &str)> = set
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
+    config::sample(node.level, &set)
 }
 
 /// A configuration holds no secret, but whom it names is nobody's business but the node's group. Killed on the way it is
@@ -335,11 +399,13 @@ pub fn demo(place: &Place, demo: &Demo, say: &mut dyn FnMut(&str)) -> Outcome {
 }
 
 /// A table file as it stands, read by a process of its own under limits.
+/// Rows that state another level of secrecy than that of the store are left out there.
 pub fn parse_table(place: &Place, path: &Path, sheet: Option<&str>) -> Result<Table, Failure> {
     let unreadable = |reason: String| cannot_read(place.lang, path, &reason);
     let program = std::env::current_exe().map_err(|e| unreadable(e.to_string()))?;
-    setup::parser(&place.load()?.config, &program)
-        .parse(path, sheet, &Limits::default())
+    let config = place.load()?.config;
+    setup::parser(&config, &program)
+        .parse(path, sheet, &Limits::at(config.node.classification))
         .map_err(|e: SheetError| unreadable(e.to_string()))
 }
 

@@ -157,6 +157,10 @@ const DAY_S: f64 = 86_400.0;
 
 /// The levels of a government.
 pub const LEVELS: &[&str] = &["commune", "province", "ministry"];
+/// Whether a computer may hold state secrets.
+pub const PROFILES: &[&str] = &["networked", "isolated"];
+/// Levels of secrecy.
+pub const CLASSIFICATIONS: &[&str] = &["none", "confidential", "secret", "top_secret"];
 /// The ways to a parent.
 pub const UPSTREAM_KINDS: &[&str] = &["line", "bundle"];
 /// The acts that may need two persons.
@@ -233,6 +237,30 @@ pub const KEYS: &[Key] = &[
         Value("\"/etc/machine-id\""),
         "File that names this machine. A store whose machine changed exchanges nothing until `nqsync adopt --moved`.",
         "A container whose /etc/machine-id changes at every start: a file on the data volume.",
+    ),
+    key(
+        "node",
+        "profile",
+        Kind::Choice(PROFILES),
+        Value("\"networked\""),
+        "\"networked\": this computer is joined to a network and holds no state secret. \"isolated\": it may hold them, each level in a store of its own.",
+        "The authority in charge has decided that this computer may hold state secrets (Law 117/2025/QH15).",
+    ),
+    key(
+        "node",
+        "ceiling",
+        Kind::Choice(CLASSIFICATIONS),
+        Value("\"none\""),
+        "Highest level of secrecy that an isolated node may hold: none, confidential (Mật), secret (Tối mật), top_secret (Tuyệt mật).",
+        "As the authority in charge has decided for this computer.",
+    ),
+    key(
+        "node",
+        "classification",
+        Kind::Choice(CLASSIFICATIONS),
+        Value("\"none\""),
+        "Level of secrecy of the store in data_dir.",
+        "Never by hand: `nqsync level prepare` writes it into the configuration of the store it makes.",
     ),
     key(
         "node",
@@ -344,6 +372,14 @@ pub const KEYS: &[Key] = &[
         Value("\"line\""),
         "How the parent is reached: over a line, or by bundles on media alone; then this node never dials.",
         "No line may join this network to the parent's: \"bundle\".",
+    ),
+    key(
+        "upstream",
+        "ceiling",
+        Kind::Choice(CLASSIFICATIONS),
+        Value("\"none\""),
+        "Highest level of secrecy that the line to the parent carries. Lines carry nothing above none; higher levels go by bundle.",
+        "Not in this version.",
     ),
     key(
         "upstream",
@@ -707,7 +743,7 @@ pub const KEYS: &[Key] = &[
         "acts",
         Kind::Words(APPROVAL_ACTS),
         Value("[]"),
-        "Acts that one user asks for and another one has to approve: revocation (node revoke, also --undo), release (hold release), authority (node rotate-authority).",
+        "Acts that one user asks for and another one has to approve: revocation (node revoke, also --undo), release (hold release), authority (node rotate-authority), lowering (task lower).",
         "An office that does not leave them to one person. Needs two users, one of them an approver or administrator.",
     ),
     key(

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: secrets. They come from files or systemd credentials and never stand in the configuration.
 
+mod ceilings;
 mod check;
 mod hosts;
 pub mod keys;
@@ -27,8 +28,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 pub use model::{
-    Api, Config, Console, Level, Listen, Log, LogFormat, Metrics, Node, Parse, Reporting, Store,
-    Sync, Upstream, UpstreamKind,
+    Api, Config, Console, Level, Listen, Log, LogFormat, Metrics, Node, Parse, Profile, Reporting,
+    Store, Sync, Upstream, UpstreamKind,
 };
 pub use problem::{ConfigErrors, Fault, Place, Problem};
 pub use sample::sample;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use nqsync_core::calendar::PeriodKind;
+use nqsync_core::model::Classification;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +75,16 @@ impl Level {
     }
 }
 
+/// Whether a computer may hold state secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Joined to a network: it holds none.
+    Networked,
+    /// On its own, as the law asks for: it may hold what its ceiling allows.
+    Isolated,
+}
+
 /// `[node]`; each field is the key of that name in `keys::KEYS`, as in the structures below.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +95,11 @@ pub struct Node {
     pub data_dir: PathBuf,
     pub socket: PathBuf,
     pub machine_id_file: PathBuf,
+    pub profile: Profile,
+    #[schemars(with = "String")]
+    pub ceiling: Classification,
+    #[schemars(with = "String")]
+    pub classification: Classification,
     #[serde(with = "jiff::fmt::serde::tz::required")]
     #[schemars(with = "String")]
     pub time_zone: TimeZone,
@@ -122,6 +138,8 @@ pub enum UpstreamKind {
 pub struct Upstream {
     pub url: String,
     pub kind: UpstreamKind,
+    #[schemars(with = "String")]
+    pub ceiling: Classification,
     pub connect_timeout_s: Seconds,
     pub request_timeout_s: Seconds,
     pub long_poll_s: Seconds,

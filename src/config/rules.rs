@@ -17,6 +17,7 @@ pub fn complete(layers: &mut Layers, file: &Path) {
     require(layers, file);
     fill(layers);
     contradictions(layers);
+    super::ceilings::check(layers);
 }
 
 /// A relative path in the file counts from the file's folder, so that a whole node can be moved. In the environment
@@ -279,9 +280,11 @@ fn shown(layers: &Layers, id: &KeyId) -> String {
     }
 }
 
-fn refuse(layers: &mut Layers, id: KeyId, fault: Fault, message: &str, expected: &str) {
+pub(super) fn refuse(layers: &mut Layers, id: KeyId, fault: Fault, message: &str, expected: &str) {
     let found = Some(shown(layers, &id)).filter(|f| !f.is_empty());
     let written = layers.values.get(&id).map(|w| &w.place);
+    // Of a default that is wrong here, what a person wrote is its section.
+    let written = written.filter(|place| **place != Place::Default);
     let place = written
         .or_else(|| layers.sections.get(id.0))
         .cloned()

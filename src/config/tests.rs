@@ -292,6 +292,53 @@ fn values_that_contradict_each_other_are_refused_where_they_were_written() {
 }
 
 #[test]
+fn a_ceiling_is_for_isolated_nodes_and_no_line_leads_into_a_store_above_none() {
+    let isolated = format!("{MINIMAL}profile = \"isolated\"\nceiling = \"secret\"\n");
+    let own = format!("{isolated}classification = \"secret\"\n");
+    for (text, expected, why) in [
+        (
+            format!("{MINIMAL}ceiling = \"secret\"\n"),
+            "config.toml:4: node.ceiling \"secret\" cannot be given",
+            "117/2025/QH15",
+        ),
+        (
+            isolated.replace("isolated", "networked"),
+            "config.toml:5: node.ceiling \"secret\" cannot be given",
+            "117/2025/QH15",
+        ),
+        (
+            format!("{isolated}classification = \"top_secret\"\n"),
+            "config.toml:6: node.classification \"top_secret\" is above",
+            "node.ceiling",
+        ),
+        (
+            format!("{isolated}[upstream]\nurl = \"https://p:1\"\nceiling = \"confidential\"\n"),
+            "config.toml:8: upstream.ceiling \"confidential\" is more than a line carries",
+            "bundle",
+        ),
+        (
+            format!("{own}[listen]\n"),
+            "config.toml:7: listen.address",
+            "bundle",
+        ),
+        (
+            format!("{own}[upstream]\nurl = \"https://p:1\"\n"),
+            "config.toml:7: upstream.kind",
+            "bundle",
+        ),
+    ] {
+        let problem = only_problem(Case::new(&text));
+        assert!(problem.contains(expected), "{problem}");
+        assert!(problem.contains(why), "{problem}");
+    }
+    let by_bundle = format!("{own}[upstream]\nurl = \"https://p:1\"\nkind = \"bundle\"\n");
+    for good in [isolated, own, by_bundle] {
+        let loaded = Case::new(&good).load();
+        loaded.unwrap_or_else(|e| panic!("{good}: {e}"));
+    }
+}
+
+#[test]
 fn regimes_and_days_are_read_and_what_cannot_be_read_is_told_with_what_is_allowed() {
     let case = minimal_and(
         "[reporting]\nregimes = [\"weekly\", \"ward: month before 20 for 00123\"]\nremind_before_days = [5, 0]\n",

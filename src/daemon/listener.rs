@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::{DaemonError, setup};
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
+use crate::node::offer::LINE_CEILING;
 use crate::node::{Node, waiting};
 use crate::server::accept::{AcceptLimits, Acceptor};
 use crate::server::connections::Connections;
@@ -78,15 +79,14 @@ pub async fn start(
         .shown()
         .node
         .ok_or_else(|| StoreError::NotInitialised(dir.display().to_string()))?;
-    let now = Timestamp::from_millisecond(node.clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
+    if node.store.level() > LINE_CEILING {
+        let level = node.store.level();
+        return Err(DaemonError::Trust(format!(
+            "no line leads into a store of the level {level}; it goes by bundle"
+        )));
+    }
     let keys = dir.join("keys");
-    let authority = match Authority::load(&keys) {
-        Ok(authority) => authority,
-        Err(_) if !keys.join("ca.pem").exists() => {
-            Authority::create(&keys, own, now).map_err(|e| trust(&e))?
-        }
-        Err(error) => return Err(trust(&error)),
-    };
+    let authority = authority(dir, own, &node.clock)?;
     let key = NodeKey::load(&dir.join(setup::NODE_KEY)).map_err(|e| trust(&e))?;
     let authority = Held::new(authority);
     let serving = Serving {
@@ -195,6 +195,19 @@ async fn keep_certified(serving: Arc<Serving>, tls: ServerTls, stop: Cancellatio
         if let Err(error) = serving.certify(&tls).await {
             tracing::error!(%error, "the certificate that children see is not renewed");
         }
+    }
+}
+
+/// The authority of this node for those below it; made when it is needed first.
+pub(super) fn authority(dir: &Path, own: NodeId, clock: &Clock) -> Result<Authority, DaemonError> {
+    let keys = dir.join("keys");
+    match Authority::load(&keys) {
+        Ok(authority) => Ok(authority),
+        Err(_) if !keys.join("ca.pem").exists() => {
+            let now = Timestamp::from_millisecond(clock.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
+            Authority::create(&keys, own, now).map_err(setup::trust)
+        }
+        Err(error) => Err(setup::trust(error)),
     }
 }
 

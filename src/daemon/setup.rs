@@ -8,13 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nqsync_core::calendar::{Duty, Reminders};
 use nqsync_core::model::values::{OrgLevel, ParentSince};
-use nqsync_core::model::{NodeId, UnitId};
+use nqsync_core::model::{Classification, NodeId, UnitId};
 use nqsync_core::protocol::{EnrolRequest, Enrolled, PREFIX, Refused};
 use nqsync_core::sync::brake::Limits;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::DaemonError;
+use super::{DaemonError, listener};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, UpstreamKind};
 use crate::node::bundle::UPSTREAM_KEY;
@@ -22,7 +22,7 @@ use crate::node::parents::UPSTREAM_CHAIN;
 use crate::node::{Node, Settings, enrolment, receive};
 use crate::sheet::Parser;
 use crate::store::links::{self, Role};
-use crate::store::{Store, StoreError, StoreOptions, Tx};
+use crate::store::{LEVEL_KEY, Store, StoreError, StoreOptions, Tx};
 pub use crate::trust::identity::NODE_KEY;
 use crate::trust::identity::{NodeKey, new_node_id};
 pub use crate::trust::renewal::UPSTREAM_CERTIFICATE;
@@ -38,6 +38,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
         opened_at: Timestamp::from_millisecond(Clock::system().now_ms())
             .unwrap_or_default()
             .to_string(),
+        level: config.node.classification,
         ..StoreOptions::new(&config.node.data_dir)
     }
 }
@@ -82,6 +83,7 @@ fn duties(config: &Config) -> Vec<Duty> {
 pub(super) fn limits(config: &Config) -> Settings {
     Settings {
         service: false,
+        ceiling: config.node.ceiling,
         approval_acts: config.approval.acts.iter().copied().collect(),
         approval_lasts_ms: config.approval.lasts_s.0.as_millis() as i64,
         carried: config
@@ -129,6 +131,18 @@ pub(super) fn trust(error: impl std::fmt::Display) -> DaemonError {
 /// Makes the store and the keys of a new node. The topmost node creates its own unit; every other one gets its unit
 /// when it enrols.
 pub fn init(config: &Config, clock: &Clock, name: Option<&str>) -> Result<NodeId, DaemonError> {
+    init_as(config, clock, name, None)
+}
+
+/// The same under an id that is known already: the store of a level of secrecy is of the node that it belongs to, and gets its
+/// units from below.
+pub fn init_as(
+    config: &Config,
+    clock: &Clock,
+    name: Option<&str>,
+    known: Option<NodeId>,
+) -> Result<NodeId, DaemonError> {
+    let level = config.node.classification;
     let dir = &config.node.data_dir;
     let keys = dir.join("keys");
     files::make_private_folder(&keys).map_err(|source| StoreError::Io {
@@ -146,19 +160,31 @@ pub fn init(config: &Config, clock: &Clock, name: Option<&str>) -> Result<NodeId
         store.close();
         return Ok(node);
     }
-    let node = new_node_id(&mut rand::rng(), now);
+    let node = known.unwrap_or_else(|| new_node_id(&mut rand::rng(), now));
     let key = dir.join(NODE_KEY);
     if !key.exists() {
         NodeKey::create(&key).map_err(trust)?;
     }
+    // Those below enrol by file: nobody listens for them.
+    let has_children = known.is_some() && config.node.level != crate::config::Level::Commune;
+    let ca_pin = match has_children {
+        true => Some(listener::authority(dir, node, clock)?.pin().to_string()),
+        false => None,
+    };
     let (code, root) = (
         config.node.unit.clone(),
-        config.node.level == crate::config::Level::Ministry,
+        config.node.level == crate::config::Level::Ministry && known.is_none(),
     );
     let name = name.unwrap_or(&code).to_owned();
     store.write_blocking(move |tx| {
         tx.set_meta("node", &node.to_string())?;
         tx.set_meta("unit_code", &code)?;
+        if level > Classification::None {
+            tx.set_meta(LEVEL_KEY, level.word())?;
+        }
+        if let Some(pin) = &ca_pin {
+            tx.set_meta("ca_pin", pin)?;
+        }
         tx.draw_seal()?;
         if root {
             create_root(tx, &code, &name, node, now_ms)?;

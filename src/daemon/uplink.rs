@@ -21,6 +21,7 @@ use super::{DaemonError, deposit, schedule};
 use crate::config::{Config, Loaded};
 use crate::link::backoff::Backoff;
 use crate::link::{LinkError, Report, Upstream};
+use crate::node::offer::LINE_CEILING;
 use crate::node::{Node, files, recovery};
 use crate::store::links::{self, Role};
 use crate::store::queries;
@@ -72,7 +73,8 @@ pub async fn start(
 ) -> Result<Option<Handle>, DaemonError> {
     let dir = loaded.config.node.data_dir.clone();
     // Where no line may be, nothing is dialled.
-    if node.settings.carried || !dir.join(UPSTREAM_CERTIFICATE).exists() {
+    let above = node.store.level() > LINE_CEILING;
+    if above || node.settings.carried || !dir.join(UPSTREAM_CERTIFICATE).exists() {
         return Ok(None);
     }
     let meta = |key: &'static str| {

@@ -201,7 +201,7 @@ pub fn root_unit(
 ) -> Result<(), StoreError> {
     let facts = Facts::Unit { owner: unit };
     let key = facts.key(unit.0);
-    let mut record = Record::begin(facts, key);
+    let mut record = Record::begin_at(facts, key, tx.level());
     let author = tx.author(unit, "nqsync", now_ms)?;
     record
         .write(author, now_ms, values, None)

@@ -83,7 +83,7 @@ pub fn bring_home(
     let side = side_of(&state);
     let stored = tx.load(incoming.key().id)?;
     let same = |stored: &Stored| {
-        stored.record.key() == incoming.key() && stored.record.facts() == incoming.facts()
+        stored.record.key() == incoming.key() && stored.record.same_facts(&incoming)
     };
     let left =
         |stored: &Stored| stored.flags.has(Flags::LEFT) && covered(&stored.record, &incoming);

@@ -37,6 +37,7 @@ use std::path::PathBuf;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use nqsync_core::calendar::{Duty, Period, PeriodKind, Reminders};
+use nqsync_core::model::Classification;
 use nqsync_core::sync::brake::Limits;
 
 pub use refusal::Refusal;
@@ -62,6 +63,9 @@ pub struct Node {
 pub struct Settings {
     /// Whether this is the running service, and not a verb on the store of a stopped one.
     pub service: bool,
+    /// The highest level of secrecy that this computer may hold, each level in a store of its own; *none* where it is joined
+    /// to a network.
+    pub ceiling: Classification,
     /// Whether the parent is reached by bundles alone.
     pub carried: bool,
     /// Zone of periods and deadlines.
@@ -119,6 +123,7 @@ impl Default for Settings {
         let zone = TimeZone::get("Asia/Ho_Chi_Minh").unwrap_or(TimeZone::UTC);
         Settings {
             service: false,
+            ceiling: Classification::None,
             carried: false,
             period: PeriodKind::Month,
             duties: Duty::usual(PeriodKind::Month, &zone).into_iter().collect(),

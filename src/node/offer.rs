@@ -1,6 +1,6 @@
 //! Preparing a batch for a peer, and taking in its acknowledgement.
 
-use nqsync_core::model::{Key, Kind, NodeId, Tree, UnitId};
+use nqsync_core::model::{Classification, Key, Kind, NodeId, Tree, UnitId};
 use nqsync_core::protocol::{
     Ack, Receipt, SetAside, ZSTD_LEVEL, hex, render_brought, render_left, render_receipt,
     render_record, running_hash,
@@ -84,15 +84,29 @@ pub struct Target {
     pub after: (i64, i64),
 }
 
-/// Prepares the next batch for a peer; `None` when nothing waits. Reads only, so it runs beside the writer.
+/// The highest level of secrecy that a line carries. What is above it goes on media (`bundle`).
+pub const LINE_CEILING: Classification = Classification::None;
+
+/// Prepares the next batch for a peer on a line; `None` when nothing waits. Reads only, so it runs beside the writer.
 pub fn prepare(
     node: &Node,
     connection: &Connection,
     tree: &Tree,
-    target: Target,
+    mut target: Target,
     position: &Position,
 ) -> Result<Option<Batch>, StoreError> {
-    prepare_but(node, connection, tree, target, position, &mut |_| false)
+    // A store of this level holds nothing above it; what is in it all the same must not leave.
+    let mut above = |due: &Due| !due.level().may_leave(LINE_CEILING);
+    loop {
+        let batch = prepare_but(node, connection, tree, target, position, &mut above)?;
+        match batch {
+            Some(batch) if batch.plain_bytes == 0 && batch.until != target.after => {
+                target.after = batch.until;
+            }
+            Some(batch) if batch.plain_bytes == 0 => return Ok(None),
+            batch => return Ok(batch),
+        }
+    }
 }
 
 /// The same without what `leave_out` says. A batch may come out empty while more waits behind its end.

@@ -132,6 +132,8 @@ pub fn apply(
     lines: Vec<Incoming>,
     sender_ahead_ms: i64,
 ) -> Result<Applied, StoreError> {
+    // Whoever sent it has its own check, which may be broken.
+    let (lines, above) = within(lines, tx.level());
     let state = tx.link(link)?;
     let tree = tx.tree();
     let side = side_of(&state);
@@ -144,7 +146,16 @@ pub fn apply(
         _ => None,
     });
     let grip = brake::grip(node, tx, &state, records)?;
-    let applied = apply_but(node, tx, link, lines, sender_ahead_ms, &grip)?;
+    let mut applied = apply_but(node, tx, link, lines, sender_ahead_ms, &grip)?;
+    if !above.is_empty() {
+        tracing::warn!(
+            link = link.0,
+            refused = above.len(),
+            "refused records above the level of this store"
+        );
+        applied.lines += above.len();
+        applied.set_aside.extend(above);
+    }
     brake::settle(node, tx, link, &grip, &applied.taken)?;
     let tasks = match tx.anything_set_aside()? {
         true => applied.tasks.as_slice(),
@@ -324,7 +335,7 @@ fn take(
         Some(stored) if stored.digest == incoming_digest => (incoming, Vec::new(), false),
         Some(stored) => {
             let mut joined = stored.record.clone();
-            if stored.record.key() != incoming.key() || stored.record.facts() != incoming.facts() {
+            if stored.record.key() != incoming.key() || !stored.record.same_facts(&incoming) {
                 // Judged as if it were new first: only who may bring such a record learns that its id is taken.
                 let judged = admit(&incoming, side, &state, &tx.tree(), true);
                 return Ok(Err(match judged {
@@ -521,7 +532,7 @@ fn note_arrival(
     let (node, home) = (tx.node()?, tx.unit()?);
     let author = tx.author(home, "nqsync", now_ms)?;
     let value = json!({ "at": now_ms, "sender_ahead_ms": sender_ahead_ms, "node": node });
-    let mut record = Record::begin(facts, key);
+    let mut record = Record::begin_at(facts, key, tx.level());
     record
         .write(
             author,

@@ -46,6 +46,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let (exit, code) = match &error {
             StoreError::Locked { .. } => (Exit::Locked, "store-locked"),
+            StoreError::OtherLevel { .. } => (Exit::Refused, "other-level-store"),
             StoreError::NotInitialised(_) => (Exit::NotInitialised, "not-initialised"),
             StoreError::HalfRestored(_) => (Exit::NotInitialised, "half-restored"),
             StoreError::Unsound(_) => (Exit::PersonNeeded, "store-damaged"),

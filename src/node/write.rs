@@ -60,10 +60,20 @@ pub fn create(
     values: BTreeMap<String, Value>,
     token: Option<&Token>,
 ) -> Result<Written, Refusal> {
-    // UUIDv7 from the given clock, so that ids are ordered by birth and tests are repeatable in time.
-    let seconds = (acting.now_ms.max(0) / 1000) as u64;
-    let nanos = (acting.now_ms.max(0) % 1000) as u32 * 1_000_000;
-    let drawn = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos));
+    // By the given clock, so that ids are ordered by birth and tests are repeatable in time.
+    let drawn = tx.chance().id_at(acting.now_ms);
+    create_as(tx, acting, facts, drawn, values, token)
+}
+
+/// The same under an id that was drawn before.
+pub fn create_as(
+    tx: &mut Tx<'_>,
+    acting: &Acting,
+    facts: Facts,
+    drawn: Uuid,
+    values: BTreeMap<String, Value>,
+    token: Option<&Token>,
+) -> Result<Written, Refusal> {
     let key = facts.key(drawn);
     match tx.load(key.id)? {
         Some(stored) => update(tx, acting, stored, values, token),
@@ -78,7 +88,7 @@ fn begin(
     key: Key,
     values: BTreeMap<String, Value>,
 ) -> Result<Written, Refusal> {
-    let mut record = Record::begin(facts, key);
+    let mut record = Record::begin_at(facts, key, tx.level());
     own(tx, acting, &record)?;
     let replaced = put(tx, acting, &mut record, values, None)?;
     let rec = tx.save(&record, None, &replaced, None, acting.now_ms)?;

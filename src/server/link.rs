@@ -446,7 +446,7 @@ async fn open(
         batch_bytes: hub.inner.limits.batch_bytes,
         blob_bytes: node.settings.max_blob_bytes,
     };
-    let session = uuid::Uuid::new_v4().to_string();
+    let session = node.store.chance().id().to_string();
     let (name, worker) = (session.clone(), hub.clone());
     let store = node.store.clone();
     let welcome = store
@@ -484,7 +484,7 @@ async fn open(
         Ok(welcome) => welcome,
         Err(Some(refused)) => return Err(Reply(StatusCode::FORBIDDEN, refused)),
         Err(None) => {
-            let word = uuid::Uuid::new_v4().to_string();
+            let word = hub.inner.node.store.chance().id().to_string();
             hub.asked().insert(child.link, word.clone());
             let message = "this greeting may be an old one; greet again";
             let again = Refused {

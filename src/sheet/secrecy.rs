@@ -23,13 +23,15 @@ const HEADINGS: &[&str] = &[
     "secrecy",
 ];
 
-/// Takes out the rows that state a level, and leaves a remark for each; refuses a file that is stamped as a whole.
-pub(super) fn withhold(table: &mut Table) -> Result<(), SheetError> {
+/// Takes out the rows that state another level than that of the store, and leaves a remark for each; refuses a file that is
+/// stamped as a whole with another one. What states none is of the store's level.
+pub(super) fn withhold(table: &mut Table, own: Classification) -> Result<(), SheetError> {
     let heading = heading(table);
     let above = heading
         .map_or(table.rows.len(), |(row, _)| row)
         .min(HEAD_ROWS);
-    if let Some(level) = table.rows[..above].iter().find_map(stamp) {
+    let other = |level: &Classification| *level != own;
+    if let Some(level) = table.rows[..above].iter().filter_map(stamp).find(other) {
         return Err(SheetError::Classified {
             file: table.file.clone(),
             level,
@@ -41,7 +43,8 @@ pub(super) fn withhold(table: &mut Table) -> Result<(), SheetError> {
     let mut withheld = Vec::new();
     for row in &table.rows[header + 1..] {
         let text = row.cell(column).map_or("", |cell| cell.text.as_str());
-        if Classification::named(text) != Some(Classification::None) {
+        let blank = text.trim().is_empty();
+        if !blank && Classification::named(text) != Some(own) {
             withheld.push((row.number, text.to_owned()));
         }
     }
@@ -83,7 +86,7 @@ fn stamp(row: &Row) -> Option<Classification> {
     if row.own_cells().count() > STAMP_CELLS {
         return None;
     }
-    row.own_cells().find_map(|(_, cell)| {
+    let levels = row.own_cells().filter_map(|(_, cell)| {
         let text = cell.text.as_str();
         let stated = match text.split_once(':') {
             Some((name, level)) if HEADINGS.contains(&fold(name).as_str()) => level,
@@ -94,7 +97,8 @@ fn stamp(row: &Row) -> Option<Classification> {
             None => text,
         };
         Classification::named(stated).filter(|level| *level > Classification::None)
-    })
+    });
+    levels.max()
 }
 
 #[cfg(test)]
@@ -103,7 +107,24 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Table, SheetError> {
-        read_workbook("ke-hoach.csv", text.as_bytes(), None, &Limits::default())
+        read_at(Classification::None, text)
+    }
+
+    fn read_at(level: Classification, text: &str) -> Result<Table, SheetError> {
+        read_workbook("ke-hoach.csv", text.as_bytes(), None, &Limits::at(level))
+    }
+
+    #[test]
+    fn for_the_store_of_a_level_its_own_rows_and_those_that_state_none_are_read() {
+        let rows = "STT,Nhiệm vụ,Độ mật\n1,Việc thường,\n2,Việc kín,Mật\n3,Việc nữa,Tối mật\n4,Việc hở,Không\n";
+        let table = read_at(Classification::Confidential, rows).expect("read");
+        let left: Vec<u32> = table.rows.iter().map(|row| row.number).collect();
+        assert_eq!(left, [1, 2, 3]);
+        let stamped = |stamp: &str| {
+            let text = format!("{stamp},,\n{rows}");
+            read_at(Classification::Confidential, &text).is_ok()
+        };
+        assert!(stamped("MẬT") && !stamped("TỐI MẬT") && !stamped("MẬT,TUYỆT MẬT"));
     }
 
     #[test]

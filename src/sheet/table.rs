@@ -37,6 +37,19 @@ pub struct Limits {
     pub cpu_s: u64,
     /// Time the parsing process has in all, in seconds.
     pub wall_s: u64,
+    /// The level of secrecy of the store it is read for. What states another one is left out.
+    #[serde(default)]
+    pub level: Classification,
+}
+
+impl Limits {
+    /// The usual limits, for the store of a level of secrecy.
+    pub fn at(level: Classification) -> Limits {
+        Limits {
+            level,
+            ..Limits::default()
+        }
+    }
 }
 
 impl Default for Limits {
@@ -53,6 +66,7 @@ impl Default for Limits {
             memory_bytes: 768 << 20,
             cpu_s: 30,
             wall_s: 60,
+            level: Classification::None,
         }
     }
 }
@@ -248,7 +262,7 @@ pub fn read_workbook(
             });
         }
     };
-    secrecy::withhold(&mut table)?;
+    secrecy::withhold(&mut table, limits.level)?;
     if table.rows.is_empty()
         && !table
             .remarks

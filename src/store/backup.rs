@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nqsync_core::model::Classification;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,9 @@ pub struct Manifest {
     pub node: Option<String>,
     /// Code of the unit the node serves.
     pub unit: Option<String>,
+    /// Level of secrecy of the store.
+    #[serde(default)]
+    pub classification: Classification,
     /// The last opening of the store that had written.
     pub incarnation: Option<String>,
     /// Format of the database.
@@ -380,6 +384,7 @@ fn describe(database: &Path, made_at: &str) -> Result<(Vec<(BlobId, u64)>, Manif
         made_at: made_at.to_owned(),
         node: queries::meta(&connection, "node")?,
         unit: queries::meta(&connection, "unit_code")?,
+        classification: queries::level(&connection)?,
         incarnation: queries::last_incarnation(&connection)?.map(|i| i.to_string()),
         store_format: count("PRAGMA user_version").map_err(StoreError::from)?,
         database: part(root, DATABASE)?,

@@ -11,13 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use nqsync_core::model::Classification;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::format::{back_up_before_upgrade, migrate};
 use super::health::{self, Damage, Files, Left};
 use super::tx::{Committed, Shown, Tx, WriterState};
-use super::{LinkId, StoreError, restore};
+use super::{LinkId, StoreError, queries, restore};
+use crate::chance::Chance;
 
 /// Oldest SQLite without the WAL-reset defect.
 const MIN_SQLITE: i32 = 3_051_003;
@@ -51,6 +53,10 @@ pub struct StoreOptions {
     pub wal_checkpoint_pages: u32,
     /// When it is opened, RFC 3339, for the backup before an upgrade.
     pub opened_at: String,
+    /// The level of secrecy it is opened for. A store of another level is not opened.
+    pub level: Classification,
+    /// Where ids come from.
+    pub chance: Chance,
 }
 
 impl StoreOptions {
@@ -63,6 +69,8 @@ impl StoreOptions {
             group_commit_max: 256,
             wal_checkpoint_pages: 16_000,
             opened_at: String::new(),
+            level: Classification::None,
+            chance: Chance::system(),
         }
     }
 }
@@ -78,6 +86,7 @@ pub struct Store {
 
 struct Inner {
     dir: PathBuf,
+    chance: Chance,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     writer: Mutex<Option<thread::JoinHandle<()>>>,
     readers: Mutex<Vec<Connection>>,
@@ -140,16 +149,26 @@ impl Store {
             Left::Sealed
         };
         let mut connection = Connection::open(&path)?;
+        if let Some(found) = queries::made_for(&connection)?
+            && found != options.level
+        {
+            return Err(StoreError::OtherLevel {
+                path: options.dir.display().to_string(),
+                found,
+                wanted: options.level,
+            });
+        }
         prepare(&connection, options.wal_checkpoint_pages)?;
         back_up_before_upgrade(&connection, options)?;
         migrate(&mut connection)?;
         let readers = (0..options.readers.max(1))
             .map(|_| open_reader(&path))
             .collect::<Result<Vec<_>, _>>()?;
-        let state = WriterState::load(&connection)?;
+        let state = WriterState::load(&connection, options.chance.clone())?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let inner = Arc::new(Inner {
             dir: options.dir.clone(),
+            chance: options.chance.clone(),
             jobs: Mutex::new(Some(jobs)),
             writer: Mutex::new(None),
             reader_slots: tokio::sync::Semaphore::new(readers.len()),
@@ -185,6 +204,16 @@ impl Store {
     /// The directory of the store.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
+    }
+
+    /// The level of secrecy of everything in here.
+    pub fn level(&self) -> Classification {
+        lock(&self.inner.shown).level
+    }
+
+    /// Where ids come from.
+    pub fn chance(&self) -> &Chance {
+        &self.inner.chance
     }
 
     /// Runs a job on the writer and answers when its changes are on disk. `Err` from the job rolls back its changes
@@ -462,7 +491,7 @@ fn write_loop(
         let fatal = outcome.as_ref().is_err_and(|error| error.is_fatal());
         if let Err(error) = &outcome {
             tracing::error!(%error, fatal, "a commit failed");
-            if let Ok(fresh) = WriterState::load(&connection) {
+            if let Ok(fresh) = WriterState::load(&connection, state.chance.clone()) {
                 state = fresh;
             }
         }

@@ -1,6 +1,6 @@
 //! Neighbours, and per neighbour and record what both sides know of each other's state.
 
-use nqsync_core::model::{Lane, NodeId};
+use nqsync_core::model::{Classification, Lane, NodeId};
 use nqsync_core::sync::{Digest, Incarnation};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
@@ -81,6 +81,14 @@ impl Due {
         match self {
             Due::Record(stored) | Due::Brought(stored) => stored.rec,
             Due::Left(rec, ..) => *rec,
+        }
+    }
+
+    /// The level of secrecy of what it says. That something left says nothing of what it was.
+    pub fn level(&self) -> Classification {
+        match self {
+            Due::Record(stored) | Due::Brought(stored) => stored.record.level(),
+            Due::Left(..) => Classification::None,
         }
     }
 }

@@ -40,6 +40,8 @@ pub mod waiting;
 pub mod warnings;
 pub mod witness;
 
+use nqsync_core::model::Classification;
+
 pub use engine::{LockedBy, Store, StoreOptions};
 pub use health::{Damage, Left};
 pub use links::{LinkId, LinkRow, Role};
@@ -54,6 +56,9 @@ fn wanted(version: Option<&str>) -> String {
     }
 }
 
+/// Fact of the store: the level of secrecy that it was made for; none is written for *none*.
+pub const LEVEL_KEY: &str = "classification";
+
 /// What can go wrong with the store, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -66,6 +71,18 @@ pub enum StoreError {
         path: String,
         /// The process that holds it, as it wrote itself down.
         pid: String,
+    },
+    /// The store of one level of secrecy was opened as that of another.
+    #[error(
+        "{path} holds the store of the level {found}, and it was opened as that of {wanted}; nothing of it was read"
+    )]
+    OtherLevel {
+        /// The directory.
+        path: String,
+        /// The level it was made for.
+        found: Classification,
+        /// The level it was opened for.
+        wanted: Classification,
     },
     /// No store in this directory.
     #[error("{0} holds no nqsync store; run `nqsync init` first")]

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use jiff::civil::Date;
-use nqsync_core::model::{Kind, Tree, UnitId, UnitInfo};
+use nqsync_core::model::{Classification, Kind, Tree, UnitId, UnitInfo};
 use nqsync_core::sync::Incarnation;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::{StoreError, records};
+use super::{LEVEL_KEY, StoreError, records};
 
 /// One fact about the store.
 pub fn meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {
@@ -18,7 +18,25 @@ pub fn meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreE
         .optional()?)
 }
 
-/// The same of a store that somebody else may have open, or that does not open: only looked at.
+/// The level of secrecy that the store was made for.
+pub fn level(connection: &Connection) -> Result<Classification, StoreError> {
+    let word = meta(connection, LEVEL_KEY)?;
+    word.map_or(Ok(Classification::None), |word| {
+        word.parse().map_err(StoreError::Damaged)
+    })
+}
+
+/// The same of a database of any version, before anything is done to it; `None`: no node was made in it yet.
+pub(super) fn made_for(connection: &Connection) -> Result<Option<Classification>, StoreError> {
+    let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
+    let tables: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    if tables == 0 || meta(connection, "node")?.is_none() {
+        return Ok(None);
+    }
+    level(connection).map(Some)
+}
+
+/// A fact of a store that somebody else may have open, or that does not open: only looked at.
 pub fn meta_on_disk(dir: &Path, key: &str) -> Result<Option<String>, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     meta(

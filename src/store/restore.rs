@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use nqsync_core::model::Classification;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,14 @@ pub enum RestoreError {
         /// Unit in the configuration.
         here: String,
     },
+    /// The backup is of a store of another level of secrecy.
+    #[error("the backup is of a store of the level {found}, this directory is for {here}")]
+    OtherLevel {
+        /// Level of the backup.
+        found: Classification,
+        /// Level in the configuration.
+        here: Classification,
+    },
 }
 
 impl From<BackupError> for RestoreError {
@@ -74,6 +83,8 @@ pub struct Order {
     pub dir: PathBuf,
     /// Code of the unit that the configuration names.
     pub unit: String,
+    /// Level of secrecy that the configuration names.
+    pub level: Classification,
     /// A store that is there may be moved aside.
     pub replace: bool,
     /// Now, in milliseconds since 1970.
@@ -130,6 +141,7 @@ pub fn restore_with(
         let here = order.unit.clone();
         return Err(RestoreError::OtherUnit { found, here });
     }
+    fits_level(&checked.manifest, order.level)?;
     backup::private_folder(&order.dir)?;
     let lock = take_lock(&order.dir)?;
     let begun = progress(&order.dir)?;
@@ -173,6 +185,15 @@ pub fn restore_with(
         missing,
         waits,
     })
+}
+
+/// Refuses a backup of another level of secrecy than a directory is for.
+pub fn fits_level(manifest: &Manifest, here: Classification) -> Result<(), RestoreError> {
+    let found = manifest.classification;
+    match found == here {
+        true => Ok(()),
+        false => Err(RestoreError::OtherLevel { found, here }),
+    }
 }
 
 /// Goes on with a restore that was cut when everything was together already, without the backup it came from. `false`: none

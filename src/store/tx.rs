@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use nqsync_core::model::{Kind, NodeId, Tree, UnitId};
+use nqsync_core::model::{Classification, Kind, NodeId, Tree, UnitId};
 use nqsync_core::sync::brake::{self, Change, Loss};
 use nqsync_core::sync::scope::{self, Ends, LinkScope};
 use nqsync_core::sync::{Author, Digest, Edit, Incarnation, Record, SealKey};
@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::engine::panic_text;
 use super::links::{self, LinkId, Role};
 use super::records::{self, Flags, Rec, Stored};
-use super::{StoreError, branches, changes, closings, groups, nodes, queries};
+use super::{LEVEL_KEY, StoreError, branches, changes, closings, groups, nodes, queries};
+use crate::chance::Chance;
 
 /// Fact of the store: the key of this node's seals.
 const SEAL_KEY: &str = "seal_key";
@@ -39,6 +40,8 @@ pub struct Shown {
     pub node: Option<NodeId>,
     /// The unit this node was set up for.
     pub unit: Option<UnitId>,
+    /// The level of secrecy of everything in the store.
+    pub level: Classification,
 }
 
 /// One neighbour as the writer needs it for every record.
@@ -66,6 +69,8 @@ pub struct WriterState {
     incarnation: Option<Incarnation>,
     node: Option<NodeId>,
     unit: Option<UnitId>,
+    level: Classification,
+    pub(super) chance: Chance,
     tree: Arc<Tree>,
     links: Arc<Vec<LinkState>>,
     /// For every unit the places in `links` of those with the unit below: a hub has thousands of links, a record
@@ -128,13 +133,15 @@ impl WriterState {
             held: self.held.clone(),
             node: self.node,
             unit: self.unit,
+            level: self.level,
         }
     }
 
-    pub(super) fn load(connection: &Connection) -> Result<WriterState, StoreError> {
+    pub(super) fn load(connection: &Connection, chance: Chance) -> Result<WriterState, StoreError> {
         let tree = Arc::new(queries::load_tree(connection)?);
         let node = queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
         let unit = queries::meta(connection, "unit")?.and_then(|text| text.parse().ok());
+        let level = queries::level(connection)?;
         let links = Arc::new(link_states(connection, &tree, node)?);
         let children = nodes::all(connection)?
             .into_iter()
@@ -148,6 +155,8 @@ impl WriterState {
             incarnation: None,
             node,
             unit,
+            level,
+            chance,
             tree,
             routes: Arc::new(routes(&links)),
             links,
@@ -293,6 +302,16 @@ impl<'a> Tx<'a> {
             .ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))
     }
 
+    /// The level of secrecy of everything in the store.
+    pub fn level(&self) -> Classification {
+        self.state.level
+    }
+
+    /// Where ids come from.
+    pub fn chance(&self) -> &Chance {
+        &self.state.chance
+    }
+
     /// Whether this node itself (not one below it) serves the unit.
     pub fn serves(&self, unit: UnitId) -> bool {
         self.state.node.is_some() && self.state.tree.server_of(unit) == self.state.node
@@ -350,7 +369,7 @@ impl<'a> Tx<'a> {
 
     /// Begins a new incarnation, whatever this opening has written before.
     pub fn draw_incarnation(&mut self, now_ms: i64) -> Result<Incarnation, StoreError> {
-        let fresh = Incarnation(*uuid::Uuid::new_v4().as_bytes());
+        let fresh = Incarnation(*self.state.chance.id().as_bytes());
         let predecessor = queries::last_incarnation(self.connection)?.map(|i| i.0.to_vec());
         self.connection
             .prepare_cached(
@@ -546,7 +565,7 @@ impl<'a> Tx<'a> {
     /// Loads tree, links and identity anew from the database.
     pub fn reload(&mut self) -> Result<(), StoreError> {
         let incarnation = self.state.incarnation;
-        *self.state = WriterState::load(self.connection)?;
+        *self.state = WriterState::load(self.connection, self.state.chance.clone())?;
         self.state.incarnation = incarnation;
         self.tree_changed = false;
         Ok(())
@@ -612,6 +631,9 @@ impl<'a> Tx<'a> {
         self.connection
             .prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?
             .execute(params![key, value])?;
+        if key == LEVEL_KEY {
+            self.state.level = value.parse().map_err(StoreError::Damaged)?;
+        }
         if matches!(key, "node" | "unit") {
             self.tree_changed = true;
         }

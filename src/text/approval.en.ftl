@@ -42,5 +42,6 @@ word-approval-refused = refused
 word-approval-expired = not decided in time
 
 word-act-revocation = cut a node off, or let it in again
+word-act-lowering = lower the level of secrecy of a task
 word-act-release = let a mass change through
 word-act-authority = take a new authority

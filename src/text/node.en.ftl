@@ -231,6 +231,3 @@ problem-service-stopped = The service is not running: nothing is sent or receive
 note-node-renews = The node of { $unit } takes a new key at its next contact. From then on the old key opens nothing here.
 err-node-is-revoked = The node of { $unit } is cut off. Let it in again with "nqsync node revoke --undo", or enrol it anew.
 label-certificate-until = Certificate until
-err-above-ceiling = Not taken: { $level } is a state secret, and this computer is connected to a network. By Law 117/2025/QH15 state secrets may not be drafted or stored on it. Nothing of it was kept; use the way your office has for such documents.
-err-unknown-classification = "{ $text }" is no level of secrecy that is known here (none, Mật, Tối mật, Tuyệt mật). Nothing was kept, because it may mean one.
-word-remark-classified = The row states a level of secrecy and was not taken ({ $found }): state secrets may not be stored on a computer connected to a network (Law 117/2025/QH15).

@@ -231,6 +231,3 @@ problem-service-stopped = Dịch vụ không chạy: không gửi, không nhận
 note-node-renews = Nút của { $unit } sẽ nhận khoá mới ở lần kết nối tới. Từ lúc đó khoá cũ không còn dùng được ở đây.
 err-node-is-revoked = Nút của { $unit } đang bị ngắt. Cho kết nối lại bằng "nqsync node revoke --undo", hoặc đăng ký lại.
 label-certificate-until = Chứng thư đến
-err-above-ceiling = Không nhận: { $level } là bí mật nhà nước, mà máy này có nối mạng. Theo Luật 117/2025/QH15 không được soạn thảo, lưu giữ bí mật nhà nước trên máy có nối mạng. Không phần nào được lưu lại; hãy dùng cách xử lý văn bản mật của cơ quan.
-err-unknown-classification = "{ $text }" không phải độ mật đã biết (không, Mật, Tối mật, Tuyệt mật). Không lưu gì, vì có thể là độ mật.
-word-remark-classified = Dòng có ghi độ mật nên không nhận ({ $found }): không được lưu giữ bí mật nhà nước trên máy có nối mạng (Luật 117/2025/QH15).

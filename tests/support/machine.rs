@@ -231,6 +231,11 @@ impl Machine {
 
     /// Starts the service and does not wait.
     pub fn begin(&self, set: &[&str]) -> Starting {
+        self.begin_as(&["run"], set)
+    }
+
+    /// The same with other words than `run` alone.
+    pub fn begin_as(&self, verb: &[&str], set: &[&str]) -> Starting {
         let notify = self.at("ready");
         // Left by an earlier start, if any.
         let _ = std::fs::remove_file(&notify);
@@ -241,7 +246,7 @@ impl Machine {
             .append(true)
             .open(&path)
             .expect("a log");
-        let mut command = self.command(&["run"]);
+        let mut command = self.command(verb);
         for pair in set {
             command.arg("--set").arg(pair);
         }

@@ -15,6 +15,7 @@ pub mod medium;
 pub mod office;
 pub mod outside;
 pub mod pair;
+pub mod paired;
 pub mod programs;
 pub mod promises;
 pub mod raw;

@@ -3,6 +3,7 @@
 use nqsync::store::records::Flags;
 use nqsync::store::{Store, StoreError, StoreOptions, queries};
 use nqsync_core::model::{Facts, Tree};
+use nqsync_core::sync::Record;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -93,6 +94,64 @@ pub async fn a_bad_record_is_set_aside_on_both_sides() -> Kept {
     keep(moved.agrees == Some(true), || {
         "the sides do not agree although only a record set aside differs".into()
     })
+}
+
+/// A record above the level of a line, as a store may only hold it by a mistake, stays where it is.
+pub async fn what_is_above_the_line_does_not_leave() -> Kept {
+    let world = World::new().await;
+    let (commune, province) = (&world.commune, &world.province);
+    let task = world.task().await;
+    commune.sync().await;
+    let record = classified(&world, task);
+    let (id, kept) = (record.key().id, record.clone());
+    let saved = commune
+        .node
+        .store
+        .write(move |tx| tx.save(&kept, None, &[], None, super::START_MS).map(drop));
+    saved.await.expect("saved");
+    let other = world.report(world.task().await, 20).await;
+    commune.sync().await;
+    commune.sync().await;
+    keep(province.holds(other).await, || {
+        "what lies behind it does not arrive".into()
+    })?;
+    let told = commune.set_aside().await;
+    keep(told.is_empty() && !province.holds(id).await, || {
+        format!("a record above the level of the line was sent: {told:?}")
+    })
+}
+
+/// A record above the level of a store that a neighbour sends is refused by its name, and nothing of it is kept.
+pub async fn what_is_above_the_line_is_not_taken_in() -> Kept {
+    let world = World::new().await;
+    let (commune, province) = (&world.commune, &world.province);
+    let task = world.task().await;
+    commune.sync().await;
+    let record = classified(&world, task);
+    let mut raw = Raw::of(commune).await;
+    raw.open().await;
+    let code = raw
+        .push_one(nqsync_core::protocol::render_record(&record))
+        .await;
+    keep(code.as_deref() == Some("above_ceiling"), || {
+        format!("a record above the level of the store was answered with {code:?}")
+    })?;
+    let held = province.set_aside().await;
+    keep(
+        held.is_empty() && !province.holds(record.key().id).await,
+        || "something of a record above the level of the store was kept".into(),
+    )
+}
+
+/// The commune's report on a task, as if it were a state secret.
+fn classified(world: &World, task: Uuid) -> Record {
+    let unit = world.commune.unit();
+    let values = values([("progress", progress(10))]);
+    let plain = super::raw::authored(9, world.report_facts(task), unit, values);
+    let raw = plain
+        .facts_raw()
+        .replacen('{', r#"{"classification":"secret","#, 1);
+    Record::new(plain.key(), &raw, plain.edits().to_vec()).expect("a record")
 }
 
 /// A form opened before a change arrived and saved after it makes a conflict; it overwrites nothing.

@@ -1,6 +1,7 @@
 //! Levels of secrecy, and the one question that every way out of a node asks of a record.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,6 +26,23 @@ pub enum Classification {
 }
 
 impl Classification {
+    /// Every level above *none*, from the least to the most.
+    pub const ABOVE_NONE: [Classification; 3] = [
+        Classification::Confidential,
+        Classification::Secret,
+        Classification::TopSecret,
+    ];
+
+    /// Its word in configurations, facts and names of folders.
+    pub fn word(self) -> &'static str {
+        match self {
+            Classification::None => "none",
+            Classification::Confidential => "confidential",
+            Classification::Secret => "secret",
+            Classification::TopSecret => "top_secret",
+        }
+    }
+
     /// The level that a record's facts state. A record without one is not classified; a word that this version does not
     /// know may mean anything, so it counts as the highest.
     pub fn of_facts(facts_raw: &str) -> Classification {
@@ -41,6 +59,10 @@ impl Classification {
     /// The level that people name: in words of either language, or by the letter of the stamp (A, B, C). Nothing at all is no
     /// level; `None` is a word that names none.
     pub fn named(text: &str) -> Option<Classification> {
+        // As it stands in configurations.
+        if let Ok(level) = text.parse() {
+            return Some(level);
+        }
         Some(match fold(text).as_str() {
             "" | "none" | "unclassified" | "khong" | "khong mat" | "thuong" | "binh thuong"
             | "cong khai" => Classification::None,
@@ -54,6 +76,37 @@ impl Classification {
     /// Whether a way with this ceiling may carry a record of this level.
     pub fn may_pass(self, ceiling: Classification) -> bool {
         self <= ceiling
+    }
+
+    /// The same where bytes are made for somebody else.
+    pub fn may_leave(self, ceiling: Classification) -> bool {
+        #[cfg(feature = "faults")]
+        if crate::faults::thrown(crate::faults::Canary::LeakyCeiling) {
+            return true;
+        }
+        self.may_pass(ceiling)
+    }
+
+    /// The same where bytes of somebody else are read: the other side may be broken, or lie.
+    pub fn may_come_in(self, ceiling: Classification) -> bool {
+        #[cfg(feature = "faults")]
+        if crate::faults::thrown(crate::faults::Canary::BlindCeiling) {
+            return true;
+        }
+        self.may_pass(ceiling)
+    }
+}
+
+impl FromStr for Classification {
+    type Err = String;
+
+    /// The word of [`Classification::word`], and nothing else.
+    fn from_str(word: &str) -> Result<Classification, String> {
+        [Classification::None]
+            .into_iter()
+            .chain(Classification::ABOVE_NONE)
+            .find(|level| level.word() == word)
+            .ok_or_else(|| format!("{word:?} is no level of secrecy"))
     }
 }
 
@@ -99,6 +152,7 @@ mod tests {
             ("tuyệt mật", Some(TopSecret)),
             ("Top Secret", Some(TopSecret)),
             ("A", Some(TopSecret)),
+            ("top_secret", Some(TopSecret)),
             ("mật độ", None),
         ] {
             assert_eq!(Classification::named(text), level, "{text}");

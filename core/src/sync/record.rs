@@ -13,7 +13,7 @@ use super::context::{Context, Dot, Incarnation, Token};
 use super::edit::{Edit, EditDraft, EditError, Write};
 use super::hlc::Stamp;
 use super::seal::SealKey;
-use crate::model::{Facts, FactsError, Key};
+use crate::model::{Classification, Facts, FactsError, Key};
 
 /// The register that says whether a record was deleted.
 pub const LIFE: &str = "life";
@@ -87,7 +87,19 @@ impl Record {
 
     /// A record as its first author begins it, before the first edit is added with [`Record::write`].
     pub fn begin(facts: Facts, key: Key) -> Record {
-        let facts_raw = facts.to_json().into();
+        Record::begin_at(facts, key, Classification::None)
+    }
+
+    /// The same at a level of secrecy. It is one of the facts, so that nobody can lower it in a record that has it.
+    pub fn begin_at(facts: Facts, key: Key, level: Classification) -> Record {
+        let plain = facts.to_json();
+        let facts_raw = match (level, plain.strip_prefix('{')) {
+            (Classification::None, _) | (_, None) => plain.into(),
+            (_, Some(rest)) => {
+                let comma = if rest == "}" { "" } else { "," };
+                format!("{{\"classification\":\"{}\"{comma}{rest}", level.word()).into()
+            }
+        };
         Record {
             key,
             facts,
@@ -111,6 +123,17 @@ impl Record {
         &self.facts_raw
     }
 
+    /// Its level of secrecy.
+    pub fn level(&self) -> Classification {
+        Classification::of_facts(&self.facts_raw)
+    }
+
+    /// Whether two copies were born with the same facts; two levels are two records, whoever sends them.
+    pub fn same_facts(&self, other: &Record) -> bool {
+        self.facts == other.facts
+            && (self.facts_raw == other.facts_raw || self.level() == other.level())
+    }
+
     /// The edits needed to know the state, in canonical order.
     pub fn edits(&self) -> &[Edit] {
         &self.edits
@@ -118,7 +141,7 @@ impl Record {
 
     /// Takes in everything another copy holds.
     pub fn join(&mut self, other: &Record) -> Result<Replaced, RecordError> {
-        if other.key != self.key || other.facts != self.facts {
+        if other.key != self.key || !self.same_facts(other) {
             return Err(RecordError::OtherFacts);
         }
         let before: Vec<[u8; 16]> = self.edits.iter().map(|e| *e.hash()).collect();

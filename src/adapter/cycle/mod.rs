@@ -198,6 +198,7 @@ pub(super) fn scope_of(node: &Node, profile: &Profile, stream: &Stream) -> Resul
         unit,
         subtree: stream.subtree,
         period: node.current_period(),
+        ceiling: profile.ceiling.into(),
     })
 }
 

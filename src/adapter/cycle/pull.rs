@@ -13,6 +13,7 @@ use super::{Cycle, RunError};
 use crate::adapter::engine::Engine;
 use crate::adapter::ours::{self, About, Change, Fields, Scope};
 use crate::adapter::profile::{Sends, Stream, StreamKind};
+use crate::adapter::run::may_open;
 use crate::api::{Lang, adapter_author};
 use crate::node::commands::{Writing, refuse};
 use crate::node::{Node, Refusal};
@@ -166,6 +167,8 @@ impl Pull {
                 change.submit = false;
                 not_submitted = Some(crate::text::text(self.lang, "adapter-draft-waits", &[]));
             }
+            // Asked again where something of theirs becomes a record of this store.
+            may_open(&self.node, &self.adapter, self.scope.ceiling)?;
             let applied = ours::apply(&self.node, tx, &change, self.lang)?;
             not_submitted = applied.not_submitted.or(not_submitted);
             about = Some(match change.about {

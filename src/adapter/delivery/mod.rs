@@ -158,7 +158,7 @@ impl Delivery<'_> {
         let (parser, path) = (self.open.node.settings.parser.clone(), file.to_owned());
         let limits = Limits {
             memory_bytes: READER_MEMORY,
-            ..Limits::default()
+            ..Limits::at(self.open.node.store.level())
         };
         let parsing = tokio::task::spawn_blocking(move || parser.parse(&path, None, &limits));
         let table = match parsing.await {

@@ -2,7 +2,7 @@
 
 use nqsync_core::calendar::{Deadline, Period};
 use nqsync_core::model::values::{Assigned, Figures, FileRef, Group, Progress, Submission};
-use nqsync_core::model::{Facts, Kind, UnitId};
+use nqsync_core::model::{Classification, Facts, Kind, UnitId};
 use nqsync_core::sync::{Record, scope};
 use serde_json::{Value, json};
 
@@ -27,9 +27,16 @@ pub struct Scope {
     pub subtree: bool,
     /// The reporting period.
     pub period: Period,
+    /// The highest level of secrecy that may be shown to whom it is read for.
+    pub ceiling: Classification,
 }
 
 impl Scope {
+    /// Whether a record may be shown at all.
+    pub fn admits(&self, record: &Record) -> bool {
+        record.level().may_leave(self.ceiling)
+    }
+
     /// Whether the stream is about a unit.
     pub fn covers(&self, view: &View<'_>, unit: UnitId) -> bool {
         unit == self.unit || (self.subtree && view.tree.is_within(unit, self.unit))
@@ -56,7 +63,7 @@ pub fn load(
     let next = (page.len() == limit as usize).then(|| page.last().map_or(after, |last| last.rec));
     let mut found = Vec::new();
     for stored in page {
-        if stored.record.is_deleted() {
+        if stored.record.is_deleted() || !scope.admits(&stored.record) {
             continue;
         }
         match scope.kind {
@@ -75,21 +82,28 @@ pub fn load_one(view: &View<'_>, scope: &Scope, about: &About) -> Result<Option<
     let mut found = Vec::new();
     match about {
         About::Report { task, .. } => {
-            if let Some(stored) = records::load(view.connection, *task)? {
+            if let Some(stored) = records::load(view.connection, *task)?
+                && scope.admits(&stored.record)
+            {
                 reports(view, scope, &stored, &mut found)?;
             }
         }
         About::Task(Some(id)) => {
             let stored = records::load(view.connection, *id)?;
+            let stored = stored.filter(|stored| scope.admits(&stored.record));
             found.extend(stored.and_then(|stored| task(view, scope, &stored)));
         }
         About::Figure { .. } => {
             for stored in records::of_kind(view.connection, Kind::Indicator)? {
+                if !scope.admits(&stored.record) {
+                    continue;
+                }
                 figures(view, scope, &stored, &mut found)?;
             }
         }
         About::Directive(Some(id)) => {
             let stored = records::load(view.connection, *id)?;
+            let stored = stored.filter(|stored| scope.admits(&stored.record));
             found.extend(stored.and_then(|stored| directive(view, scope, &stored)));
         }
         About::Texts { .. } => found = super::texts::load(view, scope)?,

@@ -66,6 +66,9 @@ fn submitted(view: &View<'_>, scope: &Scope) -> Result<BTreeMap<UnitId, Texts>, 
     let period = scope.period.to_string();
     let mut found: BTreeMap<UnitId, Texts> = BTreeMap::new();
     for stored in records::of_kind(view.connection, Kind::Report)? {
+        if !scope.admits(&stored.record) {
+            continue;
+        }
         let Facts::Report { unit, task, .. } = stored.record.facts() else {
             continue;
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nqsync_core::model::Classification;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,23 @@ pub enum Ceiling {
     /// Not classified.
     #[default]
     None,
+    /// *Mật*.
+    Confidential,
+    /// *Tối mật*.
+    Secret,
+    /// *Tuyệt mật*.
+    TopSecret,
+}
+
+impl From<Ceiling> for Classification {
+    fn from(ceiling: Ceiling) -> Classification {
+        match ceiling {
+            Ceiling::None => Classification::None,
+            Ceiling::Confidential => Classification::Confidential,
+            Ceiling::Secret => Classification::Secret,
+            Ceiling::TopSecret => Classification::TopSecret,
+        }
+    }
 }
 
 /// When an adapter runs by itself.

@@ -113,7 +113,7 @@ impl Tabular {
         let wanted = settings.sheet.clone();
         let limits = Limits {
             memory_bytes: READER_MEMORY,
-            ..Limits::default()
+            ..Limits::at(self.node.store.level())
         };
         let parsing =
             tokio::task::spawn_blocking(move || parser.parse(&path, wanted.as_deref(), &limits));

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::medium::{self, Draft};
 use super::peer::Peer;
-use super::{BundleError, CEILING, Kept, seal_info};
+use super::{BundleError, Kept, seal_info};
 use crate::node::{Node, files, offer, witness};
 use crate::store::blobs::{self, BlobId};
 use crate::store::bundles::{self, Made, Remembered};
@@ -103,7 +103,7 @@ impl LeftOut {
             return self.states.contains(&(due.rec(), None));
         };
         let record = &stored.record;
-        if !Classification::of_facts(record.facts_raw()).may_pass(ceiling) {
+        if !due.level().may_leave(ceiling) {
             self.withheld.push((record.key().kind, record.key().id));
             self.withheld_files
                 .extend(files::file_of(record).map(|(id, ..)| id));
@@ -210,7 +210,7 @@ pub fn export(node: &Node, order: &Order) -> Result<Option<Exported>, BundleErro
         base,
         made_at: now_ms,
         expires_at: now_ms.saturating_add(order.lasts_ms),
-        ceiling: CEILING,
+        ceiling: node.store.level(),
         answer: holds && !order.one_way,
         segments: std::mem::take(&mut writing.segments),
     };
@@ -263,7 +263,7 @@ impl Writing<'_> {
                 after,
             };
             let prepared = store.read_blocking(|c| {
-                let mut leave = |due: &Due| left_out.leaves_out(due, CEILING);
+                let mut leave = |due: &Due| left_out.leaves_out(due, store.level());
                 let position = Position::default();
                 offer::prepare_but(self.node, c, &shown.tree, target, &position, &mut leave)
             })?;

@@ -6,6 +6,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use nqsync_core::model::Classification;
 use nqsync_core::protocol::bundle::{
     At, FILE_PIECE, Header, MAX_ENVELOPE, MAX_MANIFEST, Manifest, Memory, SEAL_BYTES, Standing,
     frame, standing,
@@ -17,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::medium::{self, Bundle};
 use super::peer::{Peer, own_key};
 use super::taking::Taking;
-use super::{BundleError, CEILING, seal_info};
+use super::{BundleError, seal_info};
 use crate::node::Node;
 use crate::store::bundles::{self, Came, Remembered, State};
 use crate::store::{LinkId, StoreError, audit};
@@ -223,7 +224,12 @@ impl Proved {
         }
     }
 
-    fn may_be_taken(&self, now_ms: i64, expired: bool) -> Result<(), BundleError> {
+    fn may_be_taken(
+        &self,
+        now_ms: i64,
+        expired: bool,
+        level: Classification,
+    ) -> Result<(), BundleError> {
         let time = |ms: i64| {
             let at = jiff::Timestamp::from_millisecond(ms);
             at.unwrap_or_default().to_string()
@@ -234,7 +240,7 @@ impl Proved {
                 now: time(now_ms),
             });
         }
-        match self.header.ceiling.may_pass(CEILING) {
+        match self.header.ceiling.may_come_in(level) {
             true => Ok(()),
             false => Err(BundleError::AboveCeiling),
         }
@@ -325,7 +331,7 @@ fn take(
         note(node, person, "bundle.waits", peer, detail)?;
         return Ok(Outcome::Waits(missing));
     }
-    envelope.may_be_taken(now_ms, expired)?;
+    envelope.may_be_taken(now_ms, expired, node.store.level())?;
     envelope.check_segments(node)?;
     let manifest = envelope.manifest()?;
     let begun = remembered.find(&envelope.at).cloned();

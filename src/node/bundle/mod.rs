@@ -4,6 +4,9 @@
 //! key that signed it. Only the cursor is another one: several bundles may be under way, so each is numbered, and a
 //! receipt names the one that it answers for (see [`nqsync_core::protocol::bundle`]).
 //!
+//! A bundle has the level of secrecy of the store it is made from, and goes into a store of that level or of a higher one only.
+//! That is checked where it is made and again, envelope and records, where it is taken in.
+//!
 //! Nothing on a medium is believed: names are numbers, only regular files are opened, and of an envelope nothing but its
 //! frame is read before its signature is proved.
 
@@ -13,7 +16,7 @@ pub mod medium;
 pub mod peer;
 mod taking;
 
-use nqsync_core::model::{Classification, NodeId};
+use nqsync_core::model::NodeId;
 use nqsync_core::protocol::bundle::{EnvelopeError, MARK};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -25,10 +28,6 @@ use crate::trust::pin::Pin;
 
 /// Fact of the store: the key of the parent's authority, as hex digits. Its pin is the one this node was enrolled with.
 pub const UPSTREAM_KEY: &str = "upstream_key";
-
-/// The highest level of secrecy that a bundle made or taken in here may hold. Nothing above it can be in a store of this
-/// version; what a newer one hands over is refused at both ends.
-pub const CEILING: Classification = Classification::None;
 
 /// How long the answer to a bundle may take before `status` says so: a courier comes weekly in the quietest places.
 pub const ANSWER_DUE_MS: i64 = 8 * 86_400_000;

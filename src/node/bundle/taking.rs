@@ -6,7 +6,7 @@ use nqsync_core::protocol::bundle::{Answer, Content, Manifest};
 use serde_json::json;
 
 use super::import::{Proved, Taken};
-use super::{BundleError, CEILING, Kept};
+use super::{BundleError, Kept};
 use crate::node::{Node, offer, parents, receive, renewal, session, witness};
 use crate::store::blobs::{self, BlobError, BlobId};
 use crate::store::bundles::{self, Came, State};
@@ -118,7 +118,7 @@ impl Taking<'_> {
                 number,
                 what: refused.message,
             })?;
-        let (lines, above) = receive::within(lines, self.envelope.header.ceiling.min(CEILING));
+        let (lines, above) = receive::within(lines, self.envelope.header.ceiling);
         let (node, link) = (self.node.clone(), self.envelope.peer.link);
         let (actor, bundle) = (self.envelope.peer.node.to_string(), self.envelope.at.number);
         let Some(mut row) = self.row.take() else {

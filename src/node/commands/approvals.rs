@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::shared::{needed, time};
-use super::{Reading, Said, Writing, holds, nodes, verb_name, verbs, views};
+use super::{Reading, Said, Writing, holds, nodes, secrecy, verb_name, verbs, views};
 use crate::api::{Act, Command, Duty, Exit, Request, Role, roles};
 use crate::node::{Node, Refusal};
 use crate::store::approvals::{self, Approval};
@@ -84,6 +84,9 @@ pub fn ask(on: &mut Writing<'_, '_>) -> Result<Option<Said>, Refusal> {
     let Some(act) = act.filter(|act| on.node.settings.approval_acts.contains(act)) else {
         return Ok(None);
     };
+    if secrecy::is_decided(on)? {
+        return Ok(None);
+    }
     let person = &on.request.person;
     if on.request.asker.role().is_none() {
         return Err(unproved(act));
@@ -160,6 +163,7 @@ fn reason(command: &Command) -> Option<&str> {
         Command::NodeRevoke { reason, .. } => Some(reason),
         Command::HoldRelease { reason, .. } => reason.as_deref(),
         Command::NodeRotateAuthority { reason } => Some(reason),
+        Command::TaskLower { reason, .. } => Some(reason),
         _ => None,
     }
 }
@@ -196,6 +200,10 @@ fn target(connection: &Connection, command: &Command) -> Result<Target, Refusal>
         Command::NodeRotateAuthority { .. } => {
             let now = queries::meta(connection, "ca_pin")?.unwrap_or_default();
             (now.clone(), json!(now))
+        }
+        Command::TaskLower { task, .. } => {
+            let (id, is) = secrecy::to_be_lowered(connection, task)?;
+            (id.to_string(), is)
         }
         _ => return Err(Refusal::usage("approval-none", [])),
     };

@@ -51,6 +51,10 @@ impl From<RestoreError> for Refusal {
             RestoreError::OtherUnit { found, here } => {
                 Refusal::usage("restore-other-unit", [("found", found), ("here", here)])
             }
+            RestoreError::OtherLevel { found, here } => {
+                let args = [("found", found.to_string()), ("here", here.to_string())];
+                Refusal::usage("restore-other-level", args)
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod refs;
 pub mod reports;
 pub mod restate;
 pub mod rollup;
+pub mod secrecy;
 mod shared;
 #[cfg(test)]
 mod standings_tests;
@@ -218,9 +219,21 @@ impl Writing<'_, '_> {
         if let Some(stored) = known.flatten() {
             return self.change(acting, stored, values, None);
         }
+        let drawn = self.tx.chance().id_at(self.now_ms);
+        self.begin_as(acting, facts, drawn, values)
+    }
+
+    /// Begins a record under an id that was drawn before.
+    pub fn begin_as(
+        &mut self,
+        acting: &Acting,
+        facts: Facts,
+        drawn: uuid::Uuid,
+        values: Values,
+    ) -> Result<Saved, Refusal> {
         let mut values = values;
         values.retain(|_, value| !value.is_null());
-        let written = write::create(self.tx, acting, facts, values, None)?;
+        let written = write::create_as(self.tx, acting, facts, drawn, values, None)?;
         self.follow_up(&written.record, None, written.rec)?;
         Ok(Saved {
             stored: self.reload(&written.record)?,

@@ -1,7 +1,7 @@
 //! Downstream nodes: who is enrolled here, tokens for new ones, and cutting one off.
 
 use jiff::Timestamp;
-use nqsync_core::model::{NodeId, Tree, UnitId};
+use nqsync_core::model::{Classification, NodeId, Tree, UnitId};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -237,18 +237,20 @@ pub fn token(
         ));
     }
     let url = match url {
-        Some(url) => url.to_owned(),
-        None => on
-            .tx
-            .meta("listen_url")?
-            .ok_or_else(|| Refusal::usage("no-listen", []))?,
+        Some(url) => Some(url.to_owned()),
+        // Nobody dials into a store above none: its nodes enrol by file.
+        None if on.tx.level() > Classification::None => None,
+        None => {
+            let listens = on.tx.meta("listen_url")?;
+            Some(listens.ok_or_else(|| Refusal::usage("no-listen", []))?)
+        }
     };
     let pin: Option<Pin> = on.tx.meta("ca_pin")?.and_then(|text| text.parse().ok());
     let pin = pin.ok_or_else(|| Refusal::usage("no-listen", []))?;
     let expires_ms = on.now_ms.saturating_add(expires_s as i64 * 1000);
     let expires_at = Timestamp::from_millisecond(expires_ms)
         .map_err(|e| Refusal::usage("unwritable", [("detail", e.to_string())]))?;
-    let (text, record) = token::mint(&mut rand::rng(), &code, Some(&url), pin, expires_at);
+    let (text, record) = token::mint(&mut rand::rng(), &code, url.as_deref(), pin, expires_at);
     nodes::insert_token(
         on.tx.connection(),
         &TokenRow {
@@ -272,6 +274,10 @@ fn is_free(on: &Writing<'_, '_>, unit: UnitId) -> Result<bool, StoreError> {
     let children = nodes::all(on.tx.connection())?;
     let is_cut_off = |row: &NodeRow| row.node == server && row.revoked_at.is_some();
     if children.iter().any(is_cut_off) {
+        return Ok(true);
+    }
+    // A store above none knows from below which nodes serve, before any of them has enrolled in it.
+    if on.tx.level() > Classification::None && children.iter().all(|row| row.node != server) {
         return Ok(true);
     }
     let Some(link) = links::find(on.tx.connection(), server)? else {

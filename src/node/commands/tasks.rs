@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use jiff::civil::Date;
 use nqsync_core::calendar::{DeadlineKind, DeadlineRemark, fold, parse_deadline, roman};
 use nqsync_core::model::values::{Assigned, Group};
-use nqsync_core::model::{Classification, Facts, Kind, Tree, UnitId};
+use nqsync_core::model::{Facts, Kind, Tree, UnitId};
 use nqsync_core::sync::{Record, scope};
 use serde_json::{Value, json};
 
@@ -13,28 +13,11 @@ use super::views::{
     View, evidence_item, group_of, maybe, missing, report_item, span, task_alone, task_item,
     task_listed, task_shown, task_status, text_of,
 };
-use super::{Reading, Said, Values, Writing, refs, resolve, token};
+use super::{Reading, Said, Values, Writing, refs, resolve, secrecy, token};
 use crate::api::{Command, Narrowed, TaskFields};
 use crate::node::Refusal;
 use crate::node::standings::Standings;
 use crate::store::{Stored, records};
-
-/// Refuses what is a state secret before anything of it is kept (Law 117/2025/QH15). A word that names no level may mean
-/// one.
-fn unclassified(stated: Option<&str>) -> Result<(), Refusal> {
-    let text = stated.unwrap_or_default();
-    match Classification::named(text) {
-        Some(Classification::None) => Ok(()),
-        Some(level) => Err(Refusal::usage(
-            "above-ceiling",
-            [("level", level.to_string())],
-        )),
-        None => Err(Refusal::usage(
-            "unknown-classification",
-            [("text", text.to_owned())],
-        )),
-    }
-}
 
 /// `task list`.
 pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
@@ -256,7 +239,7 @@ pub fn add(on: &mut Writing<'_, '_>, fields: &TaskFields) -> Result<Said, Refusa
         Some(text) => Some(refs::task(&on.view(&tree)?, text)?.record.key().id),
         None => None,
     };
-    unclassified(fields.classification.as_deref())?;
+    secrecy::admit(on.node, fields.classification.as_deref())?;
     let values = values_of(&tree, acting.unit, fields, None)?;
     let text = |name: &str| values.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("title").is_empty() && text("subtask").is_empty() {
@@ -322,7 +305,7 @@ pub fn update(
     }
     let issuer = refs::issuer(&stored.record);
     let acting = on.acting_as(issuer)?;
-    unclassified(fields.classification.as_deref())?;
+    secrecy::admit(on.node, fields.classification.as_deref())?;
     let values = values_of(&tree, issuer, fields, Some(&stored.record))?;
     if values.is_empty() {
         return Err(Refusal::usage("nothing-given", []));
@@ -340,7 +323,7 @@ pub fn update(
     })
 }
 
-fn not_issuer(tree: &Tree, issuer: UnitId, unit: UnitId) -> Refusal {
+pub(super) fn not_issuer(tree: &Tree, issuer: UnitId, unit: UnitId) -> Refusal {
     let args = [
         ("kind", "task".to_owned()),
         ("owner", tree.code(issuer)),

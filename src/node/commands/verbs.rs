@@ -4,8 +4,8 @@ use super::backup;
 use super::{
     Reading, Said, Writing, adopt, approvals, audits, authority, bundles, calendar, clones,
     conflicts, directives, evidence, holds, import, indicators, nodes, periods, proposals,
-    quarantine, reports, rollup, status, succession, tasks, tokens, units, unknown_verb, users,
-    waiting, warnings,
+    quarantine, reports, rollup, secrecy, status, succession, tasks, tokens, units, unknown_verb,
+    users, waiting, warnings,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -15,6 +15,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
     match &on.request.command {
         Command::UnitList { under } => units::list(on, under.as_deref()),
         Command::UnitShow { unit } => units::show(on, unit),
+        Command::UnitsForAbove => secrecy::units_for_above(on),
         Command::TaskList { .. } => tasks::list(on),
         Command::TaskShow { task } => tasks::show(on, task),
         Command::TaskPage { task, period } => tasks::page(on, task, period.as_deref()),
@@ -121,7 +122,12 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         } => succession::split(on, unit, into, heir, from.as_deref()),
         Command::UnitServe { unit, node } => succession::serve(on, unit, node.as_deref()),
         Command::UnitAlias { unit, alias } => units::alias(on, unit, alias),
+        Command::UnitsFromBelow { node, unit, units } => {
+            secrecy::take_units(on, *node, *unit, units)
+        }
         Command::TaskAdd { fields } => tasks::add(on, fields),
+        Command::TaskLower { task, to, reason } => secrecy::lower(on, task, to, reason),
+        Command::TaskLowered { id, fields } => secrecy::take_lowered(on, *id, fields),
         Command::TaskUpdate {
             task,
             fields,

@@ -13,7 +13,7 @@ pub fn within(lines: Vec<Incoming>, ceiling: Classification) -> (Vec<Incoming>, 
         let (Ok(Line::Record(record)) | Ok(Line::Brought(record))) = &incoming.line else {
             return true;
         };
-        let passes = Classification::of_facts(record.facts_raw()).may_pass(ceiling);
+        let passes = record.level().may_come_in(ceiling);
         if !passes {
             refused.push(SetAside {
                 id: record.key().id,

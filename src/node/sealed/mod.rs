@@ -19,7 +19,7 @@ use crate::store::StoreError;
 use crate::store::backup::{self, BackupError};
 use crate::store::blobs::hex;
 
-pub use read::{Opened, check, folder_piece, is_sealed, open_folder, sealed_for};
+pub use read::{Opened, check, folder_piece, is_sealed, manifest, open_folder, sealed_for};
 pub use write::{Place, Sealed, make, put_head, put_piece, seal, sealed_piece};
 
 /// Name of the head, written last.

@@ -257,7 +257,8 @@ pub fn check(folder: &Path, key: Option<&NodeKey>) -> Result<Option<Checked>, Se
     }))
 }
 
-fn manifest(opened: &Opened, fetch: &mut Fetch<'_>) -> Result<Manifest, SealedError> {
+/// The list of what a sealed backup holds.
+pub fn manifest(opened: &Opened, fetch: &mut Fetch<'_>) -> Result<Manifest, SealedError> {
     let entry = opened.files().iter().find(|e| e.path == MANIFEST);
     let entry = entry.ok_or_else(|| opened.damaged("it holds no manifest"))?;
     let mut text = Vec::new();
