@@ -68,8 +68,45 @@ fn nobody_sees_or_does_anything_without_a_login_and_every_answer_is_locked_down(
         "nothing was changed"
     );
 
-    browser.post("/logout", &[]).expect(303);
+    // Who logs in again has one login, not two.
+    let former = browser.cookie.clone();
+    browser.login("an", PASSWORD, "vi").expect(303);
+    let now = std::mem::replace(&mut browser.cookie, former);
     browser.get("/").expect(303);
+    browser.cookie = now;
+    browser.get("/").expect(200);
+
+    let out = browser.post("/logout", &[]).expect(303);
+    let forget = out.headers["clear-site-data"].to_str().expect("text");
+    assert!(forget.contains("\"cache\""), "{forget}");
+    browser.get("/").expect(303);
+}
+
+#[test]
+fn behind_tls_the_cookie_and_the_name_are_bound_to_it() {
+    let pair = pair();
+    let browser = Browser::at(&console(&pair.commune));
+    let form = [("name", "an"), ("password", PASSWORD)];
+    let over_tls = browser
+        .request(reqwest::Method::POST, "/login")
+        .header("x-forwarded-proto", "https")
+        .form(&form);
+    let seen = browser.send(over_tls).expect(303);
+    let cookie = seen.headers["set-cookie"].to_str().expect("text");
+    assert!(
+        cookie.starts_with("__Host-nqsync=") && cookie.contains("Secure"),
+        "{cookie}"
+    );
+    let tls_only = seen.headers["strict-transport-security"].to_str();
+    assert_eq!(tls_only.expect("text"), "max-age=31536000");
+    let (sent, _) = cookie.split_once(';').expect("attributes");
+    for (proto, status) in [("https", 200), ("http", 303)] {
+        let request = browser
+            .request(reqwest::Method::GET, "/")
+            .header("x-forwarded-proto", proto)
+            .header("cookie", sent);
+        browser.send(request).expect(status);
+    }
 }
 
 #[test]

@@ -123,3 +123,51 @@ fn monitoring_files_ask_for_figures_that_exist() {
     let dashboard = read("config/monitoring/grafana.json");
     serde_json::from_str::<serde_json::Value>(&dashboard).expect("JSON");
 }
+
+/// The sentences of one language.
+fn catalogue(lang: &str) -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/text");
+    let mut sentences = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).expect("the catalogue") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if name == format!("{lang}.ftl") || name.ends_with(&format!(".{lang}.ftl")) {
+            let text = std::fs::read_to_string(&path).expect("text");
+            let values = text.lines().filter_map(|line| line.split_once(" = "));
+            sentences.extend(values.map(|(_, value)| value.to_owned()));
+        }
+    }
+    sentences
+}
+
+#[test]
+fn what_the_guides_call_a_button_or_a_page_stands_on_it_and_every_picture_is_there() {
+    for lang in ["vi", "en"] {
+        let sentences = catalogue(lang);
+        let mut labels = 0;
+        for reader in ["officer", "operator", "administrator"] {
+            let file = format!("docs/guide/{reader}.{lang}.md");
+            let page = read(&file);
+            for bold in page.split("**").skip(1).step_by(2) {
+                // What begins small is stressed, and no label.
+                if bold.chars().next().is_some_and(char::is_uppercase) {
+                    assert!(sentences.contains(bold), "{file}: nothing is called {bold}");
+                    labels += 1;
+                }
+            }
+            for picture in page.split("](../pictures/").skip(1) {
+                let (name, _) = picture.split_once(')').expect("a name ends");
+                assert!(name.ends_with(&format!(".{lang}.png")), "{file}: {name}");
+                let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("docs/pictures")
+                    .join(name);
+                assert!(path.is_file(), "{file}: {name} is missing");
+            }
+        }
+        assert!(labels > 30, "{labels} in {lang}");
+    }
+}

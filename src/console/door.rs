@@ -21,8 +21,13 @@ use crate::trust::password;
 
 /// As much as is looked at of a name that a stranger types; no user has a longer one.
 const NAME_CHARS: usize = 64;
-/// The cookie of a session.
+/// The cookie of a session, and its name where it was given over TLS: by that prefix a browser takes it from this very host only.
 const COOKIE: &str = "nqsync";
+const COOKIE_OVER_TLS: &str = "__Host-nqsync";
+/// After one answer over TLS a browser asks this name no other way, for a year.
+const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+/// What a browser forgets of these pages with the logout.
+const FORGET: HeaderValue = HeaderValue::from_static("\"cache\", \"cookies\", \"storage\"");
 /// Headers of every answer. Nothing is loaded from elsewhere, nothing is framed, nothing stays in a cache.
 const HEADERS: [(&str, &str); 6] = [
     (
@@ -45,12 +50,16 @@ pub fn same(one: &str, other: &str) -> bool {
 /// Refuses other sites' requests and adds the headers. A name that is not ours is a page of somebody else whose address
 /// was bent to this machine (DNS rebinding).
 pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
+    let over_tls = is_behind_tls(request.headers());
     let mut response = match refusal(&console, &request) {
         Some(status) => (status, "this address is not the console's\n").into_response(),
         None => next.run(request).await,
     };
+    let headers = response.headers_mut();
+    if over_tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, TLS_ONLY);
+    }
     for (name, value) in HEADERS {
-        let headers = response.headers_mut();
         if !headers.contains_key(name) {
             headers.insert(name, HeaderValue::from_static(value));
         }
@@ -85,7 +94,7 @@ fn token_of(headers: &HeaderMap) -> Option<String> {
     cookies
         .flat_map(Cookie::split_parse)
         .filter_map(Result::ok)
-        .find(|cookie| cookie.name() == COOKIE)
+        .find(|cookie| cookie.name() == cookie_name(is_behind_tls(headers)))
         .map(|cookie| cookie.value().to_owned())
 }
 
@@ -96,8 +105,12 @@ fn is_behind_tls(headers: &HeaderMap) -> bool {
         .is_some_and(|proto| proto.as_bytes() == b"https")
 }
 
+fn cookie_name(over_tls: bool) -> &'static str {
+    if over_tls { COOKIE_OVER_TLS } else { COOKIE }
+}
+
 fn session_cookie(token: &str, secure: bool, lasts: cookie::time::Duration) -> String {
-    Cookie::build((COOKIE, token))
+    Cookie::build((cookie_name(secure), token))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
@@ -242,6 +255,9 @@ pub async fn login(
     let password = fields.raw("password").unwrap_or_default().to_owned();
     match check(&console, name.clone(), password).await {
         Ok(Some(changed_at)) => {
+            if let Some(former) = token_of(&headers) {
+                console.sessions.end(&former);
+            }
             let token = console.sessions.begin(&name, changed_at, lang, now_ms);
             note(&console, &name, "login").await;
             let lasts = cookie::time::Duration::seconds(LONGEST.as_secs() as i64);
@@ -315,7 +331,9 @@ pub async fn logout(
     console.sessions.end(&sent.person.token);
     note(&console, &sent.person.name, "logout").await;
     let cookie = session_cookie("", is_behind_tls(&headers), cookie::time::Duration::ZERO);
-    ([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response()
+    let mut response = ([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response();
+    response.headers_mut().insert("clear-site-data", FORGET);
+    response
 }
 
 /// Another language for this login.
