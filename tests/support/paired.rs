@@ -23,7 +23,7 @@ use nqsync::node::commands::execute;
 use nqsync::node::{Node, Settings, rollups};
 use nqsync::server::link::{Hub, HubLimits};
 use nqsync::store::{Role, Store, StoreOptions, queries};
-use nqsync::trust::authority::Authority;
+use nqsync::trust::authority::{Authority, Held};
 use nqsync::trust::tls::Peer;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -279,7 +279,7 @@ fn line(above: &Running, dir: &Path, below: &Running) -> (Upstream, Arc<Mutex<Ve
     let hub = Hub::new(
         above.node.clone(),
         HubLimits::default(),
-        Some(Arc::new(authority)),
+        Some(Held::new(authority)),
     );
     let shown = below.node.store.shown();
     let node = shown.node.expect("a node");
