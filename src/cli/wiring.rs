@@ -20,7 +20,7 @@ use crate::daemon::setup::{self, EnrolError};
 use crate::daemon::{self, DaemonError};
 use crate::node::commands::refuse;
 use crate::node::{Node, Refusal, login};
-use crate::sheet::{self, Limits, SheetError, Table};
+use crate::sheet::{self, Limits, Parser, SheetError, Table};
 use crate::store::{Store, StoreError};
 use crate::trust::files::make_private_folder;
 use crate::{demo, t, telemetry};
@@ -404,7 +404,7 @@ pub fn parse_table(place: &Place, path: &Path, sheet: Option<&str>) -> Result<Ta
     let unreadable = |reason: String| cannot_read(place.lang, path, &reason);
     let program = std::env::current_exe().map_err(|e| unreadable(e.to_string()))?;
     let config = place.load()?.config;
-    setup::parser(&config, &program)
+    Parser::of(setup::parse_socket(&config), &program)
         .parse(path, sheet, &Limits::at(config.node.classification))
         .map_err(|e: SheetError| unreadable(e.to_string()))
 }

@@ -20,7 +20,6 @@ use crate::config::{Config, Loaded, UpstreamKind};
 use crate::node::bundle::UPSTREAM_KEY;
 use crate::node::parents::UPSTREAM_CHAIN;
 use crate::node::{Node, Settings, enrolment, receive};
-use crate::sheet::Parser;
 use crate::store::links::{self, Role};
 use crate::store::{LEVEL_KEY, Store, StoreError, StoreOptions, Tx};
 pub use crate::trust::identity::NODE_KEY;
@@ -46,24 +45,20 @@ pub fn store_options(config: &Config) -> StoreOptions {
 /// Settings of the use cases that a configuration asks for; adapters have their profiles beside its file.
 pub fn settings(loaded: &Loaded) -> Settings {
     let beside = loaded.file.parent().unwrap_or_else(|| Path::new("."));
-    // Without it only what needs a process of its own fails, and says so.
-    let program = std::env::current_exe().unwrap_or_default();
     Settings {
         adapters_dir: beside.join("adapters.d"),
         notify_file: Some(beside.join("notify.toml")),
         config_file: Some(loaded.file.clone()),
-        parser: parser(&loaded.config, &program),
-        program,
+        parse_socket: parse_socket(&loaded.config).map(Path::to_owned),
+        // Without it only what needs a process of its own fails, and says so.
+        program: std::env::current_exe().unwrap_or_default(),
         ..limits(&loaded.config)
     }
 }
 
-/// Who reads tables from outside: the socket of the configuration, else a child started from this program.
-pub fn parser(config: &Config, program: &Path) -> Parser {
-    match &config.parse {
-        Some(parse) => Parser::Socket(parse.socket.clone()),
-        None => Parser::Program(program.to_owned()),
-    }
+/// The socket of the service that reads tables from outside.
+pub fn parse_socket(config: &Config) -> Option<&Path> {
+    config.parse.as_ref().map(|parse| parse.socket.as_path())
 }
 
 /// The regimes in force; each was read when the configuration was checked.

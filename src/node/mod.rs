@@ -114,8 +114,8 @@ pub struct Settings {
     pub machine_id_file: PathBuf,
     /// This program, to start its own helping processes from.
     pub program: PathBuf,
-    /// Who reads tables from outside.
-    pub parser: Parser,
+    /// Where the service listens that reads tables from outside; none: a child started from this program does.
+    pub parse_socket: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -148,8 +148,15 @@ impl Default for Settings {
             config_file: None,
             machine_id_file: PathBuf::from("/etc/machine-id"),
             program: PathBuf::from("nqsync"),
-            parser: Parser::Program(PathBuf::from("nqsync")),
+            parse_socket: None,
         }
+    }
+}
+
+impl Settings {
+    /// Who reads tables from outside.
+    pub fn parser(&self) -> Parser {
+        Parser::of(self.parse_socket.as_deref(), &self.program)
     }
 }
 

@@ -30,6 +30,14 @@ pub enum Parser {
 }
 
 impl Parser {
+    /// The service behind the socket, if there is one, else a child started from `program`.
+    pub fn of(socket: Option<&Path>, program: &Path) -> Parser {
+        match socket {
+            Some(socket) => Parser::Socket(socket.to_owned()),
+            None => Parser::Program(program.to_owned()),
+        }
+    }
+
     /// Reads a file, up to the limit, and has it parsed; only this sheet of it, where one is named.
     pub fn parse(
         &self,

@@ -155,7 +155,7 @@ impl Delivery<'_> {
             .to_string_lossy()
             .into_owned();
         let at = self.open.node.clock.now_ms();
-        let (parser, path) = (self.open.node.settings.parser.clone(), file.to_owned());
+        let (parser, path) = (self.open.node.settings.parser(), file.to_owned());
         let limits = Limits {
             memory_bytes: READER_MEMORY,
             ..Limits::at(self.open.node.store.level())

@@ -109,7 +109,7 @@ impl Tabular {
 
     /// A file as rows; what cannot be read is told with the file and costs nothing else.
     async fn read_file(&self, settings: &StreamSettings, file: &Path) -> Result<Rows, String> {
-        let (parser, path) = (self.node.settings.parser.clone(), file.to_owned());
+        let (parser, path) = (self.node.settings.parser(), file.to_owned());
         let wanted = settings.sheet.clone();
         let limits = Limits {
             memory_bytes: READER_MEMORY,
