@@ -1,6 +1,7 @@
 //! Evidence files as they come to and go from the running service: uploads, and the bytes of one that is held here.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tokio::fs::File;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use super::service::Service;
 use crate::api::{Command, Exit, Failure, Request};
 use crate::node::commands::TakenFile;
+use crate::store::StoreError;
 use crate::store::blobs::{self, BlobError};
 
 /// A file that is being uploaded. Whatever becomes of it, nothing is left of it outside the store.
@@ -47,10 +49,25 @@ impl From<std::io::Error> for NotTaken {
     }
 }
 
+/// Where files lie that are still coming in, in the data directory.
+const FOLDER: &str = "incoming";
+
+/// Removes what a crash left of files that were coming in: nobody can go on with one.
+pub fn sweep(dir: &Path) -> Result<(), StoreError> {
+    let folder = dir.join(FOLDER);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::Io {
+            what: format!("remove {}", folder.display()),
+            source: error,
+        }),
+        _ => Ok(()),
+    }
+}
+
 impl Incoming {
     /// Begins one.
     pub async fn begin(service: &Service) -> std::io::Result<Incoming> {
-        let folder = service.node.store.dir().join("incoming");
+        let folder = service.node.store.dir().join(FOLDER);
         tokio::fs::create_dir_all(&folder).await?;
         let path = folder.join(Uuid::new_v4().to_string());
         Ok(Incoming {

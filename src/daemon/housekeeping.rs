@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::evidence;
 use crate::node::commands::approvals;
 use crate::node::sealed;
 use crate::node::{Node, recovery, reminders, rollups, standings, warnings};
@@ -26,6 +27,7 @@ pub async fn begin(node: &Node) -> Result<(), StoreError> {
     let dir = node.store.dir().to_path_buf();
     let swept = move || {
         sealed::sweep(&dir)?;
+        evidence::sweep(&dir)?;
         blobs::sweep(&dir)
     };
     tokio::task::spawn_blocking(swept)
@@ -49,8 +51,12 @@ async fn turn_day(node: &Node) -> Result<(), StoreError> {
                 return Ok(());
             }
             tx.set_meta("today", &today)?;
+            let former = tx.tree();
             tx.tree_has_changed();
             tx.settle_tree()?;
+            if !tx.tree().stands_like(&former) {
+                standings::units_moved(tx)?;
+            }
             rollups::touch_all(&worker, tx)
         })
         .await

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -80,13 +80,15 @@ async fn carried_out(
     let body = call.json(body).await?;
     let ask = build(&call.named, &call.uri, &body).map_err(|wrong| call.wrong(wrong))?;
     call.caller.must(roles::duty(&ask.command))?;
-    let request_id = call.request_id(&body).await?;
+    let (request_id, repeated) = call.request_id(&body).await?;
     let Ask {
         command,
         acting_for,
         present,
     } = ask;
-    call.is_present(present).await?;
+    if !repeated {
+        call.is_present(present).await?;
+    }
     let acting_for = acting_for.or_else(|| call.common("for"));
     let command = call.narrowed(command)?;
     let asking = call.asking(request_id, acting_for, command);
@@ -123,7 +125,8 @@ impl<'a> Call<'a> {
         let uri =
             uri.map_err(|_| bad("bad_query", t!(caller.lang, "api-bad-query", detail = "")))?;
         let mark = parts.headers.get(header::IF_MATCH);
-        let mark = mark.and_then(|mark| mark.to_str().ok());
+        // What is no text is the mark of nothing.
+        let mark = mark.map(|mark| String::from_utf8_lossy(mark.as_bytes()).into_owned());
         let mark = mark.map(|mark| mark.trim().trim_matches('"').to_owned());
         Ok(Call {
             api,
@@ -201,8 +204,12 @@ impl<'a> Call<'a> {
     /// Refuses a write that is based on a state which is not the present one. Between this look and the write somebody may
     /// write all the same: the mark goes into the verb, and then both values stay, as a conflict.
     async fn is_present(&self, present: Option<Present>) -> Result<(), Problem> {
-        let (Some(_), Some(present)) = (self.headers.get(header::IF_MATCH), present) else {
+        if !self.headers.contains_key(header::IF_MATCH) {
             return Ok(());
+        }
+        let Some(present) = present else {
+            let detail = t!(self.caller.lang, "api-no-mark");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "no_mark", detail));
         };
         let asking = self.asking(Uuid::new_v4().to_string(), None, present.command);
         let shown = match self.api.service.execute(asking).await {
@@ -225,15 +232,15 @@ impl<'a> Call<'a> {
         ))
     }
 
-    /// The id under which the answer is kept for a repetition.
+    /// The id under which the answer is kept for a repetition, and whether this is one.
     ///
     /// It is the caller's own: another one's key never answers with what was said to the first. What was asked stands in it,
     /// so that a key under which something else was asked is told from a repetition.
-    pub async fn request_id(&self, body: &[u8]) -> Result<String, Problem> {
+    pub async fn request_id(&self, body: &[u8]) -> Result<(String, bool), Problem> {
         let lang = self.caller.lang;
         let key = match self.headers.get(KEY) {
             Some(key) if self.operation.writes() => key.as_bytes(),
-            _ => return Ok(Uuid::new_v4().to_string()),
+            _ => return Ok((Uuid::new_v4().to_string(), false)),
         };
         if key.is_empty() || key.len() > KEY_BYTES {
             let detail = t!(lang, "api-bad-key", most = KEY_BYTES);
@@ -264,7 +271,7 @@ impl<'a> Call<'a> {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
                 Err(Problem::new(status, "other_request", detail))
             }
-            _ => Ok(id),
+            earlier => Ok((id, earlier.is_some())),
         }
     }
 
@@ -319,7 +326,8 @@ impl<'a> Call<'a> {
     pub fn shaped(&self, answer: Answer) -> Result<Response, Problem> {
         let Answer { exit, data, notes } = answer;
         match self.operation.shape {
-            Shape::Item => Ok(self.item(data)),
+            // The mark is that of the record and not of all that is shown with it: it is for writes, and spares no reading.
+            Shape::Item => Ok((etag(&data), Json(data)).into_response()),
             Shape::List => {
                 let (mut items, total) = entries(data);
                 let limit = self.limit()?;
@@ -343,20 +351,6 @@ impl<'a> Call<'a> {
                 let written = json!({ "outcome": exit, "notes": notes, "data": data });
                 Ok((status, mark, Json(written)).into_response())
             }
-        }
-    }
-
-    /// One thing with the mark of its state, or nothing if the caller has that state.
-    fn item(&self, data: Value) -> Response {
-        let mark = etag(&data);
-        let known = self.headers.get(header::IF_NONE_MATCH);
-        match (&mark, known) {
-            (Some([(_, mark)]), Some(known))
-                if mark == known && self.operation.method == Method::GET =>
-            {
-                (StatusCode::NOT_MODIFIED, [(header::ETAG, mark.clone())]).into_response()
-            }
-            _ => (mark, Json(data)).into_response(),
         }
     }
 }

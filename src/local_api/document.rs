@@ -110,8 +110,6 @@ pub fn document() -> Value {
                     "description": "A repetition under the same key within seven days is answered as the first was" },
                 "mark": { "name": "If-Match", "in": "header", "schema": { "type": "string" },
                     "description": "The ETag of what the write is based on; refused with 412 if it is no longer so" },
-                "known": { "name": "If-None-Match", "in": "header", "schema": { "type": "string" },
-                    "description": "The ETag of what is known; answered with 304 if it is still so" },
                 "limit": { "name": "limit", "in": "query", "schema": { "type": "integer", "minimum": 1, "maximum": 1000,
                     "default": 100 }, "description": "Most entries" },
                 "cursor": { "name": "cursor", "in": "query", "schema": { "type": "string" },
@@ -152,9 +150,6 @@ fn described(operation: &Operation, of: &mut Generators) -> Value {
             | "withdraw_report"
             | "set_indicator_value"
     );
-    if has_mark {
-        common.push("known");
-    }
     if takes_mark {
         common.push("mark");
     }
@@ -209,9 +204,6 @@ fn responses(operation: &Operation, has_mark: bool, generator: &mut SchemaGenera
             "description": "A mass change: nothing of it is done until a person lets it through",
             "content": { "application/json": { "schema": { "type": "object" } } },
         });
-    }
-    if has_mark {
-        responses["304"] = json!({ "description": "Still as it is known" });
     }
     responses
 }

@@ -59,7 +59,7 @@ pub async fn upload(call: &Call<'_>, mut body: Body) -> Result<Response, Problem
     let name = asked.0.name.rsplit(['/', '\\']).next().unwrap_or_default();
     let file = incoming.take_in(&api.service, name.to_owned()).await;
     let file = file.map_err(|error| failed(error.to_string()))?;
-    let request_id = call.request_id(hex(&file.id).as_bytes()).await?;
+    let (request_id, _) = call.request_id(hex(&file.id).as_bytes()).await?;
     let report: ReportRef = call.named.report();
     let acting_for = report.unit.clone();
     let command = Command::EvidenceAdd {

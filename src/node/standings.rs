@@ -1,7 +1,7 @@
 //! Where the work of units on tasks stands, kept beside the records so that a page reads what it shows.
 //!
-//! Invariants: what is kept follows from the records held here and from nothing else, not even the day; [`compare`] derives
-//! it anew. A change marks the work it is about in its own transaction; marks are taken soon after, and until then whoever
+//! Invariants: what is kept follows from the records held here and from the unit tree of the day, and from nothing else; [`compare`]
+//! derives it anew. A change marks the work it is about in its own transaction; marks are taken soon after, and until then whoever
 //! asks has the marked work derived on the spot, so that nobody is ever shown what stood before.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -61,6 +61,11 @@ pub fn touched(tx: &Tx<'_>, record: &Record, before: Option<&Record>) -> Result<
         }
         _ => Ok(()),
     }
+}
+
+/// Marks all work: from today on units stand elsewhere, and whose verdict counts follows from who is above whom.
+pub fn units_moved(tx: &Tx<'_>) -> Result<(), StoreError> {
+    standings::mark_all(tx.connection())
 }
 
 /// Derives some of what is marked; its commit calls for the next. Writes nothing where nothing is.

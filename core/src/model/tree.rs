@@ -121,6 +121,13 @@ pub fn folded(text: &str) -> String {
 }
 
 impl Tree {
+    /// Whether every unit is below the same one, and continued by the same heir, as in `other`.
+    pub fn stands_like(&self, other: &Tree) -> bool {
+        let place = |unit: &UnitInfo| (unit.id, unit.parent, unit.heir);
+        let others = other.units.values().map(place);
+        self.units.values().map(place).eq(others)
+    }
+
     /// A tree of these units.
     pub fn new(units: impl IntoIterator<Item = UnitInfo>) -> Tree {
         let mut tree = Tree::default();

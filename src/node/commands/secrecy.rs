@@ -17,7 +17,7 @@ use super::tasks::{not_issuer, values_of};
 use super::views::{group_of, maybe, text_of};
 use super::{Reading, Said, Values, Writing, refs};
 use crate::api::{Command, TaskFields};
-use crate::node::{Node, Refusal, write};
+use crate::node::{Node, Refusal, rollups, write};
 use crate::store::{StoreError, audit, queries, records};
 
 /// Register of a task that was lowered: to which level, under which id there, the hash of what was lowered, and why.
@@ -119,6 +119,7 @@ fn take_unit(on: &mut Writing<'_, '_>, record: &Record) -> Result<bool, Refusal>
     let now_ms = on.now_ms;
     let Some(stored) = on.tx.load(record.key().id)? else {
         on.tx.save(record, None, &[], None, now_ms)?;
+        rollups::touched(on.tx, record, None)?;
         return Ok(true);
     };
     let mut joined = stored.record.clone();
@@ -128,6 +129,7 @@ fn take_unit(on: &mut Writing<'_, '_>, record: &Record) -> Result<bool, Refusal>
     if replaced.changed {
         on.tx
             .save(&joined, Some(&stored), &replaced.dropped, None, now_ms)?;
+        rollups::touched(on.tx, &joined, Some(&stored.record))?;
     }
     Ok(replaced.changed)
 }
