@@ -295,3 +295,51 @@ fn a_row_that_a_hand_changed_is_found_and_derived_again() {
     fixture.node.store.write_blocking(again).expect("derived");
     assert_eq!(compare(&fixture), []);
 }
+
+#[test]
+fn from_the_day_on_which_a_unit_moves_the_new_unit_above_is_heard() {
+    let fixture = Fixture::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let turn_day = || {
+        let begun = runtime.block_on(crate::daemon::housekeeping::begin(&fixture.node));
+        begun.expect("a day");
+        let settle = |tx: &mut crate::store::Tx<'_>| standings::settle(tx, 64);
+        fixture.node.store.write_blocking(settle).expect("derived");
+    };
+    turn_day();
+    let task = fixture.task(PROVINCE, 1, "I", &[WARD]);
+    let report = fixture.report(task, PROVINCE, WARD, "2026-03", "completed");
+    let stored = fixture.record(report);
+    let version = stored.shown("submission").expect("submitted");
+    let facts = Facts::Verdict {
+        reviewer: unit(COMMUNE),
+        unit: unit(WARD),
+        issuer: unit(PROVINCE),
+        report,
+        submission: version["hash"].as_str().expect("a hash").to_owned(),
+    };
+    let verdict = json!({ "accepted": false, "reason": "mờ" });
+    fixture.put(unit(COMMUNE), facts, Uuid::nil(), &[("verdict", verdict)]);
+    let owner = unit(PROVINCE);
+    let places = json!([{ "unit": owner }, { "unit": unit(COMMUNE), "from": "2026-03-20" }]);
+    let id = Uuid::from_u128(WARD);
+    fixture.put(owner, Facts::Unit { owner }, id, &[("parent", places)]);
+    turn_day();
+    check(&fixture).expect("as the records say");
+    let states = || {
+        let read = move |connection: &Connection| {
+            let tree = queries::load_tree(connection)?;
+            Standings::of(connection, &tree)?.states(task, None)
+        };
+        let states = fixture.node.store.read_blocking(read).expect("read");
+        states[&unit(WARD)]
+    };
+    let before = states();
+    fixture.wait_ms(6 * 86_400_000);
+    turn_day();
+    check(&fixture).expect("as the records say, on the day of the move");
+    assert_ne!(states(), before, "whom nobody heard before is heard now");
+}
