@@ -80,6 +80,21 @@ pub fn verified(keys: &Path, node: NodeId, kept: &Roster) -> Option<Vec<Entry>> 
     roster::parse(&kept.text).ok()
 }
 
+/// A child that is on no list here, and yet a person may have said that it stays out.
+fn as_refused(connection: &Connection, kept: &Entry) -> Result<Entry, StoreError> {
+    let mut entry = kept.clone();
+    let waiting = waiting::all(connection)?.into_iter();
+    let mut refused = waiting.filter(|key| key.node == kept.node && key.refused_at.is_some());
+    if let (Some(key), None) = (refused.next(), kept.revocation.at) {
+        entry.revocation = Revocation {
+            number: kept.revocation.number + 1,
+            at: key.refused_at,
+            reason: key.reason,
+        };
+    }
+    Ok(entry)
+}
+
 /// Joins what came back with what is here. Answers how many children that changed.
 pub fn take_back(tx: &mut Tx<'_>, kept: &[Entry], now_ms: i64) -> Result<usize, StoreError> {
     let here = own(tx.connection())?;
@@ -88,7 +103,7 @@ pub fn take_back(tx: &mut Tx<'_>, kept: &[Entry], now_ms: i64) -> Result<usize, 
     for kept in kept {
         let (joined, known) = match here.get(&kept.node) {
             Some(ours) => (roster::join(ours, kept), true),
-            None => (kept.clone(), false),
+            None => (as_refused(tx.connection(), kept)?, false),
         };
         if here.get(&kept.node) == Some(&joined) {
             continue;
@@ -177,11 +192,16 @@ mod tests {
         assert_eq!(all(&back), old);
         let copy = kept.clone();
         on(&back, move |tx| {
+            // A key that the old disk had certified, and that nobody is to come in with any more.
+            let first = NodeId(Uuid::from_u128(103));
+            nodes::set_next_key(tx.connection(), first, &[8; 32], "suspected")?;
             assert_eq!(take_back(tx, &copy, NOW)?, 2);
             assert_eq!(take_back(tx, &copy, NOW)?, 0, "once is enough");
             Ok(())
         });
         assert_eq!(all(&back), kept);
+        let rows = back.node.store.read_blocking(nodes::all).expect("read");
+        assert!(rows.iter().all(|row| row.next_pin.is_none()), "{rows:?}");
         let shown = back.node.store.shown();
         let listed: Vec<_> = shown.children.values().collect();
         assert_eq!(
@@ -196,6 +216,42 @@ mod tests {
             Ok(())
         });
         assert_eq!(all(&office), kept);
+    }
+
+    #[test]
+    fn whom_a_person_has_refused_stays_out_when_the_list_says_otherwise() {
+        let office = Fixture::new();
+        on(&office, |tx| {
+            nodes::insert(tx.connection(), &child(103, COMMUNE))
+        });
+        let kept = all(&office);
+        let back = Fixture::new();
+        on(&back, move |tx| {
+            let seen = waiting::Waiting {
+                pin: [103; 32],
+                node: NodeId(Uuid::from_u128(103)),
+                certificate: String::new(),
+                first_at: NOW,
+                last_at: NOW,
+                refused_at: None,
+                refused_by: None,
+                reason: None,
+            };
+            assert!(waiting::note(tx.connection(), &seen)?);
+            waiting::refuse(tx.connection(), &seen.pin, "lan", "stolen", NOW + 5)?;
+            assert_eq!(take_back(tx, &kept, NOW)?, 1);
+            Ok(())
+        });
+        let revocation = all(&back)[0].revocation.clone();
+        assert_eq!(
+            (
+                revocation.number,
+                revocation.at,
+                revocation.reason.as_deref()
+            ),
+            (1, Some(NOW + 5), Some("stolen"))
+        );
+        assert!(back.node.store.shown().children.is_empty(), "not served");
     }
 
     #[test]

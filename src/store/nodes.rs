@@ -114,13 +114,16 @@ pub fn insert(connection: &Connection, node: &NodeRow) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Adds a downstream node, or replaces what is known of it, with its history.
+/// Adds a downstream node, or replaces what is known of it, with its history. With another key, what was to follow upon the
+/// former one is of no use.
 pub fn set(connection: &Connection, node: &NodeRow) -> Result<(), StoreError> {
     connection.execute(
         "INSERT INTO node (node, unit, pin, certificate, enrolled_at, revoked_at, reason, keys_before, decisions)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (node) DO UPDATE SET unit = ?2, pin = ?3, certificate = ?4, revoked_at = ?6, reason = ?7,
-         keys_before = ?8, decisions = ?9",
+         keys_before = ?8, decisions = ?9,
+         next_pin = iif(pin = ?3, next_pin, NULL), next_certificate = iif(pin = ?3, next_certificate, NULL),
+         key_asked = iif(pin = ?3, key_asked, 0)",
         params![
             node.node.0.as_bytes(),
             node.unit.0.as_bytes(),

@@ -100,23 +100,28 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, serde_json::Error> {
     serde_json::from_str(text)
 }
 
-/// One child as both remember it. A later key is the key. Of two memories of the same number of decisions, which only a
-/// disk that went back can leave, the one that cuts off holds: letting in again is one word, taking back a theft is none.
+/// One child as both remember it. A later key is the key. Of two memories of decisions the longer one holds, but for this: who
+/// is cut off here stays so. After a disk went back the decision here may be the last one, however many are remembered
+/// above; letting in again is one word, taking back a theft is none.
 pub fn join(ours: &Entry, kept: &Entry) -> Entry {
     let key = match kept.key.number > ours.key.number {
         true => &kept.key,
         false => &ours.key,
     };
     let (mine, theirs) = (&ours.revocation, &kept.revocation);
-    let cuts_off = theirs.at.is_some() && mine.at.is_none();
-    let revocation = match theirs.number > mine.number || (theirs.number == mine.number && cuts_off)
-    {
-        true => theirs,
-        false => mine,
+    let longer = theirs.number > mine.number;
+    let revocation = match (mine.at, theirs.at) {
+        (Some(_), None) => Revocation {
+            number: mine.number.max(theirs.number),
+            ..mine.clone()
+        },
+        (None, Some(_)) if theirs.number == mine.number => theirs.clone(),
+        _ if longer => theirs.clone(),
+        _ => mine.clone(),
     };
     Entry {
         key: key.clone(),
-        revocation: revocation.clone(),
+        revocation,
         ..ours.clone()
     }
 }
@@ -184,7 +189,13 @@ mod tests {
         }
         let cut_off = entry(1, 1, "aa", 1, Some(7));
         let let_in = entry(1, 1, "aa", 2, None);
-        assert_eq!(join(&cut_off, &let_in).revocation.at, None);
+        // It may have been cut off here a moment ago, on a disk that had gone back.
+        let joined = join(&cut_off, &let_in);
+        assert_eq!(
+            (joined.revocation.number, joined.revocation.at),
+            (2, Some(7))
+        );
+        assert_eq!(join(&joined, &let_in), joined, "once is enough");
         assert_eq!(join(&let_in, &cut_off).revocation.at, None);
         assert_eq!(
             join(&cut_off, &entry(1, 1, "aa", 1, None)).revocation.at,

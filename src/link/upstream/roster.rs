@@ -8,6 +8,9 @@ use super::{LinkError, Upstream};
 use crate::node::roster;
 use crate::store::{StoreError, audit, queries};
 
+/// Fact of the store: the hash of the list above that could not be proved, as it was told last.
+const FOREIGN: &str = "roster_foreign";
+
 impl Upstream {
     /// Brings the list of children here and the copy of it above together. A parent of an earlier version keeps none.
     pub async fn settle_roster(&self) -> Result<(), LinkError> {
@@ -33,7 +36,8 @@ impl Upstream {
                     }
                     text = self.own_roster().await?.1;
                 }
-                None => self.note_foreign(hash(&kept.text)).await?,
+                // It may be newer than what is here, as where this disk went back behind a new authority: it stays.
+                None => return Ok(self.note_foreign(hash(&kept.text)).await?),
             }
         }
         if held == hash(&text) {
@@ -60,13 +64,18 @@ impl Upstream {
         Ok(read.await?)
     }
 
-    /// What is kept above is not what this node's authority signed: nothing of it is taken in.
+    /// What is kept above is not what this node's authority signed: nothing of it is taken in, and nothing takes its place.
+    /// Each list is told once.
     async fn note_foreign(&self, hash: String) -> Result<(), StoreError> {
         tracing::error!(
-            "the list of children that the parent keeps is not signed by this node's authority"
+            "the list of children that the parent keeps is not signed by this node's authority, and is left there; is keys/ older than the list? Put the newest ca.key and ca.pem back"
         );
         let at = self.inner.node.clock.now_ms();
         let noted = self.inner.node.store.write(move |tx| {
+            if tx.meta(FOREIGN)?.as_ref() == Some(&hash) {
+                return Ok(());
+            }
+            tx.set_meta(FOREIGN, &hash)?;
             let act = audit::Act {
                 at,
                 actor: "nqsync",
