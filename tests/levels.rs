@@ -10,7 +10,7 @@ use nqsync::store::{Store, StoreError, StoreOptions};
 use nqsync_core::model::{Classification, Facts, Key, Kind, UnitId};
 use nqsync_core::sync::Record;
 use serde_json::{Value, json};
-use support::machine::{Machine, Ran, Service};
+use support::machine::{Machine, Ran, Service, until};
 use support::medium::Medium;
 use support::paired::{Base, MARK, isolate};
 use support::promises;
@@ -532,6 +532,38 @@ fn g9_a_copy_of_a_record_with_a_lower_label_is_another_record_in_whatever_spelli
         assert!(held.join(&record(laundered)).is_err(), "{laundered}");
     }
     assert_eq!(held.facts_raw(), labelled);
+}
+
+#[test]
+fn a_verb_for_one_store_is_not_carried_out_by_the_service_of_another() {
+    let (_ministry, _service, mut province) = isolated_province();
+    let base = province.serve();
+    let socket = province.at("control.sock");
+    let socket = socket.to_str().expect("text").to_owned();
+    province.env.push(("NQSYNC_NODE_SOCKET".to_owned(), socket));
+    let line = ["task", "add", "--title", "Bí mật", "--lead", "66", "--json"];
+    let refused = above(&province, &line).expect(2);
+    assert_eq!(refused.failure(), "other_service");
+    let listed = province.run(&["task", "list", "--json"]).expect(0).json();
+    assert_eq!(listed["total"], 0, "{listed}");
+    base.stop();
+    // And the other way round: the service of the level at the usual place.
+    let mut command = province.command(&["run", "--classification", "confidential"]);
+    let mut run = command
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let refused = until("its service", || {
+        let ran = province.run(&["task", "list", "--json"]);
+        (ran.code != 0).then_some(ran)
+    });
+    assert_eq!(refused.failure(), "other_service");
+    run.kill().expect("it runs");
+    run.wait().expect("it ends");
+    province.env.clear();
+    // Nor does a level enrol over a line.
+    let refused = above(&province, &["enrol", "--token", "nq1.x", "--json"]).expect(2);
+    assert_eq!(refused.failure(), "enrol_by_file");
 }
 
 #[test]

@@ -169,6 +169,20 @@ pub(super) fn may_open(node: &Node, name: &str, ceiling: Classification) -> Resu
     }
 }
 
+/// What a system holds may be as high as its ceiling, so nothing of it becomes a record of a lower store.
+pub(super) fn may_bring(node: &Node, name: &str, ceiling: Classification) -> Result<(), Refusal> {
+    let own = node.store.level();
+    if ceiling.may_pass(own) {
+        return Ok(());
+    }
+    let args = [
+        ("name", name.to_owned()),
+        ("ceiling", ceiling.to_string()),
+        ("level", own.to_string()),
+    ];
+    Err(Refusal::usage("adapter-above-store", args))
+}
+
 /// The names of all adapters of this node, sorted.
 pub fn names(node: &Node) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(&node.settings.adapters_dir) else {

@@ -31,6 +31,10 @@ pub enum Lang {
     En,
 }
 
+/// Header of a request at the control socket: the level of secrecy of the store that is meant, *none* where it is missing. A
+/// socket can be named by mistake; what is meant for one store must not be kept by another.
+pub const LEVEL_HEADER: &str = "nqsync-level";
+
 /// A verb with everything it needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {

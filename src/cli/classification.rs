@@ -15,6 +15,7 @@ use super::place::{LEVELS, Place};
 use super::screen::{Screen, at};
 use super::{Caller, failure, put, wiring};
 use crate::api::{Answer, Asker, Command, Exit, Failure, Outcome, TaskFields};
+use crate::node::Refusal;
 use crate::node::commands::{refuse, secrecy};
 use crate::t;
 
@@ -144,6 +145,15 @@ pub(super) fn lower(
     // Before anything is decided: a decision that cannot be carried out helps nobody.
     let below = caller.base.at(level)?;
     there(&below, level, caller)?;
+    let own = below.load()?.config.node.classification;
+    if own != level {
+        let args = [
+            ("level", level.to_string()),
+            ("word", level.word().to_owned()),
+            ("own", own.to_string()),
+        ];
+        return Err(refuse(caller.lang, Refusal::usage("other-level", args)));
+    }
     let task = put(Command::TaskShow { task }, caller)?.data;
     let task = at(&task, "id").as_str().unwrap_or_default().to_owned();
     let answer = put(Command::TaskLower { task, to, reason }, caller)?;

@@ -9,13 +9,14 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
+use nqsync_core::model::Classification;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
 use super::place::Place;
 use super::{failure, sync, wiring};
-use crate::api::{Answer, Command, Exit, Failure, Lang, Outcome, Request};
+use crate::api::{Answer, Command, Exit, Failure, LEVEL_HEADER, Lang, Outcome, Request};
 use crate::t;
 
 /// How long the service may take to take the connection.
@@ -55,13 +56,14 @@ enum Reply {
 pub struct Service {
     runtime: tokio::runtime::Runtime,
     stream: UnixStream,
+    level: Classification,
     lang: Lang,
 }
 
 impl Backend {
     /// The service when it answers, otherwise the store itself.
     pub fn connect(place: &Place, writes: bool) -> Result<Self, Failure> {
-        match Service::connect(&place.socket()?, place.lang)? {
+        match Service::connect(place)? {
             Some(service) => Ok(Backend::Service(service)),
             None => wiring::open_local(place, writes).map(Backend::Local),
         }
@@ -79,7 +81,12 @@ impl Backend {
 impl Service {
     /// `None` when no service listens there. Anything else that is wrong (no permission, no answer) is an error: the
     /// store must not be opened behind a service that is only slow.
-    pub fn connect(socket: &Path, lang: Lang) -> Result<Option<Self>, Failure> {
+    pub fn connect(place: &Place) -> Result<Option<Self>, Failure> {
+        let node = place.load()?.config.node;
+        Service::at(&node.socket, node.classification, place.lang)
+    }
+
+    fn at(socket: &Path, level: Classification, lang: Lang) -> Result<Option<Self>, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -91,6 +98,7 @@ impl Service {
             Ok(Ok(stream)) => Ok(Some(Service {
                 runtime,
                 stream,
+                level,
                 lang,
             })),
             Ok(Err(error))
@@ -123,7 +131,7 @@ impl Service {
             _ => ANSWER_LIMIT,
         };
         self.runtime.block_on(interruptible(lang, async {
-            let answer = post(stream, "/v1/command", body, lang);
+            let answer = post(stream, "/v1/command", self.level, body, lang);
             let response = tokio::time::timeout(limit, answer)
                 .await
                 .map_err(|_| lost(lang, &"timeout"))??;
@@ -147,7 +155,7 @@ impl Service {
             .into_bytes();
         let stream = self.stream;
         self.runtime.block_on(interruptible(lang, async {
-            let answer = post(stream, "/v1/sync", body, lang);
+            let answer = post(stream, "/v1/sync", self.level, body, lang);
             let mut response = tokio::time::timeout(ANSWER_LIMIT, answer)
                 .await
                 .map_err(|_| lost(lang, &"timeout"))??;
@@ -215,6 +223,7 @@ fn line(
 async fn post(
     stream: UnixStream,
     path: &str,
+    level: Classification,
     body: Vec<u8>,
     lang: Lang,
 ) -> Result<Incoming, Failure> {
@@ -224,6 +233,7 @@ async fn post(
     let request = hyper::Request::post(path)
         .header(HOST, "localhost")
         .header(CONTENT_TYPE, "application/json")
+        .header(LEVEL_HEADER, level.word())
         .body(Full::new(Bytes::from(body)))
         .map_err(|e| lost(lang, &e))?;
     let response = sender
@@ -293,7 +303,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("room");
         let socket = dir.path().join("s");
         let thread = service(&socket, answer.into());
-        let service = Service::connect(&socket, Lang::En)
+        let service = Service::at(&socket, Classification::None, Lang::En)
             .expect("it listens")
             .expect("it answers");
         (dir, thread, service)
@@ -350,7 +360,8 @@ mod tests {
             service.execute(&request()).expect_err("broken").code,
             "service_lost"
         );
-        let none = Service::connect(&dir.path().join("none"), Lang::En).expect("nothing wrong");
+        let none = Service::at(&dir.path().join("none"), Classification::None, Lang::En)
+            .expect("nothing wrong");
         assert!(none.is_none());
     }
 }

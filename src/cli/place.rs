@@ -77,11 +77,6 @@ impl Place {
             .map_err(|e| self.refused(&e))
     }
 
-    /// The control socket of the node.
-    pub fn socket(&self) -> Result<PathBuf, Failure> {
-        Ok(self.load()?.config.node.socket)
-    }
-
     fn refused(&self, errors: &ConfigErrors) -> Failure {
         let (exit, code, message) = if errors.file_missing {
             let message = t!(self.lang, "err-no-config", file = self.file().display());

@@ -42,7 +42,7 @@ pub(super) fn sync(args: &SyncArgs, caller: &Caller, out: &Output) -> Result<Exi
     }
     let mut shown = Shown::new(out);
     let mut progress = |event: &Value| shown.progress(event, &out.screen);
-    let service = Service::connect(&caller.place.socket()?, caller.lang)?;
+    let service = Service::connect(&caller.place)?;
     let outcome = match service {
         Some(service) => service.sync(args.wait, &mut progress),
         None => Err(failure(

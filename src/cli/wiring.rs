@@ -343,6 +343,13 @@ pub fn enrol(place: &Place, upstream: Option<&str>, token: &str, answer: Option<
     let config = place.load()?.config;
     let (runtime, clock) = (runtime(place)?, Clock::system());
     let enrolled = match answer {
+        None if config.node.classification > Classification::None => {
+            let level = config.node.classification.to_string();
+            return Err(refuse(
+                place.lang,
+                Refusal::usage("enrol-by-file", [("level", level)]),
+            ));
+        }
         None => runtime.block_on(setup::enrol(&config, &clock, upstream, token)),
         Some(file) => {
             let taken = enrol_file::answer(&config, &clock, upstream, token, file);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -19,9 +20,11 @@ use tokio_util::task::TaskTracker;
 use super::DaemonError;
 use super::service::{Service, Step};
 use super::uplink::Synced;
-use crate::api::{Exit, Request};
+use crate::api::{Exit, LEVEL_HEADER, Request};
 use crate::config::Config;
 use crate::local_api::{self, LocalApi};
+use crate::node::Refusal;
+use crate::node::commands::refuse;
 
 /// Greatest request; what the command line takes as an answer.
 const REQUEST_BYTES: usize = 256 << 20;
@@ -83,8 +86,22 @@ async fn health() -> Json<Value> {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-async fn command(State(service): State<Service>, Json(request): Json<Request>) -> Json<Value> {
-    Json(match service.execute(request).await {
+async fn command(
+    State(service): State<Service>,
+    headers: HeaderMap,
+    Json(request): Json<Request>,
+) -> Json<Value> {
+    let meant = headers.get(LEVEL_HEADER).map(|level| level.as_bytes());
+    let own = service.node.store.level();
+    let outcome = match meant.unwrap_or(b"none") == own.word().as_bytes() {
+        true => service.execute(request).await,
+        false => {
+            let detail = String::from_utf8_lossy(meant.unwrap_or(b"none")).into_owned();
+            let args = [("own", own.to_string()), ("meant", detail)];
+            Err(refuse(request.lang, Refusal::usage("other-service", args)))
+        }
+    };
+    Json(match outcome {
         Ok(answer) => json!({ "ok": answer }),
         Err(failure) => json!({ "failed": failure }),
     })

@@ -13,7 +13,7 @@ use super::{Cycle, RunError};
 use crate::adapter::engine::Engine;
 use crate::adapter::ours::{self, About, Change, Fields, Scope};
 use crate::adapter::profile::{Sends, Stream, StreamKind};
-use crate::adapter::run::may_open;
+use crate::adapter::run::{may_bring, may_open};
 use crate::api::{Lang, adapter_author};
 use crate::node::commands::{Writing, refuse};
 use crate::node::{Node, Refusal};
@@ -169,6 +169,7 @@ impl Pull {
             }
             // Asked again where something of theirs becomes a record of this store.
             may_open(&self.node, &self.adapter, self.scope.ceiling)?;
+            may_bring(&self.node, &self.adapter, self.scope.ceiling)?;
             let applied = ours::apply(&self.node, tx, &change, self.lang)?;
             not_submitted = applied.not_submitted.or(not_submitted);
             about = Some(match change.about {
