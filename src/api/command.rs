@@ -511,6 +511,7 @@ impl Command {
                 | BundleImport { .. }
                 | Adopt { .. }
                 | AuditAccept { .. }
+                | ApprovalApprove { .. }
                 | UserAdd { .. }
                 | UserRole { .. }
                 | UserPassword { .. }

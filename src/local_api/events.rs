@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use hyper::body::Frame;
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -125,10 +126,27 @@ impl Telling {
         loop {
             commits.mark_unchanged();
             let store = &self.api.service.node.store;
-            let found = store.read(move |c| changes::after(c, from, AT_ONCE)).await;
+            let read = move |c: &Connection| {
+                // A listener that is slower than what is written may be so far behind that some of it is gone.
+                match changes::stands(c, from)? {
+                    true => changes::after(c, from, AT_ONCE).map(Ok),
+                    false => changes::last(c).map(Err),
+                }
+            };
+            let found = store.read(read).await;
             let welcome = door::is_welcome(&self.api, &self.caller).await;
             let (Ok(found), Ok(true)) = (found, welcome) else {
                 return;
+            };
+            let found = match found {
+                Ok(found) => found,
+                Err(newest) => {
+                    from = newest;
+                    if !self.begin(from, "reset").await {
+                        return;
+                    }
+                    continue;
+                }
             };
             for change in &found {
                 if !self.send(self.told(change)).await {

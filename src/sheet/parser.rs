@@ -134,7 +134,7 @@ fn ask_service(socket: &Path, request: &Request, bytes: Vec<u8>) -> Result<Answe
     let _ = line_to_it.shutdown(Shutdown::Both);
     match answer? {
         answer if answer.is_empty() => Err(
-            "ended without an answer: it ran out of memory or time, or could not cope with the file. See journalctl -u 'nqsync-parse@*'"
+            "ended without an answer: it ran out of memory or time, could not cope with the file, or too many files were read at once (try again). See journalctl -u 'nqsync-parse@*'"
                 .to_owned(),
         ),
         answer => understood(&answer),

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::shared::{needed, time};
 use super::{Reading, Said, Writing, holds, nodes, secrecy, verb_name, verbs, views};
 use crate::api::{Act, Command, Duty, Exit, Request, Role, roles};
-use crate::node::{Node, Refusal};
+use crate::node::{Node, Refusal, recovery};
 use crate::store::approvals::{self, Approval};
 use crate::store::users::{self, UserRow};
 use crate::store::{StoreError, audit, queries};
@@ -282,6 +282,9 @@ pub fn approve(
     let now = target(on.tx.connection(), &request.command);
     if !now.is_ok_and(|now| now.mark == asked.target) {
         return Err(Refusal::usage("approval-changed", [number]));
+    }
+    if request.command.authors() {
+        recovery::may_write(on.tx.connection())?;
     }
     conclude(on, &asked, "approved", reason)?;
     let mut said = verbs::write_verb(&mut Writing {
