@@ -420,3 +420,29 @@ fn what_comes_late_into_a_closed_period_waits_until_somebody_restates_it() {
         "the newer one is a press away"
     );
 }
+
+#[test]
+fn many_warnings_are_shown_a_page_at_a_time() {
+    let pair = pair();
+    let plan = pair.ministry.at("plan.csv");
+    let mut text = "STT,Nhiệm vụ,Chủ trì,Thời hạn\n".to_owned();
+    for number in 1..=60 {
+        text += &format!("{number},Việc {number},24001,15/01/2026\n");
+    }
+    std::fs::write(&plan, text).expect("a plan");
+    let line = ["import", plan.to_str().expect("text"), "--as", "tasks"];
+    pair.ministry.run(&line).expect(0);
+    let browser = logged_in(&pair.ministry, "an", "en");
+    let first = until("the warnings", || {
+        let page = browser.get("/warnings?kind=overdue").expect(200);
+        page.text.contains("rel=\"next\"").then_some(page)
+    });
+    let second = browser.get("/warnings?kind=overdue&page=2").expect(200);
+    let cards = |text: &str| text.matches("<article class=\"card\">").count();
+    assert_eq!((cards(&first.text), cards(&second.text)), (50, 10));
+    assert!(
+        first.text.contains("warnings?kind=overdue&amp;page=2"),
+        "{}",
+        first.text
+    );
+}

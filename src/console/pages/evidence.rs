@@ -49,8 +49,7 @@ pub async fn desk(
 }
 
 async fn waiting(console: &Console, person: &Person, asked: &Fields) -> Result<Value, Failure> {
-    let page = asked.get("page").and_then(|p| p.parse().ok()).unwrap_or(1);
-    let page: usize = std::cmp::max(page, 1);
+    let page = super::page_of(asked);
     let waiting = Command::ReportWaiting {
         wait: ReportWait::Verdict,
         offset: (page - 1).saturating_mul(PAGE),

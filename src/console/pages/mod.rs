@@ -34,6 +34,7 @@ use serde_json::{Value, json};
 use super::Console;
 use super::ask::Person;
 use super::door;
+use super::form::Fields;
 use crate::api::{Command, Duty, Exit, Failure, Outcome};
 use crate::node::commands::views::time;
 use crate::store::{Role, StoreError, links, queries};
@@ -229,6 +230,27 @@ fn report_path(task: &str, unit: &str, period: &str) -> String {
 /// A text as one part of a path.
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// Which page of a list is asked for; the first is 1.
+fn page_of(asked: &Fields) -> usize {
+    let page = asked.get("page").and_then(|page| page.parse().ok());
+    page.unwrap_or(1).max(1)
+}
+
+/// These fields as they stand in the address, ready for `page=` behind them.
+fn query_of(asked: &Fields, names: &[&str]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for name in names {
+        if let Some(value) = asked.get(name) {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    match query.is_empty() {
+        true => query,
+        false => query + "&",
+    }
 }
 
 /// Units by code: people know the names.

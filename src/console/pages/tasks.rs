@@ -15,6 +15,16 @@ use crate::console::form::{Asked, Fields, Sent};
 
 /// Tasks on one page.
 const PAGE: usize = 50;
+/// What the list can be narrowed by, as it stands in the address.
+const FILTER: [&str; 7] = [
+    "unit",
+    "group",
+    "issuer",
+    "period",
+    "text",
+    "status",
+    "unresolved",
+];
 
 /// The verb that lists what is to be done by a day, the soonest first.
 pub fn due_by(day: Date, limit: usize) -> Command {
@@ -44,8 +54,7 @@ pub async fn list(
 }
 
 async fn listed(console: &Console, person: &Person, asked: &Fields) -> Result<Value, Failure> {
-    let page = asked.get("page").and_then(|p| p.parse().ok()).unwrap_or(1);
-    let page: usize = std::cmp::max(page, 1);
+    let page = super::page_of(asked);
     let found = Command::TaskList {
         unit: asked.text("unit"),
         group: asked.text("group"),
@@ -75,27 +84,8 @@ async fn listed(console: &Console, person: &Person, asked: &Fields) -> Result<Va
             "period": asked.get("period"), "text": asked.get("text"), "status": asked.get("status"),
             "unresolved": asked.get("unresolved").is_some(),
         },
-        "query": without_page(asked),
+        "query": super::query_of(asked, &FILTER),
     }))
-}
-
-/// The filter as it stands in the address, for the links to other pages of the list.
-fn without_page(asked: &Fields) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for name in [
-        "unit",
-        "group",
-        "issuer",
-        "period",
-        "text",
-        "status",
-        "unresolved",
-    ] {
-        if let Some(value) = asked.get(name) {
-            query.append_pair(name, value);
-        }
-    }
-    query.finish()
 }
 
 /// One task.

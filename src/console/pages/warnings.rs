@@ -11,6 +11,9 @@ use crate::console::Console;
 use crate::console::ask::Person;
 use crate::console::form::{Asked, Fields, Sent};
 
+/// Warnings on a page.
+const PAGE: usize = 50;
+
 /// Those that stand, or all.
 pub async fn list(
     State(console): State<Arc<Console>>,
@@ -32,6 +35,18 @@ async fn data(console: &Console, person: &Person, asked: &Fields) -> Result<Valu
     let mut data = console.read(person, list).await?;
     let units = console.read(person, super::all_units()).await?;
     data["names"] = super::names(&units);
+    let page = super::page_of(asked);
+    let mut items = match data["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    };
+    data["pages"] = json!(items.len().div_ceil(PAGE).max(1));
+    let before = (page - 1).saturating_mul(PAGE).min(items.len());
+    items.drain(..before);
+    items.truncate(PAGE);
+    data["items"] = json!(items);
+    data["page"] = json!(page);
+    data["query"] = json!(super::query_of(asked, &["kind", "all"]));
     data["asked"] = json!({ "kind": asked.get("kind"), "all": asked.get("all").is_some() });
     Ok(data)
 }
