@@ -130,18 +130,7 @@ async fn g13_a_parent_that_cuts_or_rewrites_its_audit_is_found_out_by_its_child(
     world.commune.find(&world.province).await;
     world.commune.sync().await;
     assert!(world.commune.has_problem(CONTRADICTS).await);
-    let accept = Command::AuditAccept {
-        peer: world
-            .province
-            .node
-            .store
-            .shown()
-            .node
-            .expect("a node")
-            .to_string(),
-        reason: "hỏi qua điện thoại".to_owned(),
-    };
-    world.commune.data(accept).await;
+    explained(&world.commune, &world.province).await;
     for _ in 0..3 {
         a_day_later(&world);
         happens(&world.province, 2).await;
@@ -177,6 +166,24 @@ async fn a_disk_that_was_put_back_is_told_as_that_and_not_as_an_audit_that_someb
         happens(&world.commune, 4).await;
     }
     assert!(world.province.has_problem("restored_or_cloned").await);
+    explained(&world.province, &world.commune).await;
+    assert!(!world.province.has_problem("restored_or_cloned").await);
+    // Only what there was has been explained.
+    world.commune.shut().await;
+    world.commune.put_back(&copy);
+    world.commune.start().await;
+    world.commune.find(&world.province).await;
+    world.commune.sync().await;
+    assert!(world.province.has_problem("restored_or_cloned").await);
+}
+
+/// A person at one end knows why the other end is not what it was.
+async fn explained(at: &Place, of: &Place) {
+    let accept = Command::AuditAccept {
+        peer: of.node.store.shown().node.expect("a node").to_string(),
+        reason: "hỏi qua điện thoại".to_owned(),
+    };
+    at.data(accept).await;
 }
 
 /// What is seen on one day makes room for what is seen later on it.

@@ -55,9 +55,9 @@ pub enum Verb {
         /// The new file
         file: PathBuf,
     },
-    /// Say that a neighbour's audit that contradicted what was seen of it has been looked into
+    /// Say that a neighbour's audit that contradicted what was seen of it, or its other past, has been looked into
     ///
-    /// `status` shows such a contradiction until then. What was seen stays kept.
+    /// `status` shows `audit_contradicts` and `restored_or_cloned` until then. What was seen stays kept.
     #[command(
         after_help = "Example:\n  nqsync audit accept 24001 --reason \"restored from the backup of 3 March, by telephone\""
     )]

@@ -84,7 +84,7 @@ pub fn meet(node: &Node, tx: &mut Tx<'_>, link: LinkId, peer: Greeting) -> Resul
     let (up, down) = if torn {
         if forked || !peer.torn {
             // Also without a fork: a copy made and brought back under one opening shows in the positions alone.
-            links::note_fork(tx.connection(), link)?;
+            links::note_fork(tx.connection(), link, now)?;
         }
         tear(tx, link, forked, now)?;
         (Mark::default(), Mark::default())
@@ -195,7 +195,7 @@ pub fn compared(
         return Ok(Compared::Differs);
     }
     tx.set_meta(&key, &now.to_string())?;
-    links::note_fork(tx.connection(), link)?;
+    links::note_fork(tx.connection(), link, now)?;
     // No batch ends with this hash, so that neither side takes it for a position of its own.
     let nowhere = after(0, Vec::new(), vec![0xff]);
     links::set_position(tx.connection(), link, Direction::Up, &nowhere)?;

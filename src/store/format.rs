@@ -30,6 +30,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0017_api.sql")),
     M::up(include_str!("migrations/0018_standings.sql")),
     M::up(include_str!("migrations/0019_rosters.sql")),
+    M::up(include_str!("migrations/0020_forks_seen.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

@@ -51,6 +51,10 @@ pub struct LinkRow {
     pub version: Option<String>,
     pub agrees: Option<bool>,
     pub forks: i64,
+    /// How many of them a person has looked into.
+    pub forks_seen: i64,
+    /// When the latest was noticed, milliseconds since 1970.
+    pub forked_at: Option<i64>,
     /// What is wrong with the neighbour's audit, as JSON.
     pub audit_broken: Option<String>,
 }
@@ -125,13 +129,15 @@ fn link_row(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
         version: row.get(16)?,
         agrees: row.get::<_, Option<i64>>(17)?.map(|n| n != 0),
         forks: row.get(18)?,
-        audit_broken: row.get(19)?,
+        forks_seen: row.get(19)?,
+        forked_at: row.get(20)?,
+        audit_broken: row.get(21)?,
     })
 }
 
 const LINK_COLUMNS: &str = "link, node, role, up_batch, up_hash, up_before, down_batch, down_hash, down_before,
     peer_head, last_attempt_at, last_contact_at, last_success_at, last_error, refused, clock_ahead_ms, version,
-    agrees, forks, audit_broken";
+    agrees, forks, forks_seen, forked_at, audit_broken";
 
 /// All neighbours with everything kept about them.
 pub fn rows(connection: &Connection) -> Result<Vec<LinkRow>, StoreError> {
@@ -566,9 +572,18 @@ pub fn note_success(
 
 /// Counts a fork of the peer's incarnation chain: its disk went back, which is told by itself and explains that its audit
 /// is not what it was.
-pub fn note_fork(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
+pub fn note_fork(connection: &Connection, link: LinkId, now_ms: i64) -> Result<(), StoreError> {
     connection.execute(
-        "UPDATE link SET forks = forks + 1, audit_broken = NULL WHERE link = ?1",
+        "UPDATE link SET forks = forks + 1, forked_at = ?2, audit_broken = NULL WHERE link = ?1",
+        params![link.0, now_ms],
+    )?;
+    Ok(())
+}
+
+/// A person has looked into every fork there was.
+pub fn forks_are_seen(connection: &Connection, link: LinkId) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE link SET forks_seen = forks WHERE link = ?1",
         [link.0],
     )?;
     Ok(())

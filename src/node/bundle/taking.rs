@@ -56,7 +56,7 @@ impl Taking<'_> {
         let answers = self.node.store.write_blocking(move |tx| {
             bundles::put(tx.connection(), &begun)?;
             if torn {
-                links::note_fork(tx.connection(), link)?;
+                links::note_fork(tx.connection(), link, now_ms)?;
                 session::tear(tx, link, forked, now_ms)?;
             }
             let contact = Contact {
@@ -290,7 +290,7 @@ fn hear(
     let regressed = heard.is_some_and(|heard| manifest.taken.number < heard.at.number);
     if regressed {
         // It had more than it has now: what it answered for is no ground to build on.
-        links::note_fork(tx.connection(), link)?;
+        links::note_fork(tx.connection(), link, now_ms)?;
         session::tear(tx, link, true, now_ms)?;
         bundles::forget_answers(tx.connection(), link)?;
     }

@@ -125,17 +125,20 @@ fn judge(connection: &Connection, sight: &Sight) -> Result<Option<&'static str>,
     })
 }
 
-/// `audit accept`: a person has looked into a neighbour's audit that contradicted what was seen of it.
+/// `audit accept`: a person has looked into a neighbour's audit that contradicted what was seen of it, or knows why it
+/// remembers another past.
 pub fn accept(on: &mut Writing<'_, '_>, peer: &str, reason: &str) -> Result<Said, Refusal> {
     let reason = needed("reason-needed", Some(reason))?;
     let tree = on.tx.tree();
     for row in links::rows(on.tx.connection())? {
         let code = peer_code(on.tx.connection(), &tree, row.link)?;
         let named = code == peer || row.node.to_string() == peer;
-        let (true, Some(what)) = (named, row.audit_broken) else {
+        let forks = row.forks - row.forks_seen;
+        if !named || (row.audit_broken.is_none() && forks == 0) {
             continue;
-        };
+        }
         witness::set_broken(on.tx.connection(), row.link, None)?;
+        links::forks_are_seen(on.tx.connection(), row.link)?;
         audit::append(
             on.tx,
             &audit::Act {
@@ -143,7 +146,7 @@ pub fn accept(on: &mut Writing<'_, '_>, peer: &str, reason: &str) -> Result<Said
                 actor: &on.request.person,
                 act: "audit.accepted",
                 subject: &row.node.to_string(),
-                detail: json!({ "reason": reason, "what": what }),
+                detail: json!({ "reason": reason, "what": row.audit_broken, "forks": forks }),
             },
         )?;
         let data = json!({ "peer": code, "accepted": true });

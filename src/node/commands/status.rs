@@ -318,8 +318,8 @@ fn note_link(row: Option<&LinkRow>, peer: &str, held: &HashSet<LinkId>, problems
     }
     if held.contains(&row.link) {
         problems.add("problem-cloned", peer, row.last_contact_at);
-    } else if row.forks > 0 {
-        problems.add("problem-restored-or-cloned", peer, None);
+    } else if row.forks > row.forks_seen {
+        problems.add("problem-restored-or-cloned", peer, row.forked_at);
     }
 }
 
