@@ -41,9 +41,12 @@ fn simulate_at(seed: u64, nodes: usize, days: u32, faults: &[Fault], rates: Rate
 }
 
 /// Seeds that broke something once.
-const FOUND: [(u64, usize, u32, &[Fault]); 1] = [
+const FOUND: [(u64, usize, u32, &[Fault]); 2] = [
     // A rollup that came back from above to a node whose tasks were gone was never counted again.
     (4, 6, 40, &[Fault::Restore]),
+    // A form that was opened for one period and handed in for another replaced what its author had not seen, and what that
+    // had replaced came back.
+    (1091, 6, 40, &Fault::ALL),
 ];
 
 #[test]

@@ -332,12 +332,43 @@ fn forged_writes_that_claim_to_have_seen_each_other_do_not_erase_each_other() {
 }
 
 #[test]
+fn a_token_is_good_for_its_own_record_only_and_one_that_names_none_is_still_read() {
+    let mut record = blank();
+    write(&mut record, 1, "note", json!(1), None);
+    let form = record.token();
+    let elsewhere = Token {
+        of: Some(uuid::Uuid::from_u128(2)),
+        seen: form.seen.clone(),
+    };
+    let unchanged = record.digest();
+    let note = || values([("note", json!(2))]);
+    assert!(
+        record
+            .write(author(2), 0, note(), Some(&elsewhere))
+            .is_err()
+    );
+    assert_eq!(record.digest(), unchanged);
+    let former = Token {
+        of: None,
+        seen: form.seen,
+    };
+    let former: Token = former.to_string().parse().expect("as 0.1 handed them out");
+    record
+        .write(author(2), 0, note(), Some(&former))
+        .expect("what was shown of this record");
+    assert!(record.conflicts().is_empty());
+}
+
+#[test]
 fn a_forged_counter_at_the_limit_is_an_error_for_the_next_writer_and_not_a_panic() {
     let seen = Context::from_iter([nqsync_core::sync::Dot {
         incarnation: incarnation(1),
         counter: u32::MAX,
     }]);
-    let token = Token([("note".to_owned(), seen)].into());
+    let token = Token {
+        of: None,
+        seen: [("note".to_owned(), seen)].into(),
+    };
     let mut record = blank();
     write(&mut record, 2, "note", json!(1), Some(&token));
     let next = record.write(author(1), 0, values([("note", json!(2))]), None);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nqsync_core::model::{Facts, Key, Kind, UnitId};
-use nqsync_core::sync::{Record, Token};
+use nqsync_core::sync::{Record, RecordError, Token};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -128,9 +128,13 @@ fn put(
     let author = tx.author(acting.unit, &acting.person, acting.now_ms)?;
     #[cfg(feature = "faults")]
     let token = token.filter(|_| !crate::faults::thrown(crate::faults::Canary::ForgetSeen));
-    let replaced = record
-        .write(author, acting.now_ms, values, token)
-        .map_err(|error| Refusal::usage("unwritable", [("detail", error.to_string())]))?;
+    let replaced =
+        record
+            .write(author, acting.now_ms, values, token)
+            .map_err(|error| match error {
+                RecordError::OtherToken => Refusal::usage("other-token", []),
+                error => Refusal::usage("unwritable", [("detail", error.to_string())]),
+            })?;
     Ok(replaced.dropped)
 }
 

@@ -32,6 +32,7 @@ err-not-our-unit = Nút này không phục vụ đơn vị { $unit } hay cấp t
 err-not-owner = Bản ghi loại { $kind } này thuộc { $owner }, đơn vị { $unit } không được sửa trực tiếp; hãy đề xuất bằng nqsync proposal make.
 err-needs-for = Đơn vị { $unit } do nút khác phục vụ; nếu đúng là ghi thay cho đơn vị ấy, thêm --for { $unit }.
 err-bad-token = Không đọc được dấu phiên bản (--token): { $detail }. Hãy lấy lại bằng lệnh show.
+err-other-token = Nội dung này được điền cho một bản ghi khác, có thể là kỳ khác. Chưa có gì thay đổi; hãy mở lại đúng bản ghi này rồi điền.
 err-nothing-given = Chưa cho biết giá trị nào để ghi; chưa có gì bị thay đổi.
 err-reason-needed = Việc này cần lý do; thêm --reason.
 err-unit-elsewhere = Đơn vị { $unit } do nút khác phục vụ; chỉ thêm hay sửa đơn vị trực thuộc tại nút ấy.

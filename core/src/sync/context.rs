@@ -7,6 +7,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// One opening of a store for writing: a random 128-bit number, so that no restored or copied disk can ever
 /// issue a dot that exists already. Written as 22 characters of base64url.
@@ -31,9 +32,25 @@ pub struct Dot {
 pub struct Context(BTreeMap<Incarnation, u32>);
 
 /// What a form, an API reply or a workbook row was based on: one context per register. Opaque to its holder.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Token(pub BTreeMap<String, Context>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// The record that was shown. Dots are counted per record: of another record the token says nothing. `None` where
+    /// nothing was shown, and in tokens of 0.1.
+    pub of: Option<Uuid>,
+    /// What was shown, by register.
+    pub seen: BTreeMap<String, Context>,
+}
+
+/// A token as it is handed out.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Handed {
+    Of {
+        of: Uuid,
+        seen: BTreeMap<String, Context>,
+    },
+    Seen(BTreeMap<String, Context>),
+}
 
 /// A token or incarnation that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,13 +126,18 @@ impl FromIterator<Dot> for Context {
 impl Token {
     /// The context its holder was shown of one register; empty when the register had no value then.
     pub fn of(&self, register: &str) -> Context {
-        self.0.get(register).cloned().unwrap_or_default()
+        self.seen.get(register).cloned().unwrap_or_default()
     }
 }
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let json = serde_json::to_vec(&self.0).map_err(|_| fmt::Error)?;
+        let seen = self.seen.clone();
+        let handed = match self.of {
+            Some(of) => Handed::Of { of, seen },
+            None => Handed::Seen(seen),
+        };
+        let json = serde_json::to_vec(&handed).map_err(|_| fmt::Error)?;
         f.write_str(&URL_SAFE_NO_PAD.encode(json))
     }
 }
@@ -128,7 +150,10 @@ impl FromStr for Token {
             .decode(text.trim())
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .map(Token)
+            .map(|handed| match handed {
+                Handed::Of { of, seen } => Token { of: Some(of), seen },
+                Handed::Seen(seen) => Token { of: None, seen },
+            })
             .ok_or_else(|| ContextError {
                 what: "token",
                 found: text.chars().take(40).collect(),

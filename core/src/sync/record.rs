@@ -48,6 +48,9 @@ pub enum RecordError {
     /// Facts never change; whoever sends other facts under the same id means another record.
     #[error("the facts differ from those this record was born with")]
     OtherFacts,
+    /// Dots are counted per record: what was seen of another one says nothing about this one.
+    #[error("the token is of another record")]
+    OtherToken,
 }
 
 /// One register as people see it.
@@ -172,7 +175,7 @@ impl Record {
     }
 
     /// Adds a new edit by the owner: values by register, and the contexts its author was shown (`None`: a command
-    /// typed without a form, which takes the present context).
+    /// typed without a form, which takes the present context). A token of another record is an error.
     pub fn write(
         &mut self,
         by: Author<'_>,
@@ -182,6 +185,9 @@ impl Record {
     ) -> Result<Replaced, RecordError> {
         let present = self.token();
         let token = token.unwrap_or(&present);
+        if token.of.is_some_and(|of| of != self.key.id) {
+            return Err(RecordError::OtherToken);
+        }
         let greatest = self.greatest_counter(by.incarnation);
         #[cfg(feature = "faults")]
         let greatest = match crate::faults::thrown(crate::faults::Canary::ReuseDot) {
@@ -301,7 +307,10 @@ impl Record {
         let contexts = self
             .registers()
             .map(|name| (name.to_owned(), self.register(name).context()));
-        Token(contexts.collect())
+        Token {
+            of: Some(self.key.id),
+            seen: contexts.collect(),
+        }
     }
 
     /// The greatest counter per incarnation over the whole record: what a receipt vouches for.

@@ -527,9 +527,9 @@ pub fn saw(shadow: &mut Shadow, record: Uuid, token: &str, apart: &[String]) {
     };
     let mut now = read(token);
     for register in apart {
-        match before.0.get(register) {
-            Some(context) => now.0.insert(register.clone(), context.clone()),
-            None => now.0.remove(register),
+        match before.seen.get(register) {
+            Some(context) => now.seen.insert(register.clone(), context.clone()),
+            None => now.seen.remove(register),
         };
     }
     shadow.record = Some(record);

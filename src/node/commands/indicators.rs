@@ -474,11 +474,7 @@ pub fn set(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
         }
     }
     let remarks = check(&figures)?;
-    let token = token
-        .as_deref()
-        .map(str::parse::<nqsync_core::sync::Token>)
-        .transpose()
-        .map_err(|e| Refusal::usage("bad-token", [("detail", e.to_string())]))?;
+    let token = super::token(token.as_deref())?;
     let values = [("figures".to_owned(), to_json(&figures)?)].into();
     let written = write::create(on.tx, &acting, facts, values, token.as_ref())?;
     saved(on, &written, before.as_ref().map(|stored| &stored.record))?;

@@ -309,6 +309,34 @@ async fn two_drafts_that_did_not_know_each_other_must_be_decided_before_submitti
     );
 }
 
+/// The periods of one task have reports of their own: what was seen of one says nothing about another.
+#[tokio::test]
+async fn a_form_of_one_period_is_not_taken_for_another() {
+    let desk = Desk::new().await;
+    let task = desk.task(&["79"]).await;
+    let in_period = |period: &str| ReportRef {
+        period: Some(period.to_owned()),
+        ..of(&task, "79")
+    };
+    let february = desk.ok(set(in_period("2026-02"), percent("40"))).await.data;
+    let before = desk.ok(set(in_period("2026-03"), percent("50"))).await.data;
+    let mixed_up = Command::ReportSet {
+        report: in_period("2026-03"),
+        fields: percent("45"),
+        token: february["token"].as_str().map(str::to_owned),
+        submit: false,
+    };
+    assert_eq!(desk.no(mixed_up).await.code, "other_token");
+    let show = Command::ReportShow {
+        report: in_period("2026-03"),
+    };
+    let after = desk.ok(show).await.data;
+    assert_eq!(
+        (&after["token"], &after["conflicts"]),
+        (&before["token"], &json!([]))
+    );
+}
+
 #[tokio::test]
 async fn words_nobody_knows_and_nothing_at_all_are_refused() {
     let desk = Desk::new().await;
