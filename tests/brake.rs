@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::atomic::Ordering;
+
 use nqsync::api::{Command, Exit, ReportRef};
 use nqsync_core::model::{Facts, Kind};
 use serde_json::json;
@@ -10,6 +12,8 @@ use support::promises::{self, delete_all};
 use support::values;
 use support::world::World;
 use uuid::Uuid;
+
+const DAY_MS: i64 = 86_400_000;
 
 #[tokio::test]
 async fn r10_a_mass_deletion_from_below_waits_and_everything_else_goes_on() {
@@ -175,6 +179,47 @@ async fn r10_a_plan_withdrawn_above_waits_at_the_commune() {
         (undone.exit, &undone.data["elsewhere"]),
         (Exit::Partly, &json!(24))
     );
+}
+
+/// Who was away is brought what others did day by day. That is as little a mass change as it was on those days.
+#[tokio::test]
+async fn r10_what_happened_day_by_day_passes_at_once_at_a_commune_that_was_away() {
+    let world = World::new().await;
+    let (commune, province) = (&world.commune, &world.province);
+    let tasks = world.many_tasks(30).await;
+    commune.sync().await;
+    for task in &tasks {
+        for place in [commune, province] {
+            place.clock_ms.fetch_add(DAY_MS, Ordering::SeqCst);
+        }
+        let pairs = [("withdrawn", json!({ "reason": "merged" }))];
+        let written = province.set(*task, province.unit(), pairs, None).await;
+        written.expect("written");
+    }
+    let synced = commune.sync().await;
+    assert_eq!(
+        (synced.report.set_aside_here, synced.agrees),
+        (0, Some(true))
+    );
+    for task in tasks {
+        let record = commune.stored(task).await.record;
+        assert!(record.shown("withdrawn").is_some());
+    }
+}
+
+/// What is set aside of a batch is named in its acknowledgement, one by one, and that has to arrive as well.
+#[tokio::test]
+async fn r10_a_whole_batch_that_waits_is_acknowledged() {
+    const COUNT: usize = 1_750;
+    let world = World::new().await;
+    let (commune, province) = (&world.commune, &world.province);
+    let tasks = world.many_tasks(COUNT).await;
+    commune.sync().await;
+    let withdrawn = [("withdrawn", json!({ "reason": "by mistake" }))];
+    province.set_all(tasks, province.unit(), withdrawn).await;
+    let synced = commune.sync().await;
+    assert_eq!(synced.report.set_aside_here, COUNT as u64);
+    assert_eq!(province.set_aside().await.len(), COUNT);
 }
 
 #[tokio::test]

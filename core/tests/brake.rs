@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::{Date, date};
 use nqsync_core::model::{Facts, UnitId};
-use nqsync_core::sync::brake::{Limits, Loss, Tally, changes, holds, loss, undo};
+use nqsync_core::sync::brake::{Limits, Loss, Tally, changes, holds, loss, too_many, undo};
 use nqsync_core::sync::{Author, Incarnation, Record};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -156,5 +156,61 @@ proptest! {
         let wider = Tally { of: of + more, ..tally };
         prop_assert!(held || !holds(&limits, &wider));
         prop_assert!(removed + overwritten >= limits.at_least || !held);
+    }
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+#[test]
+fn what_was_written_day_by_day_is_no_mass_change_when_it_comes_at_once() {
+    let limits = Limits::default();
+    let daily: Vec<(i64, Loss)> = (0..100)
+        .map(|day| (day * 24 * HOUR_MS, Loss::Removed))
+        .collect();
+    assert!(!too_many(&limits, 100, HOUR_MS, &[], &daily).contains(&true));
+    let mut with_a_bad_hour = daily.clone();
+    with_a_bad_hour.extend((0..21).map(|n| (50 * 24 * HOUR_MS + n, Loss::Removed)));
+    let found = too_many(&limits, 100, HOUR_MS, &[], &with_a_bad_hour);
+    let held: Vec<usize> = (0..found.len()).filter(|at| found[*at]).collect();
+    // The one of that day goes with the twenty-one of its hour.
+    assert_eq!(held, [vec![50], (100..121).collect()].concat());
+}
+
+proptest! {
+    #[test]
+    fn what_is_held_is_what_lies_in_a_window_with_too_much(
+        before in proptest::collection::vec((0i64..50, 0u64..4, 0u64..4), 0..12),
+        coming in proptest::collection::vec((0i64..50, any::<bool>()), 0..40),
+        window_ms in 0i64..30,
+        of in 1u64..60,
+    ) {
+        let limits = Limits { at_least: 3, removed_percent: 20, overwritten_percent: 50 };
+        let before: Vec<(i64, Tally)> = before
+            .into_iter()
+            .map(|(at, removed, overwritten)| (at, Tally { removed, overwritten, of: 0 }))
+            .collect();
+        let coming: Vec<(i64, Loss)> = coming
+            .into_iter()
+            .map(|(at, gone)| (at, if gone { Loss::Removed } else { Loss::Overwritten }))
+            .collect();
+        let sum_until = |end: i64| {
+            let mut sum = Tally { of, ..Tally::default() };
+            let inside = |at: i64| at <= end && at >= end - window_ms;
+            for (_, tally) in before.iter().filter(|(at, _)| inside(*at)) {
+                sum.removed += tally.removed;
+                sum.overwritten += tally.overwritten;
+            }
+            coming.iter().filter(|(at, _)| inside(*at)).for_each(|(_, loss)| sum.count(*loss));
+            sum
+        };
+        let ends: Vec<i64> = (0..50).filter(|end| {
+            let somebody = before.iter().any(|(at, _)| at == end) || coming.iter().any(|(at, _)| at == end);
+            somebody && holds(&limits, &sum_until(*end))
+        }).collect();
+        let expected: Vec<bool> = coming
+            .iter()
+            .map(|(at, _)| ends.iter().any(|end| at <= end && *at >= end - window_ms))
+            .collect();
+        prop_assert_eq!(too_many(&limits, of, window_ms, &before, &coming), expected);
     }
 }

@@ -183,7 +183,7 @@ impl Uplink {
             let (error, opened) = match self.upstream.open().await {
                 Ok(torn) => {
                     backoff.reset();
-                    self.note_success(None).await;
+                    self.note_success().await;
                     (self.followed_or_session(torn).await, true)
                 }
                 Err(error) => (self.other_key(error), false),
@@ -302,7 +302,7 @@ impl Uplink {
         let mut wait_s = 0;
         loop {
             let came = self.upstream.pull(wait_s).await?;
-            self.note_success(None).await;
+            self.note_success().await;
             // After a batch the rest is taken at once; then the parent is asked to call.
             wait_s = if came {
                 0
@@ -319,7 +319,7 @@ impl Uplink {
             news.mark_unchanged();
             let began = Instant::now();
             self.upstream.push().await?;
-            self.note_success(None).await;
+            self.note_success().await;
             let (due, debounce) = {
                 let config = config.borrow_and_update();
                 let now = self.node.clock.now_ms();
@@ -340,7 +340,7 @@ impl Uplink {
                     // The first change goes at once; a burst is gathered.
                     sleep(debounce.saturating_sub(began.elapsed())).await;
                 }
-                _ = at(due) => self.note_success(self.upstream.compare().await?).await,
+                _ = at(due) => drop(self.upstream.compare().await?),
                 _ = config.changed() => {}
             }
         }
@@ -415,9 +415,8 @@ impl Uplink {
             Err(error) if files_wait(&error) => self.note_files(Some(error.to_string())).await,
             done => done?,
         }
-        let agrees = self.upstream.compare().await?;
-        self.note_success(agrees).await;
-        Ok(agrees)
+        self.note_success().await;
+        self.upstream.compare().await
     }
 
     /// Looks with bare TCP connects whether the line is back; an interface that comes up or an operator ends the wait.
@@ -447,12 +446,12 @@ impl Uplink {
         }
     }
 
-    async fn note_success(&self, agrees: Option<bool>) {
+    async fn note_success(&self) {
         let (link, now) = (self.upstream.link(), self.node.clock.now_ms());
         let noted = self
             .node
             .store
-            .write(move |tx| links::note_success(tx.connection(), link, now, agrees))
+            .write(move |tx| links::note_success(tx.connection(), link, now, None))
             .await;
         if let Err(error) = noted {
             tracing::error!(%error, "cannot note the contact");

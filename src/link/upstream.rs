@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use nqsync_core::protocol::{
     Ack, Agree, BATCH_HEADER, BEFORE_HEADER, HEAD_HEADER, Hello, MAX_SMALL_BODY, PREFIX, PROTOCOL,
-    Pull, Refused, Renew, SESSION_HEADER, Welcome, hex, running_hash, unhex,
+    Pull, Refused, Renew, SESSION_HEADER, SetAside, Welcome, hex, running_hash, unhex,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -515,26 +515,29 @@ impl Upstream {
         });
         Ok(Ack {
             mark: offer::mark(&position),
-            set_aside: applied.set_aside,
+            set_aside: applied
+                .set_aside
+                .into_iter()
+                .map(SetAside::shortened)
+                .collect(),
             unreadable: applied.unreadable,
         })
     }
 
-    /// Compares what both sides hold; `None` while something still waits. When they differ the session has to be opened
+    /// Compares what both sides hold, and notes that; `None` while something still waits. When they differ the session has to be opened
     /// again now and then, and everything is exchanged anew.
     pub async fn compare(&self) -> Result<Option<bool>, LinkError> {
         self.note(|r| r.phase = "compare");
         let link = self.inner.link;
         let node = self.inner.node.clone();
         let store = node.store.clone();
-        let (said, before) = store
+        let said = store
             .read(move |connection| {
-                let said = Agree {
+                Ok::<_, StoreError>(Agree {
                     holds: session::agreement(connection, link)?,
                     audit: witness::news(connection, link)?,
                     countersigned: None,
-                };
-                Ok::<_, StoreError>((said, links::row(connection, link)?.agrees))
+                })
             })
             .await?;
         let answer: Agree = self.ask("agree", &said).await?;
@@ -548,25 +551,21 @@ impl Upstream {
         if ours.pending || theirs.pending {
             return Ok(None);
         }
-        if ours != theirs || before == Some(false) {
-            let node = node.clone();
-            let compared = store
-                .write(move |tx| session::compared(&node, tx, link, &ours, &theirs))
-                .await?;
-            match compared {
-                Compared::Same => {}
-                Compared::Moved => return Ok(None),
-                Compared::Differs => return Ok(Some(false)),
-                Compared::Unsettled => {
-                    return Err(LinkError::Reopen(
-                        "both sides hold different records, so everything is exchanged again"
-                            .to_owned(),
-                    ));
-                }
+        let here = node.clone();
+        let compared = store
+            .write(move |tx| session::compared(&here, tx, link, &ours, &theirs))
+            .await?;
+        match compared {
+            Compared::Same => {
+                recovery::agreed(&node).await?;
+                Ok(Some(true))
             }
+            Compared::Moved => Ok(None),
+            Compared::Differs => Ok(Some(false)),
+            Compared::Unsettled => Err(LinkError::Reopen(
+                "both sides hold different records, so everything is exchanged again".to_owned(),
+            )),
         }
-        recovery::agreed(&node).await?;
-        Ok(Some(true))
     }
 
     fn endpoint(&self, name: &str) -> String {

@@ -5,7 +5,7 @@
 //! on; as long as its hold is open no later state of it that loses something passes either. A verb held has changed
 //! nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use nqsync_core::sync::Record;
 use nqsync_core::sync::brake::{self, Loss, Tally};
@@ -13,13 +13,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Node;
-use crate::store::links::LinkId;
+use crate::store::links::{self, LinkId};
 use crate::store::{LinkState, Lost, StoreError, Tx, audit, day_of, holds};
 
 /// Code under which a held record is set aside, here and at the sender.
 pub const HELD: &str = "held";
 /// Source of what is lost by verbs given here.
 const HERE: i64 = 0;
+/// Losses of one minute are kept as one number.
+const MINUTE_MS: i64 = 60_000;
 
 /// Which records of a batch are held.
 #[derive(Debug, Default)]
@@ -27,6 +29,10 @@ pub struct Grip {
     hold: Option<i64>,
     records: HashMap<Uuid, Loss>,
     waiting: HashSet<Uuid>,
+    /// When each record that loses something was written so.
+    written: HashMap<Uuid, i64>,
+    /// What was written before this moment counts no more.
+    since: i64,
 }
 
 impl Grip {
@@ -49,20 +55,31 @@ pub fn grip<'a>(
         true => holds::open_of(tx.connection(), link.link)?,
         false => None,
     };
-    let mut recent = holds::lost_since(
-        tx.connection(),
-        link.link.0,
-        now_ms - node.settings.brake_window_ms,
-    )?;
+    // Nobody can have written before the last comparison what had not come by then.
+    let heard = links::row(tx.connection(), link.link)?.compared_at;
+    let heard = heard.map_or(now_ms, |at| at.min(now_ms));
+    let window_ms = node.settings.brake_window_ms;
+    let since = heard - window_ms;
+    let recent = holds::losses_since(tx.connection(), link.link.0, since)?;
     let most = records.size_hint().1.unwrap_or(usize::MAX) as u64;
-    if open.is_none() && recent.losses().saturating_add(most) < limits.at_least {
-        return Ok(Grip::default());
+    let lately: u64 = recent.iter().map(|(_, tally)| tally.losses()).sum();
+    let mut grip = Grip {
+        since,
+        ..Grip::default()
+    };
+    if open.is_none() && lately.saturating_add(most) < limits.at_least {
+        return Ok(grip);
     }
-    let mut losing = HashMap::new();
+    let (mut ids, mut coming) = (Vec::new(), Vec::new());
     for record in records {
         if let Some(loss) = would_lose(tx, record, now_ms)? {
-            recent.count(loss);
-            losing.insert(record.key().id, loss);
+            let stamp = record
+                .greatest_stamp()
+                .map_or(now_ms, |stamp| stamp.millis());
+            let written = (stamp - stamp.rem_euclid(MINUTE_MS)).clamp(heard, now_ms);
+            grip.written.insert(record.key().id, written);
+            ids.push(record.key().id);
+            coming.push((written, loss));
         }
     }
     let waiting: HashSet<Uuid> = match &open {
@@ -72,36 +89,36 @@ pub fn grip<'a>(
         }
         None => HashSet::new(),
     };
-    recent.of = subtree(tx, Some(link))?;
     #[cfg(feature = "faults")]
     if crate::faults::thrown(crate::faults::Canary::NoBrake) {
-        return Ok(Grip::default());
+        return Ok(grip);
     }
-    if !losing.is_empty() && brake::holds(limits, &recent) {
-        let hold = match &open {
-            Some(hold) => hold.hold,
-            None => holds::begin(
-                tx.connection(),
-                Some(link.link),
-                "open",
-                &recent,
-                None,
-                now_ms,
-            )?,
-        };
-        return Ok(Grip {
-            hold: Some(hold),
-            records: losing,
-            waiting,
-        });
+    let of = subtree(tx, Some(link))?;
+    let too_many = brake::too_many(limits, of, window_ms, &recent, &coming);
+    let mut held = Tally {
+        of,
+        ..Tally::default()
+    };
+    for ((record, (_, loss)), too_many) in ids.into_iter().zip(coming).zip(too_many) {
+        if too_many {
+            held.count(loss);
+        }
+        // Few as they are, later states of what waits already wait with it.
+        if too_many || waiting.contains(&record) {
+            grip.records.insert(record, loss);
+        }
     }
-    // Few as they are, later states of what waits already wait with it.
-    losing.retain(|record, _| waiting.contains(record));
-    Ok(Grip {
-        hold: open.map(|hold| hold.hold),
-        records: losing,
-        waiting,
-    })
+    grip.waiting = waiting;
+    grip.hold = match open {
+        Some(hold) => Some(hold.hold),
+        None if held.losses() > 0 => {
+            let connection = tx.connection();
+            let link = Some(link.link);
+            Some(holds::begin(connection, link, "open", &held, None, now_ms)?)
+        }
+        None => None,
+    };
+    Ok(grip)
 }
 
 /// What a record would lose here, were it taken in.
@@ -163,13 +180,14 @@ pub fn settle(
     taken: &HashSet<Uuid>,
 ) -> Result<(), StoreError> {
     let now_ms = node.clock.now_ms();
-    let mut tally = Tally::default();
-    tx.take_lost()
-        .iter()
-        .for_each(|lost| tally.count(lost.loss));
-    if tally.losses() > 0 {
-        let since = now_ms - node.settings.brake_window_ms;
-        holds::note_lost(tx.connection(), link.0, &tally, now_ms, since)?;
+    let mut lost: BTreeMap<i64, Tally> = BTreeMap::new();
+    for one in tx.take_lost() {
+        let written = grip.written.get(&one.record).copied();
+        let tally = lost.entry(written.unwrap_or(now_ms)).or_default();
+        tally.count(one.loss);
+    }
+    for (at_ms, tally) in &lost {
+        holds::note_lost(tx.connection(), link.0, tally, *at_ms, grip.since)?;
     }
     let Some(hold) = grip.hold else {
         return Ok(());

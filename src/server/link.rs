@@ -26,7 +26,7 @@ use nqsync_core::protocol::succession::Succession;
 use nqsync_core::protocol::{
     Ack, Agree, AuditShown, BATCH_HEADER, BEFORE_HEADER, Countersigned, EnrolRequest, HEAD_HEADER,
     Hello, Limits, MAX_SMALL_BODY, MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, SESSION_HEADER,
-    Versions, Welcome, hex, running_hash, unhex,
+    SET_ASIDE_BYTES, Versions, Welcome, hex, running_hash, unhex,
 };
 use nqsync_core::sync::Incarnation;
 use serde::Deserialize;
@@ -396,8 +396,30 @@ async fn whole(hub: &Hub, body: Body, limit: usize) -> Result<Bytes, Reply> {
 }
 
 async fn small<T: DeserializeOwned>(hub: &Hub, body: Body) -> Result<T, Reply> {
-    let bytes = whole(hub, body, MAX_SMALL_BODY).await?;
-    serde_json::from_slice(&bytes).map_err(|e| {
+    read_json(&whole(hub, body, MAX_SMALL_BODY).await?)
+}
+
+/// A body that grows with what was set aside of a batch. Large ones are read one after the other, like batches.
+async fn acknowledging(hub: &Hub, child: &Child, body: Body) -> Result<Pull, Reply> {
+    if HttpBody::size_hint(&body).lower() <= MAX_SMALL_BODY as u64 {
+        return small(hub, body).await;
+    }
+    let number = child.link.0.unsigned_abs();
+    let crowded = || {
+        busy(
+            "many nodes are acknowledging at once; try again shortly",
+            number,
+        )
+    };
+    let _turn = turn(hub).await.ok_or_else(crowded)?;
+    let records = hub.inner.node.settings.batch_records;
+    let limit = MAX_SMALL_BODY.saturating_add(records.saturating_mul(SET_ASIDE_BYTES));
+    let limit = limit.min(hub.inner.limits.batch_bytes);
+    read_json(&whole(hub, body, limit).await?)
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Reply> {
+    serde_json::from_slice(bytes).map_err(|e| {
         refuse(
             StatusCode::BAD_REQUEST,
             "unreadable",
@@ -507,13 +529,7 @@ async fn push(
     let (number, before) = batch_headers(&headers)?;
     let head = headers.get(HEAD_HEADER).and_then(|v| v.to_str().ok());
     let head: Option<Incarnation> = head.and_then(|text| text.parse().ok());
-    let busy = |message: &str| {
-        let refused = Refused {
-            retry_after_s: Some(1 + number % BUSY_RETRY_S),
-            ..Refused::new("busy", message)
-        };
-        Reply(StatusCode::SERVICE_UNAVAILABLE, refused)
-    };
+    let busy = |message: &str| busy(message, number);
     let (stop, _ours) = hub.inner.pushes.begin(child.link).await;
     let limits = hub.inner.limits;
     let arrived = stop.run_until_cancelled(async {
@@ -597,6 +613,15 @@ async fn push(
     }
 }
 
+/// Come back soon; not all at the same second, by a number that differs from child to child.
+fn busy(message: &str, number: u64) -> Reply {
+    let refused = Refused {
+        retry_after_s: Some(1 + number % BUSY_RETRY_S),
+        ..Refused::new("busy", message)
+    };
+    Reply(StatusCode::SERVICE_UNAVAILABLE, refused)
+}
+
 /// A turn to have a batch taken in; `None` when too many wait, or the wait is too long. Coming back costs a child
 /// seconds, waiting in line only as long as the others take.
 async fn turn(hub: &Hub) -> Option<SemaphorePermit<'_>> {
@@ -626,7 +651,7 @@ async fn pull(
     Extension(child): Extension<Child>,
     body: Body,
 ) -> Result<Response, Reply> {
-    let pull: Pull = small(&hub, body).await?;
+    let pull: Pull = acknowledging(&hub, &child, body).await?;
     if let Some(ack) = pull.ack {
         settle(&hub, child, ack).await?;
     }

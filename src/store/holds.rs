@@ -260,12 +260,32 @@ pub fn lost_since(connection: &Connection, source: i64, since: i64) -> Result<Ta
         })?)
 }
 
-/// Notes what a source lost now.
+/// The same, each by its moment.
+pub fn losses_since(
+    connection: &Connection,
+    source: i64,
+    since: i64,
+) -> Result<Vec<(i64, Tally)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT at, removed, overwritten FROM brake_count WHERE source = ?1 AND at >= ?2",
+    )?;
+    let rows = statement.query_map([source, since], |row| {
+        let tally = Tally {
+            removed: row.get::<_, i64>(1)?.unsigned_abs(),
+            overwritten: row.get::<_, i64>(2)?.unsigned_abs(),
+            of: 0,
+        };
+        Ok((row.get(0)?, tally))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Notes what a source lost at a moment, and forgets what is older than `since`.
 pub fn note_lost(
     connection: &Connection,
     source: i64,
     tally: &Tally,
-    now_ms: i64,
+    at_ms: i64,
     since: i64,
 ) -> Result<(), StoreError> {
     connection
@@ -277,7 +297,7 @@ pub fn note_lost(
         )?
         .execute(params![
             source,
-            now_ms,
+            at_ms,
             number(tally.removed),
             number(tally.overwritten)
         ])?;

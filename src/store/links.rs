@@ -50,6 +50,8 @@ pub struct LinkRow {
     pub clock_ahead_ms: Option<i64>,
     pub version: Option<String>,
     pub agrees: Option<bool>,
+    /// When both ends last compared what they hold, milliseconds since 1970.
+    pub compared_at: Option<i64>,
     pub forks: i64,
     /// How many of them a person has looked into.
     pub forks_seen: i64,
@@ -132,12 +134,13 @@ fn link_row(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
         forks_seen: row.get(19)?,
         forked_at: row.get(20)?,
         audit_broken: row.get(21)?,
+        compared_at: row.get(22)?,
     })
 }
 
 const LINK_COLUMNS: &str = "link, node, role, up_batch, up_hash, up_before, down_batch, down_hash, down_before,
     peer_head, last_attempt_at, last_contact_at, last_success_at, last_error, refused, clock_ahead_ms, version,
-    agrees, forks, forks_seen, forked_at, audit_broken";
+    agrees, forks, forks_seen, forked_at, audit_broken, compared_at";
 
 /// All neighbours with everything kept about them.
 pub fn rows(connection: &Connection) -> Result<Vec<LinkRow>, StoreError> {
@@ -188,7 +191,7 @@ pub fn ensure(connection: &Connection, node: NodeId, role: Role) -> Result<LinkI
         connection.execute(
             "UPDATE link SET node = ?2, up_batch = 0, up_hash = x'00', up_before = x'00', down_batch = 0,
                 down_hash = x'00', down_before = x'00', peer_head = NULL, last_contact_at = NULL,
-                last_success_at = NULL, last_error = NULL, refused = 0, clock_ahead_ms = NULL, version = NULL,
+                last_success_at = NULL, compared_at = NULL, last_error = NULL, refused = 0, clock_ahead_ms = NULL, version = NULL,
                 agrees = NULL
              WHERE link = ?1",
             params![link.0, node.0.as_bytes()],
@@ -553,7 +556,7 @@ pub fn note_failure(
     Ok(())
 }
 
-/// Notes a session that went through; `agrees`: both sides hold the same.
+/// Notes a session that went through; `agrees`: both sides were compared, and hold the same.
 pub fn note_success(
     connection: &Connection,
     link: LinkId,
@@ -563,7 +566,7 @@ pub fn note_success(
     connection
         .prepare_cached(
             "UPDATE link SET last_attempt_at = ?2, last_contact_at = ?2, last_success_at = ?2, last_error = NULL,
-                refused = 0, agrees = coalesce(?3, agrees)
+                refused = 0, agrees = coalesce(?3, agrees), compared_at = iif(?3 IS NULL, compared_at, ?2)
              WHERE link = ?1",
         )?
         .execute(params![link.0, at, agrees])?;

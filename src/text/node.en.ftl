@@ -3,6 +3,7 @@
 
 ## err: refusals of the node
 
+err-not-enrolled = This node does not know its unit yet, because it is not enrolled. Get a token at the node above (there: nqsync node token), stop the service here, and give it to nqsync enrol.
 err-not-initialised = There is no node here yet: { $detail }. Create one with nqsync init, then enrol it upstream with nqsync enrol.
 err-store-locked = Another process holds the store: { $detail }.
 err-disk-full = The disk is full; nothing was changed: { $detail }. Free some space and try again.

@@ -3,6 +3,7 @@
 
 ## err: refusals of the node
 
+err-not-enrolled = Nút này chưa ghi danh nên chưa biết mình thuộc đơn vị nào. Hãy lấy mã ghi danh ở nút cấp trên (tại đó: nqsync node token), dừng dịch vụ ở đây rồi đưa mã cho nqsync enrol.
 err-not-initialised = Thư mục này chưa có nút nào: { $detail }. Tạo nút bằng nqsync init, rồi ghi danh với cấp trên bằng nqsync enrol.
 err-store-locked = Kho dữ liệu đang được tiến trình khác dùng: { $detail }.
 err-disk-full = Đĩa đã đầy; chưa có gì bị thay đổi: { $detail }. Hãy giải phóng dung lượng rồi làm lại.

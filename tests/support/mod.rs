@@ -277,6 +277,24 @@ impl Place {
             .await
     }
 
+    /// The same values into many records, in one transaction.
+    pub async fn set_all<const N: usize>(
+        &self,
+        ids: Vec<Uuid>,
+        unit: UnitId,
+        pairs: [(&str, Value); N],
+    ) {
+        let (acting, values) = (self.acting(unit), values(pairs));
+        let written = self.node.store.write(move |tx| {
+            for id in ids {
+                let stored = tx.load(id)?.expect("held here");
+                update(tx, &acting, stored, values.clone(), None)?;
+            }
+            Ok::<_, Refusal>(())
+        });
+        written.await.expect("written");
+    }
+
     /// The same, with any number of values.
     pub async fn put_values(
         &self,
@@ -480,6 +498,25 @@ impl Place {
                 create(tx, &acting, facts, values, None).map(|written| written.record.key().id)
             })
             .await
+    }
+
+    /// The same record so many times over, in one transaction.
+    pub async fn create_many(
+        &self,
+        count: usize,
+        unit: UnitId,
+        facts: Facts,
+        values: BTreeMap<String, Value>,
+    ) -> Vec<Uuid> {
+        let acting = self.acting(unit);
+        let written = self.node.store.write(move |tx| {
+            let one = |_| {
+                let written = create(tx, &acting, facts.clone(), values.clone(), None)?;
+                Ok::<_, Refusal>(written.record.key().id)
+            };
+            (0..count).map(one).collect::<Result<Vec<Uuid>, _>>()
+        });
+        written.await.expect("records")
     }
 
     /// One whole exchange with the parent; opened again when the parent asks for that, as the service does.

@@ -1,5 +1,7 @@
 //! A ministry, a province and two communes, enrolled and knowing each other's units.
 
+use std::collections::BTreeMap;
+
 use nqsync_core::model::{Facts, UnitId};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -49,17 +51,18 @@ impl World {
         self.task_of(&self.province, self.commune.unit(), &[]).await
     }
 
+    /// Tasks like that.
+    pub async fn many_tasks(&self, count: usize) -> Vec<Uuid> {
+        let (facts, values) = task(&self.province, self.commune.unit(), &[]);
+        let issuer = &self.province;
+        issuer
+            .create_many(count, issuer.unit(), facts, values)
+            .await
+    }
+
     /// A task issued where `issuer` stands.
     pub async fn task_of(&self, issuer: &Place, lead: UnitId, coordinating: &[UnitId]) -> Uuid {
-        let facts = Facts::Task {
-            issuer: issuer.unit(),
-            parent: None,
-        };
-        let values = values([
-            ("title", json!("Số hoá hồ sơ")),
-            ("lead", units("lead", &[lead])),
-            ("coordinating", units("coordinating", coordinating)),
-        ]);
+        let (facts, values) = task(issuer, lead, coordinating);
         issuer.create(issuer.unit(), facts, values).await
     }
 
@@ -91,6 +94,19 @@ impl World {
             .create(unit, self.report_facts(task), values)
             .await
     }
+}
+
+fn task(issuer: &Place, lead: UnitId, coordinating: &[UnitId]) -> (Facts, BTreeMap<String, Value>) {
+    let facts = Facts::Task {
+        issuer: issuer.unit(),
+        parent: None,
+    };
+    let values = values([
+        ("title", json!("Số hoá hồ sơ")),
+        ("lead", units("lead", &[lead])),
+        ("coordinating", units("coordinating", coordinating)),
+    ]);
+    (facts, values)
 }
 
 pub fn report_facts(unit: UnitId, issuer: UnitId, task: Uuid) -> Facts {

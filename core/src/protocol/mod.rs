@@ -274,6 +274,11 @@ pub struct Limits {
     pub blob_bytes: u64,
 }
 
+/// Bytes that an acknowledgement has for each record of its batch, should all of them be set aside.
+pub const SET_ASIDE_BYTES: usize = 1_024;
+/// Bytes of a reason in an acknowledgement; the rest of a longer one stays with the receiver.
+pub const MAX_REASON_BYTES: usize = 400;
+
 /// A record the receiver set aside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetAside {
@@ -283,6 +288,20 @@ pub struct SetAside {
     pub code: String,
     /// The reason for people.
     pub reason: String,
+}
+
+impl SetAside {
+    /// The same with a reason that fits into an acknowledgement.
+    pub fn shortened(mut self) -> SetAside {
+        if self.reason.len() > MAX_REASON_BYTES {
+            let most = self
+                .reason
+                .floor_char_boundary(MAX_REASON_BYTES - '…'.len_utf8());
+            self.reason.truncate(most);
+            self.reason.push('…');
+        }
+        self
+    }
 }
 
 /// The answer to a batch: it is on disk.

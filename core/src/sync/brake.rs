@@ -105,6 +105,51 @@ pub fn holds(limits: &Limits, tally: &Tally) -> bool {
         || above(tally.losses(), limits.overwritten_percent)
 }
 
+/// Which of the losses that are about to come in are too many within one window of time, as [`holds`] says of their sum.
+/// `before` came already. Each counts when it was written, not when it comes: who was away for a year is brought what
+/// others changed day by day, and that is no mass change. Moments in milliseconds since 1970, in any order.
+pub fn too_many(
+    limits: &Limits,
+    of: u64,
+    window_ms: i64,
+    before: &[(i64, Tally)],
+    coming: &[(i64, Loss)],
+) -> Vec<bool> {
+    let one = |loss: Loss| {
+        let mut tally = Tally::default();
+        tally.count(loss);
+        tally
+    };
+    let came = before.iter().map(|(at, tally)| (*at, None, *tally));
+    let comes = coming.iter().enumerate();
+    let comes = comes.map(|(place, (at, loss))| (*at, Some(place), one(*loss)));
+    let mut all: Vec<(i64, Option<usize>, Tally)> = came.chain(comes).collect();
+    all.sort_by_key(|(at, place, _)| (*at, *place));
+    let mut found = vec![false; coming.len()];
+    let mut within = Tally {
+        of,
+        ..Tally::default()
+    };
+    let (mut first, mut marked) = (0, 0);
+    for last in 0..all.len() {
+        let (now, _, tally) = all[last];
+        within.removed += tally.removed;
+        within.overwritten += tally.overwritten;
+        while all[first].0 < now.saturating_sub(window_ms) {
+            within.removed -= all[first].2.removed;
+            within.overwritten -= all[first].2.overwritten;
+            first += 1;
+        }
+        if holds(limits, &within) {
+            for (_, place, _) in &all[first.max(marked)..=last] {
+                place.iter().for_each(|place| found[*place] = true);
+            }
+            marked = last + 1;
+        }
+    }
+    found
+}
+
 /// What a record loses when `after` takes the place of `before`; `None` when it loses nothing that should stand still.
 /// A value that stays beside another one, in conflict, is not lost.
 pub fn loss(before: &Record, after: &Record, today: Date) -> Option<Loss> {

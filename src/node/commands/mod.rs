@@ -595,13 +595,7 @@ pub(crate) fn surroundings<'a>(
     connection: &'a Connection,
     request: &'a Request,
 ) -> Result<Reading<'a>, Refusal> {
-    let missing = || {
-        Refusal::with(
-            Exit::NotInitialised,
-            "not-initialised",
-            [("detail", String::new())],
-        )
-    };
+    let missing = || Refusal::with(Exit::NotInitialised, "not-enrolled", []);
     let home = queries::meta(connection, "unit")?.and_then(|text| text.parse().ok());
     let here = queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
     Ok(Reading {
