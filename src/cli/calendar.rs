@@ -27,10 +27,10 @@ pub enum Verb {
         /// Only this unit and those below it
         #[arg(long)]
         unit: Option<String>,
-        /// First day, YYYY-MM-DD [default: 31 days ago]
+        /// First day, such as 15/3/2026 or 2026-03-15 [default: 31 days ago]
         #[arg(long, value_name = "DATE")]
         from: Option<String>,
-        /// Last day, YYYY-MM-DD [default: in 31 days]
+        /// Last day [default: in 31 days]
         #[arg(long, value_name = "DATE")]
         to: Option<String>,
     },

@@ -51,7 +51,7 @@ pub enum Verb {
         /// Why; it is kept in the audit
         #[arg(long)]
         reason: String,
-        /// The last day on which it holds, YYYY-MM-DD
+        /// The last day on which it holds, such as 15/3/2026 or 2026-03-15
         #[arg(long, value_name = "DATE")]
         until: String,
     },

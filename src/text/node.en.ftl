@@ -157,7 +157,6 @@ err-ambiguous-conflict = { $conflict } names more than one conflict. Write the i
 err-ambiguous-id = { $id } is the beginning of more than one id. Write more of it.
 err-ambiguous-node = { $node } names more than one node: { $ids }. Write the id.
 err-bad-choice = "{ $found }" is not possible for { $field }. Write one of these: { $allowed }.
-err-bad-date = "{ $date }" is no date that exists. Write it as 15/3/2026 or 2026-03-15.
 err-bad-deadline = "{ $deadline }" cannot be read as a deadline. Write a day (15/3/2026), a month (03/2026), a quarter (Quý I/2026), a year, "thường xuyên" or "theo yêu cầu".
 err-bad-number = "{ $found }" cannot be read as a number for { $field }. Write it as 2.274.905 or 88,12.
 err-bad-text = { $field } must not be empty and may have at most { $most } characters.

@@ -157,7 +157,6 @@ err-ambiguous-conflict = { $conflict } chỉ nhiều hơn một xung đột. Hã
 err-ambiguous-id = { $id } là phần đầu của nhiều hơn một mã. Hãy ghi dài hơn.
 err-ambiguous-node = { $node } chỉ nhiều hơn một nút: { $ids }. Hãy ghi mã nút.
 err-bad-choice = "{ $found }" không dùng được cho { $field }. Hãy ghi một trong các giá trị: { $allowed }.
-err-bad-date = "{ $date }" không phải là ngày có thật. Hãy ghi 15/3/2026 hoặc 2026-03-15.
 err-bad-deadline = Không đọc được "{ $deadline }" là thời hạn. Hãy ghi ngày (15/3/2026), tháng (03/2026), quý (Quý I/2026), năm, "thường xuyên" hoặc "theo yêu cầu".
 err-bad-number = Không đọc được "{ $found }" là số cho { $field }. Hãy ghi như 2.274.905 hoặc 88,12.
 err-bad-text = { $field } không được để trống và dài nhất { $most } ký tự.

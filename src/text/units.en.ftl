@@ -1,6 +1,6 @@
 # Units that move, merge, split, or get another server.
 
-err-bad-day = { $day } is not a day. Write it as 2026-07-01.
+err-bad-day = "{ $day }" is no day that exists. Write it as 15/3/2026 or 2026-03-15.
 err-heir-no-successor = The heir { $heir } is not among the units that go on. Name it with --into as well.
 err-unit-in-itself = { $other } belongs to { $unit } or is it; a unit cannot go into itself.
 err-unit-succeeded = { $unit } ends already and is continued by { $other }.

@@ -1,6 +1,6 @@
 # Đơn vị chuyển, sáp nhập, chia tách, hoặc đổi máy chủ.
 
-err-bad-day = { $day } không phải là ngày. Hãy viết như 2026-07-01.
+err-bad-day = "{ $day }" không phải là ngày có thật. Hãy ghi 15/3/2026 hoặc 2026-03-15.
 err-heir-no-successor = Đơn vị thừa kế { $heir } không nằm trong số đơn vị tiếp tục. Hãy nêu cả bằng --into.
 err-unit-in-itself = { $other } thuộc hoặc chính là { $unit }; một đơn vị không thể nhập vào chính nó.
 err-unit-succeeded = { $unit } đã được định ngày kết thúc và do { $other } kế tục.

@@ -12,7 +12,7 @@ use nqsync_core::period::State;
 use serde_json::{Value, json};
 
 use super::periods::{Tally, concerned, state_of, tallies_of};
-use super::shared::time;
+use super::shared::{self, time};
 use super::views::{View, listed};
 use super::{Reading, Said, resolve};
 use crate::node::Refusal;
@@ -170,7 +170,7 @@ impl Owed {
 fn stretch(today: Date, from: Option<&str>, to: Option<&str>) -> Result<(Date, Date), Refusal> {
     let day = |text: &str| {
         let bad = || Refusal::usage("bad-day", [("day", text.to_owned())]);
-        let day: Date = text.trim().parse().map_err(|_| bad())?;
+        let day = shared::day(text)?;
         // Periods lie in these years.
         (1901..=2998)
             .contains(&day.year())

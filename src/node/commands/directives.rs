@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use nqsync_core::calendar::{DeadlineKind, parse_deadline};
 use nqsync_core::model::values::FileRef;
 use nqsync_core::model::{Facts, Kind, Tree};
 use nqsync_core::sync::{Record, scope};
@@ -102,7 +101,7 @@ pub fn add(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
     ]
     .into();
     if let Some(date) = date {
-        values.insert("date".to_owned(), json!(day(date)?));
+        values.insert("date".to_owned(), json!(shared::day(date)?));
     }
     if let Some(kind) = kind {
         values.insert("kind".to_owned(), json!(kind.trim()));
@@ -123,17 +122,4 @@ pub fn add(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
     saved(on, &written, None)?;
     let data = item(on.tx.connection(), &tree, &written.record)?;
     Ok(Said::done(data).note("note-directive-added", [("number", number)]))
-}
-
-/// A day as people write it: `2026-03-15` or `15/3/2026`.
-fn day(typed: &str) -> Result<String, Refusal> {
-    let typed = typed.trim();
-    if let Ok(day) = typed.parse::<jiff::civil::Date>() {
-        return Ok(day.to_string());
-    }
-    let read = parse_deadline(typed);
-    match (read.kind, read.due) {
-        (DeadlineKind::Date, Some(day)) => Ok(day.to_string()),
-        _ => Err(Refusal::usage("bad-date", [("date", typed.to_owned())])),
-    }
 }

@@ -1,7 +1,8 @@
 //! What several verbs share: names of records and units as people type and see them, instants as data carries them.
 
 use jiff::Timestamp;
-use nqsync_core::calendar::Period;
+use jiff::civil::Date;
+use nqsync_core::calendar::{DeadlineKind, Period, parse_deadline};
 use nqsync_core::model::{Facts, Kind, Tree, UnitId};
 use nqsync_core::sync::Record;
 use rusqlite::Connection;
@@ -112,6 +113,19 @@ pub(super) fn units(tree: &Tree, typed: &[String], near: UnitId) -> Result<Vec<U
         }
     }
     Ok(found)
+}
+
+/// A day as people write it: `2026-03-15` or `15/3/2026`.
+pub fn day(typed: &str) -> Result<Date, Refusal> {
+    let typed = typed.trim();
+    if let Ok(day) = typed.parse() {
+        return Ok(day);
+    }
+    let read = parse_deadline(typed);
+    match (read.kind, read.due) {
+        (DeadlineKind::Date, Some(day)) => Ok(day),
+        _ => Err(Refusal::usage("bad-day", [("day", typed.to_owned())])),
+    }
 }
 
 /// A text that must say something.

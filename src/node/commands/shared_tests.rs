@@ -380,7 +380,7 @@ fn a_directive_is_listed_and_found_by_its_number() {
         fixture.refused(add("12/QĐ", "15/3/2026")),
         "directive_exists"
     );
-    assert_eq!(fixture.refused(add("13/QĐ", "31/2/2026")), "bad_date");
+    assert_eq!(fixture.refused(add("13/QĐ", "31/2/2026")), "bad_day");
     let shown = fixture.data(Command::DirectiveShow {
         directive: "12/QĐ".into(),
     });

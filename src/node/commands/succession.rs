@@ -7,17 +7,14 @@ use serde_json::json;
 
 use super::units::{answer, check_level, load, save};
 use super::views::typed;
-use super::{Said, Values, Writing, resolve};
+use super::{Said, Values, Writing, resolve, shared};
 use crate::node::Refusal;
 
 /// The first day of a new state: as typed, else today.
 fn day(on: &Writing<'_, '_>, from: Option<&str>) -> Result<Date, Refusal> {
     match from {
         None => Ok(on.node.today()),
-        Some(text) => text
-            .trim()
-            .parse()
-            .map_err(|_| Refusal::usage("bad-day", [("day", text.to_owned())])),
+        Some(text) => shared::day(text),
     }
 }
 
@@ -98,7 +95,7 @@ pub fn split(
     from: Option<&str>,
 ) -> Result<Said, Refusal> {
     let (tree, home) = (on.tx.tree(), on.tx.unit()?);
-    let successors = super::shared::units(&tree, into, home)?;
+    let successors = shared::units(&tree, into, home)?;
     let heir = resolve(&tree, heir, home)?;
     if !successors.contains(&heir) {
         return Err(Refusal::usage(

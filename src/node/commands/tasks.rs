@@ -13,7 +13,7 @@ use super::views::{
     View, evidence_item, group_of, maybe, missing, report_item, span, task_alone, task_item,
     task_listed, task_shown, task_status, text_of,
 };
-use super::{Reading, Said, Values, Writing, refs, resolve, secrecy, token};
+use super::{Reading, Said, Values, Writing, refs, resolve, secrecy, shared, token};
 use crate::api::{Command, Narrowed, TaskFields};
 use crate::node::Refusal;
 use crate::node::standings::Standings;
@@ -43,7 +43,7 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
         Some(text) => Some(span(&refs::period(&view, Some(text))?).end),
         None => None,
     };
-    let due_by = narrowed.due_by.as_deref().map(day_named).transpose()?;
+    let due_by = narrowed.due_by.as_deref().map(shared::day).transpose()?;
     let words = fold(narrowed.text.as_deref().unwrap_or_default());
     let words: Vec<&str> = words.split_whitespace().collect();
     let mut tasks = records::of_kind(on.connection, Kind::Task)?;
@@ -105,12 +105,6 @@ const DONE: [&str; 4] = [
 
 fn due_of(record: &Record) -> Option<Date> {
     record.shown("deadline")?["due"].as_str()?.parse().ok()
-}
-
-fn day_named(text: &str) -> Result<Date, Refusal> {
-    text.trim()
-        .parse()
-        .map_err(|_| Refusal::usage("bad-day", [("day", text.to_owned())]))
 }
 
 /// A list of which some may be left out; the total is of all.

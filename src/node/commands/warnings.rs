@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::refs::title;
-use super::shared::time;
+use super::shared::{self, time};
 use super::views::{View, listed};
 use super::{Reading, Said, Writing, resolve};
 use crate::node::Refusal;
@@ -156,10 +156,7 @@ fn kind_named(text: &str) -> Result<WarningKind, Refusal> {
 }
 
 fn last_day(today: Date, text: &str) -> Result<Date, Refusal> {
-    let day: Date = text
-        .trim()
-        .parse()
-        .map_err(|_| Refusal::usage("bad-day", [("day", text.to_owned())]))?;
+    let day = shared::day(text)?;
     let latest = today.saturating_add(MOST_DAYS.days());
     if !(today..=latest).contains(&day) {
         let args = [
