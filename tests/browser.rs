@@ -217,6 +217,7 @@ fn the_five_jobs_of_the_day_are_done_in_a_browser_and_every_page_is_readable() {
             "rollup?by=unit",
             "warnings",
             "calendar",
+            "scores",
             "tree",
             "desk",
             "node",

@@ -36,6 +36,7 @@ fn every_page_opens_in_both_languages_and_shows_no_missing_sentence() {
             "/rollup?by=issuer",
             "/warnings?all=1&kind=overdue",
             "/calendar",
+            "/scores",
             "/calendar?from=2026-01-01&to=2026-12-31",
             "/periods",
             &format!("/periods/{period}/24001"),

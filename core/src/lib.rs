@@ -7,7 +7,8 @@
 //! 1. [`model`]: kinds of records, their immutable facts, typed values, the unit tree; [`calendar`]: reporting
 //!    periods and deadlines as people write them.
 //! 2. [`sync`]: stamps, registers, the join, scope and digests; [`rollup`]: counts with their coverage; [`protocol`]:
-//!    every message between two nodes; [`period`]: where a unit's reporting period stands.
+//!    every message between two nodes; [`period`]: where a unit's reporting period stands; [`scoring`]: shares of work to
+//!    points and places.
 
 pub mod calendar;
 #[cfg(feature = "faults")]
@@ -16,4 +17,5 @@ pub mod model;
 pub mod period;
 pub mod protocol;
 pub mod rollup;
+pub mod scoring;
 pub mod sync;

@@ -296,6 +296,11 @@ pub enum Command {
     /// What a person is reminded of today.
     CalendarToday,
 
+    /// How the units of this node and those directly below score in a period, with the numbers behind each point.
+    ScoreShow {
+        period: Option<String>,
+        unit: Option<String>,
+    },
     /// Red warnings about work whose reports pass this node.
     WarningList {
         unit: Option<String>,
@@ -477,6 +482,7 @@ impl Command {
             | UnitShow { .. } => false,
             TaskList { .. } | TaskShow { .. } | ReportList { .. } | ReportShow { .. } => false,
             TaskPage { .. } | ReportWaiting { .. } | EvidenceShow { .. } => false,
+            ScoreShow { .. } => false,
             EvidenceList { .. } | EvidenceGet { .. } | IndicatorList { .. } | DirectiveList => {
                 false
             }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{
     adapter, approval, audit, backup, bundle, calendar, classification, conflict, demo, directive,
     doctor, evidence, export, hold, import, indicator, node, period, proposal, quarantine, report,
-    restore, rollup, setup, shell, sync, task, token, unit, user, verify, warning, workbook,
+    restore, rollup, score, setup, shell, sync, task, token, unit, user, verify, warning, workbook,
 };
 use crate::api::{self, Lang};
 
@@ -207,6 +207,9 @@ pub enum Verb {
     /// Counts of tasks by group, unit or issuer, with coverage and as-of
     #[command(subcommand)]
     Rollup(rollup::Verb),
+    /// Units by points and place, with the numbers behind each point
+    #[command(subcommand)]
+    Score(score::Verb),
     /// Fields written differently at two places: list, show, resolve
     #[command(subcommand)]
     Conflict(conflict::Verb),

@@ -172,6 +172,21 @@ fn views() -> Vec<(&'static str, View, Value)> {
                         "missing": 5, "state": "missing" }] }] }),
         ),
         (
+            "score show",
+            score::show,
+            json!({ "period": "2026-03", "criteria": { "title": "Bộ tiêu chí mẫu", "criterion": [
+                { "code": "1", "title": "Nhiệm vụ đúng hạn" }, { "code": "2", "title": "Minh chứng được chấp nhận" }] },
+                "items": [
+                    { "unit": "26548", "unit_name": "Phường Trấn Biên", "rank": 1, "points": "50.66", "most": "60",
+                        "percent": "84.44", "grade": "Hoàn thành tốt", "lines": [
+                            { "code": "1", "reached": 9, "of": 10, "points": "32", "most": "40" },
+                            { "code": "2", "reached": 14, "of": 15, "points": "18.66", "most": "20" }] },
+                    { "unit": "26550", "unit_name": "Xã Đại Phước", "rank": null, "points": null, "most": null,
+                        "percent": null, "grade": null, "lines": [
+                            { "code": "1", "reached": 0, "of": 0, "points": null, "most": "40" },
+                            { "code": "2", "reached": 0, "of": 0, "points": null, "most": "20" }] }] }),
+        ),
+        (
             "warning list",
             warning::list,
             json!({ "total": 2, "items": [

@@ -33,6 +33,7 @@ mod restore;
 mod restoring;
 mod rollup;
 mod rollup_file;
+mod score;
 pub mod screen;
 mod setup;
 mod shell;
@@ -227,6 +228,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Calendar(verb) => ask(verb.job(), caller, out),
         Verb::Warning(verb) => ask(verb.job(), caller, out),
         Verb::Rollup(verb) => rollup::run(verb, caller, out),
+        Verb::Score(verb) => score::run(verb, caller, out),
         Verb::Conflict(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Quarantine(verb) => ask(verb.job(), caller, out),
         Verb::Hold(verb) => ask(verb.job(), caller, out),

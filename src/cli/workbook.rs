@@ -47,7 +47,7 @@ pub(super) fn run(args: WorkbookArgs, caller: &Caller, out: &Output) -> Result<E
     for question in official::questions(args.period.as_deref(), args.unit.as_deref()) {
         answers.push(put(question, caller)?.data);
     }
-    let Ok(answers) = <[Value; 6]>::try_from(answers) else {
+    let Ok(answers) = <[Value; 7]>::try_from(answers) else {
         unreachable!("as many answers as questions");
     };
     let sources = Sources::from(answers);

@@ -41,6 +41,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("approvals.html", include_str!("templates/approvals.html")),
     ("approval.html", include_str!("templates/approval.html")),
     ("audit.html", include_str!("templates/audit.html")),
+    ("scores.html", include_str!("templates/scores.html")),
     ("warnings.html", include_str!("templates/warnings.html")),
     ("users.html", include_str!("templates/users.html")),
 ];
@@ -124,6 +125,8 @@ fn environment(shown: Shown) -> Environment<'static> {
     env.add_filter("number_name", move |value: Value| {
         reader.number_name(&json(&value))
     });
+    let reader = shown.clone();
+    env.add_filter("decimal", move |value: Value| reader.decimal(&json(&value)));
     let reader = shown.clone();
     env.add_filter("plain", move |value: Value| reader.plain(&json(&value)));
     let reader = shown.clone();

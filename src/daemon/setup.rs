@@ -48,6 +48,7 @@ pub fn settings(loaded: &Loaded) -> Settings {
     Settings {
         adapters_dir: beside.join("adapters.d"),
         notify_file: Some(beside.join("notify.toml")),
+        scoring_file: Some(beside.join("scoring.toml")),
         config_file: Some(loaded.file.clone()),
         parse_socket: parse_socket(&loaded.config).map(Path::to_owned),
         // Without it only what needs a process of its own fails, and says so.

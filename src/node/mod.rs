@@ -23,6 +23,7 @@ pub mod reminders;
 pub mod renewal;
 pub mod rollups;
 pub mod roster;
+pub mod scoring;
 pub mod sealed;
 pub mod session;
 pub mod standings;
@@ -108,6 +109,8 @@ pub struct Settings {
     pub adapters_dir: PathBuf,
     /// The file that says how people are told of warnings and reminders; none where a node has no file of its own.
     pub notify_file: Option<PathBuf>,
+    /// The file of the criteria by which units are scored; the sample holds where there is none.
+    pub scoring_file: Option<PathBuf>,
     /// The configuration file; none where a node has no file of its own.
     pub config_file: Option<PathBuf>,
     /// File that names this machine.
@@ -145,6 +148,7 @@ impl Default for Settings {
             approval_lasts_ms: 7 * 86_400_000,
             adapters_dir: PathBuf::from("adapters.d"),
             notify_file: None,
+            scoring_file: None,
             config_file: None,
             machine_id_file: PathBuf::from("/etc/machine-id"),
             program: PathBuf::from("nqsync"),

@@ -16,7 +16,7 @@ use layout::{Cell, Column, Kind, Paper, Share};
 
 /// The verbs whose answers it is made from, in the order of [`Sources`]. `unit`: with all below it; `None`: everything
 /// this node sees.
-pub fn questions(period: Option<&str>, unit: Option<&str>) -> [Command; 6] {
+pub fn questions(period: Option<&str>, unit: Option<&str>) -> [Command; 7] {
     let (period, unit) = (period.map(str::to_owned), unit.map(str::to_owned));
     [
         Command::Status,
@@ -44,7 +44,11 @@ pub fn questions(period: Option<&str>, unit: Option<&str>) -> [Command; 6] {
             period: period.clone(),
             unit: unit.clone(),
         },
-        Command::PeriodList { unit, period },
+        Command::PeriodList {
+            unit: unit.clone(),
+            period: period.clone(),
+        },
+        Command::ScoreShow { period, unit },
     ]
 }
 
@@ -62,11 +66,13 @@ pub struct Sources {
     pub indicators: Value,
     /// `period list`.
     pub periods: Value,
+    /// `score show`.
+    pub scores: Value,
 }
 
-impl From<[Value; 6]> for Sources {
-    fn from(answers: [Value; 6]) -> Sources {
-        let [status, rollup, tasks, reports, indicators, periods] = answers;
+impl From<[Value; 7]> for Sources {
+    fn from(answers: [Value; 7]) -> Sources {
+        let [status, rollup, tasks, reports, indicators, periods, scores] = answers;
         Sources {
             status,
             rollup,
@@ -74,6 +80,7 @@ impl From<[Value; 6]> for Sources {
             reports,
             indicators,
             periods,
+            scores,
         }
     }
 }
@@ -120,6 +127,7 @@ pub fn workbook(sources: &Sources, now: &str, shown: &Shown) -> Result<Workbook,
         maker.progress(),
         maker.indicators(),
         maker.reported(),
+        maker.scores(),
     ] {
         layout::write(&mut book, &paper)?;
     }
@@ -361,6 +369,57 @@ impl Maker<'_> {
             ["book-indicators-sheet", "book-indicators-title"],
             columns,
             rows,
+        )
+    }
+
+    fn scores(&self) -> Paper {
+        let mut columns = vec![
+            self.column("label-rank", 7.0, Kind::Number),
+            self.column("label-code", 12.0, Kind::Text),
+            self.column("label-unit", 40.0, Kind::Text),
+        ];
+        let criteria = items(&self.sources.scores["criteria"], "criterion");
+        columns.extend(criteria.iter().map(|one| Column {
+            head: self.shown.plain(&one["title"]),
+            group: Some(self.label("label-criterion")),
+            width: 16.0,
+            kind: Kind::Text,
+        }));
+        columns.extend([
+            self.column("label-points", 10.0, Kind::Number),
+            self.column("label-of-most", 10.0, Kind::Number),
+            self.column("label-percent", 10.0, Kind::Number),
+            self.column("label-grade", 24.0, Kind::Text),
+        ]);
+        let rows = items(&self.sources.scores, "items").iter().map(|unit| {
+            let mut cells = vec![
+                Cell::number(&unit["rank"]),
+                Cell::Text(self.shown.plain(&unit["unit"])),
+                Cell::Text(self.shown.plain(&unit["unit_name"])),
+            ];
+            // Points with what they were given for: 9 of 10.
+            cells.extend(items(unit, "lines").iter().map(|line| {
+                Cell::Text(match line["points"].is_null() {
+                    true => self.label("score-no-basis"),
+                    false => format!(
+                        "{} ({}/{})",
+                        self.shown.decimal(&line["points"]),
+                        self.shown.plain(&line["reached"]),
+                        self.shown.plain(&line["of"])
+                    ),
+                })
+            }));
+            cells.extend(["points", "most", "percent"].map(|name| Cell::number(&unit[name])));
+            cells.push(Cell::Text(match unit["rank"].is_null() {
+                true => self.label("score-no-basis"),
+                false => self.shown.plain(&unit["grade"]),
+            }));
+            cells
+        });
+        self.paper(
+            ["book-scores-sheet", "book-scores-title"],
+            columns,
+            rows.collect(),
         )
     }
 

@@ -35,6 +35,11 @@ fn sources() -> Sources {
             { "unit": "24001", "numerator": "2274905", "denominator": "2581336", "value": null }] }] }),
         periods: json!({ "items": [{ "unit": "24001", "unit_name": "Xã Suối Mây", "state": "submitted", "expected": 3,
             "received": 2, "on_time": 2, "submitted_at": null }] }),
+        scores: json!({ "criteria": { "criterion": [{ "code": "1", "title": "Nhiệm vụ đúng hạn" }] }, "items": [
+            { "unit": "24001", "unit_name": "Xã Suối Mây", "rank": 1, "points": "36.5", "most": "40", "percent": "91.25",
+                "grade": "Hoàn thành xuất sắc", "lines": [{ "points": "36.5", "reached": 73, "of": 80 }] },
+            { "unit": "24002", "unit_name": "Xã Đồi Chè", "rank": null, "points": null, "most": null, "percent": null,
+                "grade": null, "lines": [{ "points": null, "reached": 0, "of": 0 }] }] }),
     }
 }
 
@@ -57,7 +62,7 @@ fn has(rows: &[Vec<Data>], text: &str) -> bool {
 #[test]
 fn every_sheet_says_whose_it_is_which_period_and_what_is_missing() {
     let sheets = read();
-    assert_eq!(sheets.len(), 5);
+    assert_eq!(sheets.len(), 6);
     for (name, rows) in &sheets {
         assert!(has(rows, "TỈNH TRƯỜNG LÂM"), "{name}");
         let texts: Vec<String> = rows.iter().flatten().map(ToString::to_string).collect();
@@ -107,6 +112,21 @@ fn numbers_are_numbers_that_add_up_and_text_is_never_a_formula() {
             .any(|cell| *cell == Data::Float(2_274_905.0))
     );
     assert!(has(&sheets[4].1, "Xã Suối Mây"));
+    let scores = &sheets[5].1;
+    assert!(has(scores, "36,5 (73/80)") && has(scores, "Hoàn thành xuất sắc"));
+    assert!(
+        scores
+            .iter()
+            .flatten()
+            .any(|cell| *cell == Data::Float(91.25))
+    );
+    let nothing = scores.iter().find(|row| {
+        row.iter()
+            .any(|cell| *cell == Data::String("Xã Đồi Chè".to_owned()))
+    });
+    assert!(
+        nothing.is_some_and(|row| has(std::slice::from_ref(row), &shown().label("score-no-basis")))
+    );
 }
 
 #[test]

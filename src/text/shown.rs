@@ -94,6 +94,15 @@ impl Shown {
         shown
     }
 
+    /// A decimal of an answer, with the mark of the language.
+    pub fn decimal(&self, value: &Value) -> String {
+        let text = self.plain(value);
+        match self.lang {
+            Lang::Vi => text.replace('.', ","),
+            Lang::En => text,
+        }
+    }
+
     /// The name of a number in a rollup in words: what is counted, and of which state.
     pub fn number_name(&self, name: &Value) -> String {
         let name = name.as_str().unwrap_or_default();

@@ -12,6 +12,7 @@ mod node;
 mod periods;
 mod reports;
 mod rollup;
+mod scores;
 pub mod sync;
 mod tasks;
 mod today;
@@ -72,6 +73,7 @@ pub fn router(console: Arc<Console>) -> Router {
             get(conflicts::show).post(conflicts::resolve),
         )
         .route("/rollup", get(rollup::show))
+        .route("/scores", get(scores::show))
         .route("/workbook", get(workbook::get))
         .route("/calendar", get(calendar::show))
         .route("/warnings", get(warnings::list))

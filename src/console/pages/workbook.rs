@@ -48,7 +48,7 @@ async fn made(
     person: &Person,
     asked: &Fields,
 ) -> Result<(String, Vec<u8>), Failure> {
-    let mut answers: [Value; 6] = Default::default();
+    let mut answers: [Value; 7] = Default::default();
     let questions = official::questions(asked.get("period"), asked.get("unit"));
     for (answer, question) in answers.iter_mut().zip(questions) {
         *answer = console.read(person, question).await?;

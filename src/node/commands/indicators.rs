@@ -153,6 +153,34 @@ fn total(
         .map_err(|_| Refusal::usage("indicator-overflow", [("code", code)]))
 }
 
+/// Of every indicator with a target, each unit it is expected of, and whether that unit reached it: by its own figures of the
+/// period. What was not reported is not reached.
+pub(super) fn reached_by_units(
+    view: &View<'_>,
+    period: &Period,
+    before: &Before,
+) -> Result<Vec<(UnitId, bool)>, Refusal> {
+    let mut found = Vec::new();
+    for indicator in all(view.connection)? {
+        let Some(target) = &indicator.target else {
+            continue;
+        };
+        let (values, _) = counted(view.connection, &indicator, period, before, &|_| true)?;
+        let mut of_unit: BTreeMap<UnitId, Vec<Counted>> = BTreeMap::new();
+        for value in values {
+            of_unit.entry(value.unit).or_default().push(value);
+        }
+        for unit in &indicator.units {
+            let own = of_unit.remove(unit).unwrap_or_default();
+            let total = total(view.tree, &indicator, &own, &|of| of == *unit)?;
+            let value = total.value.as_deref();
+            let is_reached = value.and_then(|value| reached(Some(target), value));
+            found.push((*unit, is_reached == Some(true)));
+        }
+    }
+    Ok(found)
+}
+
 /// The totals of a period by indicator, each with its code.
 pub(super) fn totals(
     view: &View<'_>,

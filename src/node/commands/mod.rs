@@ -4,6 +4,7 @@
 pub mod admit;
 pub mod adopt;
 pub mod approvals;
+mod assignments;
 pub mod audits;
 pub mod authority;
 pub mod backup;
@@ -29,6 +30,9 @@ pub mod refs;
 pub mod reports;
 pub mod restate;
 pub mod rollup;
+pub mod scores;
+#[cfg(test)]
+mod scores_tests;
 pub mod secrecy;
 mod shared;
 #[cfg(test)]

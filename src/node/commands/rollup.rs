@@ -2,17 +2,15 @@
 //!
 //! What is held here only on its way to others is shown apart, as *held on the path*, and is in no sum.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
 use nqsync_core::model::{Facts, Tree, UnitId};
-use nqsync_core::rollup::{
-    AsOf, Counts, Coverage, Derived, Due, GroupRollup, NotCounted, PeriodSpan, TaskFacts, read_task,
-};
+use nqsync_core::rollup::{AsOf, Counts, Coverage, GroupRollup, NotCounted, PeriodSpan};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use super::assignments::{Assignment, Assignments};
 use super::nodes;
 use super::shared::{self, time};
 use super::{Reading, Said};
@@ -21,8 +19,7 @@ use crate::node::Refusal;
 use crate::node::rollups::closed::is_closed;
 use crate::node::rollups::load::sum;
 use crate::node::rollups::{self, Before, Inputs};
-use crate::node::standings::{OfPeriod, Standings};
-use crate::store::{StoreError, closings, groups, queries};
+use crate::store::{StoreError, closings, groups};
 
 /// One issuer's group, as it is shown.
 struct Part {
@@ -37,16 +34,6 @@ struct Left {
     issuer: UnitId,
     group: String,
     reason: NotCounted,
-}
-
-/// One unit's work on one task.
-struct Assignment {
-    unit: UnitId,
-    /// It leads the task.
-    leads: bool,
-    derived: Derived,
-    late: bool,
-    due: Due,
 }
 
 /// What is asked for.
@@ -353,10 +340,16 @@ impl Question<'_> {
     /// Units by the tasks of each issuer. Of issuers below only the coverage of their units is known here.
     fn by_unit(&self, parts: &[&Part]) -> Result<Vec<Value>, Refusal> {
         let mut units: BTreeMap<(UnitId, UnitId), Unit> = BTreeMap::new();
-        let kept = Standings::of(self.connection(), self.tree())?.of_period(&self.span)?;
+        let counted = Assignments::of(
+            self.connection(),
+            self.tree(),
+            &self.span,
+            self.evaluated_on(),
+            &self.before,
+        )?;
         for part in parts {
             if self.is_own(part.issuer) {
-                self.add_standings(part, &kept, &mut units)?;
+                self.add_assignments(part, &counted, &mut units)?;
             } else {
                 for (unit, found) in &part.rollup.units {
                     let row = units.entry((part.issuer, *unit)).or_default();
@@ -389,65 +382,20 @@ impl Question<'_> {
         Ok(rows.iter().map(row).collect())
     }
 
-    /// The standings of a group, from what is kept where nothing came after a closing.
-    fn standings_of(&self, part: &Part, kept: &OfPeriod) -> Result<Vec<Assignment>, StoreError> {
-        let on = self.evaluated_on();
-        let mut all = Vec::new();
-        if self.before.is_empty() {
-            let today = queries::today(self.connection())?;
-            let tasks = groups::tasks(self.connection(), part.issuer, &part.group)?;
-            let tasks = tasks.iter().filter_map(|stored| read_task(&stored.record));
-            for mut task in tasks.filter(TaskFacts::is_live) {
-                task.doubt_clock(today);
-                let leads: HashSet<UnitId> = task.lead.units.iter().copied().collect();
-                for (unit, stood, due) in kept.of(&task) {
-                    let derived = stood.map_or(Derived::NotReported, |stood| stood.derived);
-                    let (derived, overdue) = derived.on(task.due, on);
-                    all.push(Assignment {
-                        unit,
-                        leads: leads.contains(&unit),
-                        late: overdue || derived == Derived::CompletedLate,
-                        derived,
-                        due,
-                    });
-                }
-            }
-            return Ok(all);
-        }
-        let inputs = Inputs::of_group(
-            self.connection(),
-            self.tree(),
-            part.issuer,
-            &part.group,
-            &self.before,
-        )?;
-        let tasks: HashMap<Uuid, &TaskFacts> = inputs.tasks.iter().map(|t| (t.id, t)).collect();
-        for ((task, unit), (standing, due)) in inputs.standings(&self.span, on) {
-            let leads = tasks.get(&task);
-            all.push(Assignment {
-                unit,
-                leads: leads.is_some_and(|task| task.lead.units.contains(&unit)),
-                late: standing.overdue || standing.derived == Derived::CompletedLate,
-                derived: standing.derived,
-                due,
-            });
-        }
-        Ok(all)
-    }
-
-    fn add_standings(
+    fn add_assignments(
         &self,
         part: &Part,
-        kept: &OfPeriod,
+        counted: &Assignments<'_>,
         units: &mut BTreeMap<(UnitId, UnitId), Unit>,
     ) -> Result<(), StoreError> {
-        for one in self.standings_of(part, kept)? {
+        let tasks = groups::tasks(self.connection(), part.issuer, &part.group)?;
+        for one in counted.of_tasks(&tasks)? {
             let row = units.entry((part.issuer, one.unit)).or_default();
             row.received += u32::from(one.due.received);
             row.expected += u32::from(one.due.expected);
-            count(&mut row.assignments, one.derived, one.late);
+            count(&mut row.assignments, &one);
             if one.leads {
-                count(&mut row.tasks, one.derived, one.late);
+                count(&mut row.tasks, &one);
             }
         }
         Ok(())
@@ -562,16 +510,13 @@ impl Unit {
     }
 }
 
-/// Counts one standing as [`GroupRollup`] does.
-fn count(counts: &mut Counts, derived: Derived, late: bool) {
+/// Counts one assignment as [`GroupRollup`] does.
+fn count(counts: &mut Counts, one: &Assignment) {
     counts.total += 1;
-    *counts
-        .by_status
-        .entry(derived.as_str().to_owned())
-        .or_default() += 1;
-    counts.late += u32::from(late);
-    let on_time = matches!(derived, Derived::CompletedOnTime | Derived::InProgress);
-    counts.on_time += u32::from(on_time && !late);
+    let status = one.derived.as_str().to_owned();
+    *counts.by_status.entry(status).or_default() += 1;
+    counts.late += u32::from(one.late);
+    counts.on_time += u32::from(one.on_time());
 }
 
 fn shown(rollup: &GroupRollup) -> Value {

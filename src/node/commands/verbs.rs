@@ -4,8 +4,8 @@ use super::backup;
 use super::{
     Reading, Said, Writing, adopt, approvals, audits, authority, bundles, calendar, clones,
     conflicts, directives, evidence, holds, import, indicators, nodes, periods, proposals,
-    quarantine, reports, rollup, secrecy, status, succession, tasks, tokens, units, unknown_verb,
-    users, waiting, warnings,
+    quarantine, reports, rollup, scores, secrecy, status, succession, tasks, tokens, units,
+    unknown_verb, users, waiting, warnings,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -82,6 +82,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::PeriodRestate { period, unit, .. } => {
             periods::preview(on, period, unit.as_deref())
         }
+        Command::ScoreShow { period, unit } => scores::show(on, period.as_deref(), unit.as_deref()),
         Command::ConflictList => conflicts::list(on),
         Command::ConflictShow { conflict } => conflicts::show(on, conflict),
         Command::QuarantineList => quarantine::list(on),
