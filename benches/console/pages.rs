@@ -95,6 +95,7 @@ fn paths(province: &Province) -> Vec<String> {
         "/rollup?by=issuer".to_owned(),
         format!("/rollup?unit={unit}"),
         format!("/rollup?period={before}&by=unit"),
+        "/scores".to_owned(),
         "/calendar".to_owned(),
         "/warnings".to_owned(),
         "/warnings?all=1&kind=overdue".to_owned(),

@@ -29,6 +29,8 @@ pub struct Size {
     pub communes: usize,
     pub tasks: usize,
     pub periods: usize,
+    /// Tasks of a workbook that is measured instead; 0: none.
+    pub workbook: usize,
 }
 
 impl Size {
@@ -37,6 +39,7 @@ impl Size {
             communes: 170,
             tasks: 200,
             periods: 12,
+            workbook: 0,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -46,9 +49,10 @@ impl Size {
                 "--communes" => &mut size.communes,
                 "--tasks" => &mut size.tasks,
                 "--periods" => &mut size.periods,
+                "--workbook" => &mut size.workbook,
                 other => {
                     return Err(format!(
-                        "{other:?}: only --communes N, --tasks N and --periods N are known"
+                        "{other:?}: only --communes N, --tasks N, --periods N and --workbook N are known"
                     ));
                 }
             };

@@ -252,7 +252,13 @@ impl Question<'_> {
         let among = |unit: UnitId| {
             self.within(unit) && (!on_path || self.tree().is_within(unit, self.on.home))
         };
-        let inputs = Inputs::of_group(self.connection(), self.tree(), issuer, group, &self.before)?;
+        let inputs = Inputs::of_units(
+            self.connection(),
+            self.tree(),
+            (issuer, group),
+            &self.before,
+            &among,
+        )?;
         Ok(inputs.fold_for(&self.span, self.evaluated_on(), &among))
     }
 

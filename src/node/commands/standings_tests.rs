@@ -218,6 +218,19 @@ fn check(fixture: &Fixture) -> Result<(), TestCaseError> {
                 }
             }
         }
+        for (text, by) in PERIODS.iter().flat_map(|text| UNITS.map(|by| (text, by))) {
+            // What is read for one unit against the same counted from the whole group.
+            let period: Period = text.parse().expect("a period");
+            let (span, among) = (rollups::span_of(&period), |of| of == unit(by));
+            let (issuer, before) = (unit(PROVINCE), Before::default());
+            let group = Inputs::of_group(connection, &tree, issuer, "I", &before)?;
+            let group = group.fold_for(&span, view.today(), &among);
+            let own = Inputs::of_units(connection, &tree, (issuer, "I"), &before, &among)?;
+            let own = own.fold_for(&span, view.today(), &among);
+            if own != group {
+                wrong.push(format!("{text} of {by}: {own:?} is {group:?}"));
+            }
+        }
         for wait in [Wait::Verdict, Wait::Correction, Wait::Submission] {
             let mut kept: Vec<Uuid> = standings
                 .waiting(wait)?
@@ -250,6 +263,9 @@ proptest! {
         let tasks: Vec<Uuid> = (1..=3u128)
             .map(|n| fixture.task(PROVINCE, n, "I", &UNITS[..1 + n as usize % 2]))
             .collect();
+        let given = Facts::Task { issuer: unit(PROVINCE), parent: None };
+        let helps = json!({ "text": "", "units": [unit(WARD)] });
+        fixture.put(unit(PROVINCE), given, tasks[1], &[("coordinating", helps)]);
         let half = acts.len() / 2;
         for (at, act) in acts.into_iter().enumerate() {
             carry_out(&fixture, &tasks, act);

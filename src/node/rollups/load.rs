@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::closed::Before;
 use super::span_of;
+use crate::node::standings::assigned;
 use crate::store::{StoreError, Stored, groups, queries, records};
 
 /// Tasks with everything that was reported and noted about them.
@@ -52,6 +53,28 @@ impl Inputs {
             task.doubt_clock(today);
             let reports = records::about(connection, Kind::Report, task.id)?;
             inputs.add(connection, tree, &reports, before)?;
+            inputs.tasks.push(task);
+        }
+        Ok(inputs)
+    }
+
+    /// Reads of a group only what some units reported: enough for [`Inputs::fold_for`] about the same units.
+    pub fn of_units(
+        connection: &Connection,
+        tree: &Tree,
+        (issuer, group): (UnitId, &str),
+        before: &Before,
+        among: &dyn Fn(UnitId) -> bool,
+    ) -> Result<Inputs, StoreError> {
+        let mut inputs = Inputs::default();
+        let today = queries::today(connection)?;
+        let tasks = groups::tasks(connection, issuer, group)?;
+        for mut task in tasks.iter().filter_map(|stored| read_task(&stored.record)) {
+            task.doubt_clock(today);
+            for unit in assigned(&task).into_iter().filter(|unit| among(*unit)) {
+                let reports = records::about_by(connection, Kind::Report, task.id, unit)?;
+                inputs.add(connection, tree, &reports, before)?;
+            }
             inputs.tasks.push(task);
         }
         Ok(inputs)
