@@ -10,6 +10,7 @@ pub mod console;
 pub mod daemon;
 pub mod demo;
 pub mod doctor;
+pub mod fleet;
 pub mod link;
 pub mod local_api;
 pub mod node;

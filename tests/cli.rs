@@ -58,6 +58,7 @@ fn every_verb_of_the_contract_has_help_with_an_example() {
         ("quarantine", "list show retry drop"),
         ("hold", "list show release refuse undo"),
         ("config", "check show schema"),
+        ("fleet", "offer show install"),
         ("adapter", "list show check run simulate new test schema"),
     ];
     for (names, verbs) in groups {

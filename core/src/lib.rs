@@ -8,11 +8,12 @@
 //!    periods and deadlines as people write them.
 //! 2. [`sync`]: stamps, registers, the join, scope and digests; [`rollup`]: counts with their coverage; [`protocol`]:
 //!    every message between two nodes; [`period`]: where a unit's reporting period stands; [`scoring`]: shares of work to
-//!    points and places.
+//!    points and places; [`fleet`]: how a signed package of this program is installed and taken back.
 
 pub mod calendar;
 #[cfg(feature = "faults")]
 pub mod faults;
+pub mod fleet;
 pub mod model;
 pub mod period;
 pub mod protocol;

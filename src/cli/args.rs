@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     adapter, approval, audit, backup, bundle, calendar, classification, conflict, demo, directive,
-    doctor, evidence, export, hold, import, indicator, node, period, proposal, quarantine, report,
-    restore, rollup, score, setup, shell, sync, task, token, unit, user, verify, warning, workbook,
+    doctor, evidence, export, fleet, hold, import, indicator, node, period, proposal, quarantine,
+    report, restore, rollup, score, setup, shell, sync, task, token, unit, user, verify, warning,
+    workbook,
 };
 use crate::api::{self, Lang};
 
@@ -173,6 +174,9 @@ pub enum Verb {
     /// Nodes below this one: list, invite, show, cut off
     #[command(subcommand)]
     Node(node::Verb),
+    /// A new version for the nodes below: offer, show, install
+    #[command(subcommand)]
+    Fleet(fleet::Verb),
     Enrol(setup::EnrolArgs),
     /// Units: list, show, add, rename, give another name
     #[command(subcommand)]

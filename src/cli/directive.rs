@@ -33,7 +33,7 @@ pub enum Verb {
         /// Its kind, such as "Chỉ thị"
         #[arg(long)]
         kind: Option<String>,
-        /// Units it goes to; several with ; or by repeating [default: all below]
+        /// Units it goes to; several with ; or by repeating [default: none, it stays here]
         #[arg(long = "unit", value_name = "UNIT", value_delimiter = ';')]
         units: Vec<String>,
         /// The document itself

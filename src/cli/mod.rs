@@ -18,6 +18,7 @@ mod directive;
 mod doctor;
 mod evidence;
 mod export;
+mod fleet;
 mod hold;
 mod import;
 mod indicator;
@@ -211,6 +212,7 @@ fn carry_out(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure>
         Verb::Bundle(verb) => ask(verb.job(caller)?, caller, out),
         Verb::Doctor(args) => doctor::run(&args, caller, out),
         Verb::Status => ask(job(Command::Status, status::show), caller, out),
+        Verb::Fleet(verb) => fleet::run(verb, caller, out),
         Verb::Node(verb) => ask(verb.job(caller.lang)?, caller, out),
         Verb::Enrol(args) => setup::enrol(args, caller, out),
         Verb::Unit(verb) => ask(verb.job(), caller, out),

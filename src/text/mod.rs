@@ -53,7 +53,9 @@ const VI: &str = concat!(
     "\n",
     include_str!("api.vi.ftl"),
     "\n",
-    include_str!("console.vi.ftl")
+    include_str!("console.vi.ftl"),
+    "\n",
+    include_str!("fleet.vi.ftl")
 );
 const EN: &str = concat!(
     include_str!("en.ftl"),
@@ -92,7 +94,9 @@ const EN: &str = concat!(
     "\n",
     include_str!("api.en.ftl"),
     "\n",
-    include_str!("console.en.ftl")
+    include_str!("console.en.ftl"),
+    "\n",
+    include_str!("fleet.en.ftl")
 );
 
 type Bundle = FluentBundle<FluentResource>;

@@ -1,0 +1,27 @@
+# fleet
+err-fleet-file = { $file } is not the package of nqsync { $version }; it says { $found }.
+err-fleet-failed = Not done: { $reason }
+err-fleet-permission = { $file } allows nothing: { $reason }
+err-fleet-root = Installing is root's: sudo nqsync fleet install.
+err-fleet-locked = An installation is under way already.
+err-fleet-no-package = nqsync is not installed as a package here; nothing was done.
+err-fleet-no-service = The service does not answer; nothing is upgraded while it is down. Look with nqsync doctor.
+err-fleet-no-way-back = There is no package of the installed version { $version } to go back to; nothing was done. Have it offered as well, or put it to { $file }.
+err-fleet-package = The offered package { $version } is not taken: { $reason }
+fleet-summary = Version { $version } of nqsync
+fleet-not-allowed = Nothing is allowed: upgrade.toml names no key.
+fleet-nothing = Nothing later than { $version } is offered.
+fleet-taken-back = { $version } was taken back before and is not tried again; --again does.
+fleet-passed-over = { $number } is passed over: { $reason }
+fleet-step-install = Installing { $version }
+fleet-step-back = Going back to { $version }
+fleet-step-restore = Putting the store back as it was before its format changed
+label-fleet-key = Key of this node
+label-fleet-parent = Key of the node above
+label-fleet-allowed = Packages are taken from
+label-fleet-installed = Installed
+label-fleet-last = Last installation
+word-fleet-done = installed
+word-fleet-refused = refused, the version before goes on
+word-fleet-went_back = went back to the version before
+word-fleet-stuck = stuck, somebody has to look

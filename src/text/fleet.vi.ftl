@@ -1,0 +1,27 @@
+# fleet
+err-fleet-file = { $file } không phải gói nqsync { $version }; nó ghi { $found }.
+err-fleet-failed = Chưa làm được: { $reason }
+err-fleet-permission = { $file } không cho phép gì: { $reason }
+err-fleet-root = Chỉ root được cài: sudo nqsync fleet install.
+err-fleet-locked = Đang có một lần cài chưa xong.
+err-fleet-no-package = Ở đây nqsync không được cài bằng gói; chưa làm gì.
+err-fleet-no-service = Dịch vụ không trả lời; không nâng cấp khi dịch vụ đang dừng. Xem nqsync doctor.
+err-fleet-no-way-back = Không có gói của bản đang cài { $version } để quay lại; chưa làm gì. Hãy nhờ cấp trên gửi cả bản đó, hoặc đặt vào { $file }.
+err-fleet-package = Không nhận gói { $version }: { $reason }
+fleet-summary = Bản { $version } của nqsync
+fleet-not-allowed = Chưa cho phép: upgrade.toml không ghi khóa nào.
+fleet-nothing = Không có bản nào mới hơn { $version }.
+fleet-taken-back = Bản { $version } từng bị gỡ lại nên không thử nữa; muốn thử lại: --again.
+fleet-passed-over = Bỏ qua { $number }: { $reason }
+fleet-step-install = Đang cài bản { $version }
+fleet-step-back = Đang quay lại bản { $version }
+fleet-step-restore = Đang đưa dữ liệu về như trước khi đổi định dạng
+label-fleet-key = Khóa của nút này
+label-fleet-parent = Khóa của nút cấp trên
+label-fleet-allowed = Nhận gói của khóa
+label-fleet-installed = Đang cài
+label-fleet-last = Lần cài gần nhất
+word-fleet-done = đã cài
+word-fleet-refused = bị từ chối, bản trước vẫn chạy
+word-fleet-went_back = đã quay lại bản trước
+word-fleet-stuck = bị kẹt, cần người xem
