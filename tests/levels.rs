@@ -25,6 +25,19 @@ fn above(machine: &Machine, args: &[&str]) -> Ran {
     machine.run(&[args, &AT].concat())
 }
 
+/// A verb at another folder than the node's own.
+fn at_folder(dir: &Path, args: &[&str]) -> Ran {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_nqsync"));
+    command.env_clear().env("LANG", "en_US.UTF-8").args(args);
+    let said = command.arg("--dir").arg(dir).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ran {
+        code: said.status.code().expect("it ends"),
+        out: text(&said.stdout),
+        err: text(&said.stderr),
+    }
+}
+
 fn text(value: &Value) -> String {
     value
         .as_str()
@@ -319,7 +332,7 @@ fn a_level_travels_by_bundle_between_its_stores_and_into_no_other() {
 
 #[test]
 fn a_store_is_opened_as_its_own_level_alone_and_so_is_its_backup() {
-    let (_ministry, service, province) = isolated_province();
+    let (_ministry, service, mut province) = isolated_province();
     service.stop();
     let task = secret_task(&province, "66");
     let file = province.at("levels/confidential/config.toml");
@@ -337,7 +350,7 @@ fn a_store_is_opened_as_its_own_level_alone_and_so_is_its_backup() {
         matches!(opened, Err(StoreError::OtherLevel { .. })),
         "{opened:?}"
     );
-    std::fs::write(&file, right).expect("written");
+    std::fs::write(&file, &right).expect("written");
     let room = tempfile::tempdir().expect("room");
     let folder = |name: &str| room.path().join(name).to_str().expect("text").to_owned();
     let (low, high) = (folder("low"), folder("high"));
@@ -351,13 +364,58 @@ fn a_store_is_opened_as_its_own_level_alone_and_so_is_its_backup() {
     assert_eq!(refused.failure(), "restore_other_level");
     above(&province, &["restore", &high, "--replace"]).expect(0);
     above(&province, &["task", "show", &task]).expect(0);
+    // Its own configuration does not vouch for it, and neither do a backup's, a variable or what is overridden.
+    let law = |ran: Ran, code: &str| {
+        assert_eq!(ran.failure(), code);
+        assert!(ran.err.contains("117/2025/QH15"), "{ran:?}");
+    };
+    let own = province.at("levels/confidential");
+    for verb in [
+        &["task", "list", "--json"][..],
+        &["status", "--json"],
+        &["run", "--json"],
+    ] {
+        law(at_folder(&own, verb).expect(2), "level_by_itself");
+        let typed = [verb, &AT].concat();
+        law(at_folder(&own, &typed).expect(2), "level_by_itself");
+    }
+    let new = room.path().join("new");
+    let restored = at_folder(&new, &["restore", &high, "--json"]);
+    law(restored.expect(2), "level_by_itself");
+    assert!(!new.exists(), "something of it came here");
+    std::fs::write(&file, right.replace("confidential", "top_secret")).expect("written");
+    let other = above(&province, &["task", "list", "--json"]);
+    law(other.expect(2), "level_by_itself");
+    std::fs::write(&file, &right).expect("written");
     // A computer that is networked again opens it no more.
     let file = province.at("config.toml");
     let text = std::fs::read_to_string(&file).expect("a configuration");
     let networked = text.replace("profile = \"isolated\"\nceiling = \"confidential\"\n", "");
     std::fs::write(&file, networked).expect("written");
-    let refused = above(&province, &["task", "list", "--json"]).expect(2);
-    assert_eq!(refused.failure(), "above_ceiling");
+    let set = [
+        "--set",
+        "node.profile=isolated",
+        "--set",
+        "node.ceiling=confidential",
+    ];
+    let list = ["task", "list", "--json"];
+    law(above(&province, &list).expect(2), "above_ceiling");
+    law(
+        above(&province, &[&list[..], &set].concat()).expect(2),
+        "above_ceiling",
+    );
+    let variables = [
+        ("NQSYNC_NODE_PROFILE", "isolated"),
+        ("NQSYNC_NODE_CEILING", "confidential"),
+    ];
+    province
+        .env
+        .extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    law(above(&province, &list).expect(2), "above_ceiling");
+    province.env.clear();
+    law(at_folder(&own, &list).expect(2), "level_by_itself");
+    let back = ["restore", &high, "--replace", "--json"];
+    law(above(&province, &back).expect(2), "above_ceiling");
 }
 
 #[test]

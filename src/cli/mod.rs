@@ -312,6 +312,7 @@ fn caller(global: Global, lang: Lang) -> Result<Caller, Failure> {
     let base = Place {
         config,
         set: global.set,
+        held_by: None,
         lang,
     };
     Ok(Caller {

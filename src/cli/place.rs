@@ -1,6 +1,6 @@
 //! Which node is meant: its configuration, and what overrides it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nqsync_core::model::Classification;
 
@@ -21,6 +21,8 @@ pub struct Place {
     pub config: Option<PathBuf>,
     /// `--set key=value`, in order.
     pub set: Vec<(String, String)>,
+    /// Of a store above *none*: the configuration of the node that holds it, and the level; `None` at a node's own store.
+    pub held_by: Option<(PathBuf, Classification)>,
     /// Language of messages.
     pub lang: Lang,
 }
@@ -35,35 +37,23 @@ impl Place {
     /// The store of a level of secrecy, which is a node's store with a configuration of its own; whether this computer may hold
     /// it is decided here. It need not be there yet.
     pub fn at(&self, level: Classification) -> Result<Place, Failure> {
-        let here = || Ok(self.clone());
         if level == Classification::None {
-            return here();
+            return Ok(self.clone());
         }
-        // What is overridden is meant for the store of that level, and is no way around this computer's profile.
+        // What is overridden is meant for the store of that level.
         let base = Place {
             set: Vec::new(),
             ..self.clone()
         };
         let node = base.load()?.config.node;
-        if node.classification == level {
-            return here();
-        }
-        if node.classification > Classification::None {
-            let args = [
-                ("level", level.to_string()),
-                ("word", level.word().to_owned()),
-                ("own", node.classification.to_string()),
-            ];
-            return Err(refuse(self.lang, Refusal::usage("other-level", args)));
-        }
-        if !level.may_pass(node.ceiling) {
-            return Err(refuse(self.lang, secrecy::above(level, node.ceiling)));
-        }
         let dir = node.data_dir.join(LEVELS).join(level.word());
-        Ok(Place {
+        let place = Place {
             config: Some(dir.join("config.toml")),
+            held_by: Some((base.file(), level)),
             ..self.clone()
-        })
+        };
+        place.may_hold(level)?;
+        Ok(place)
     }
 
     /// Reads and checks the configuration: no file is exit 10, anything wrong in it is exit 78 with every problem.
@@ -73,13 +63,40 @@ impl Place {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         let file = self.file();
-        config::load(&file, std::env::vars_os().filter_map(text), &self.set)
-            .map_err(|e| self.refused(&e))
+        let variables = std::env::vars_os().filter_map(text);
+        let loaded = config::load(&file, variables, &self.set);
+        let loaded = loaded.map_err(|e| self.refused(&file, &e))?;
+        self.may_hold(loaded.config.node.classification)?;
+        Ok(loaded)
     }
 
-    fn refused(&self, errors: &ConfigErrors) -> Failure {
+    /// Refuses a level above *none* unless the configuration of the node that holds the store allows it now. What the store's own
+    /// configuration says of the computer was written when it was made, perhaps on another one; variables and overrides are no
+    /// way around the file either.
+    pub fn may_hold(&self, level: Classification) -> Result<(), Failure> {
+        if level == Classification::None {
+            return Ok(());
+        }
+        let held_by = self.held_by.as_ref().filter(|(_, held)| *held == level);
+        let Some((base, _)) = held_by else {
+            let args = [
+                ("level", level.to_string()),
+                ("word", level.word().to_owned()),
+            ];
+            return Err(refuse(self.lang, Refusal::usage("level-by-itself", args)));
+        };
+        let loaded = config::load(base, std::iter::empty(), &[]);
+        let ceiling = loaded.map_err(|e| self.refused(base, &e))?;
+        let ceiling = ceiling.config.node.ceiling;
+        match level.may_pass(ceiling) {
+            true => Ok(()),
+            false => Err(refuse(self.lang, secrecy::above(level, ceiling))),
+        }
+    }
+
+    fn refused(&self, file: &Path, errors: &ConfigErrors) -> Failure {
         let (exit, code, message) = if errors.file_missing {
-            let message = t!(self.lang, "err-no-config", file = self.file().display());
+            let message = t!(self.lang, "err-no-config", file = file.display());
             (Exit::NotInitialised, "not_initialised", message)
         } else {
             (

@@ -37,11 +37,14 @@ pub fn restore(
     let file = place.file();
     let brought = !file.exists();
     if brought {
+        let manifest = match &opened {
+            None => backup::manifest(from).map_err(|e| refused(e.into()))?,
+            Some(opened) => manifest_of(opened, from).map_err(refused)?,
+        };
+        // Before anything of it is written here: its own configuration says what another computer was.
+        place.may_hold(manifest.classification)?;
         match &opened {
-            None => {
-                backup::manifest(from).map_err(|e| refused(e.into()))?;
-                bring_settings(place, from, &file)?;
-            }
+            None => bring_settings(place, from, &file)?,
             Some(opened) => {
                 let beside = file.parent().unwrap_or(Path::new("."));
                 let settings = |path: &str| path.starts_with(backup::SETTINGS);
@@ -58,8 +61,7 @@ pub fn restore(
             return restore_into(place, config, (from, from), replace, (person, &as_it_is));
         };
         // Before anything of it becomes readable in that directory.
-        let manifest = sealed::manifest(opened, &mut |name| sealed::folder_piece(from, name));
-        let manifest = manifest.map_err(|e| refused(e.into()))?;
+        let manifest = manifest_of(opened, from).map_err(refused)?;
         restore::fits_level(&manifest, config.node.classification)
             .map_err(|e| refused(e.into()))?;
         let work = unsealed(opened, from, &config.node.data_dir, &|_| true);
@@ -152,6 +154,12 @@ fn opened(from: &Path, key: Option<&NodeKey>) -> Result<Option<Opened>, Refusal>
             Err(SealedError::NoKey { path, key }.into())
         }
     }
+}
+
+/// What a sealed backup says of itself.
+fn manifest_of(opened: &Opened, from: &Path) -> Result<backup::Manifest, Refusal> {
+    let manifest = sealed::manifest(opened, &mut |name| sealed::folder_piece(from, name));
+    manifest.map_err(Refusal::from)
 }
 
 /// What was sealed, readable in a folder inside `dir`.

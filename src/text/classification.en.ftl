@@ -2,6 +2,7 @@
 
 err-above-ceiling = Not taken: { $level } is a state secret, and this computer is connected to a network. By Law 117/2025/QH15 state secrets may not be drafted or stored on it. Nothing of it was kept; use the way your office has for such documents.
 err-above-node-ceiling = Not taken: { $level } is above { $ceiling }, the highest level of secrecy that this computer may hold (node.ceiling). Nothing of it was kept.
+err-level-by-itself = Not opened: this is a store of the level { $level }, and whether this computer may hold it is not for its own configuration to say. Give the configuration of the node that holds it, and --classification { $word }. By Law 117/2025/QH15 state secrets may not be drafted or stored on a computer that is connected to a network.
 err-other-level = Not taken: this is the store of the level { $own }, and { $level } has a store of its own. Nothing of it was kept; give the verb --classification { $word }.
 err-unknown-classification = "{ $text }" is no level of secrecy that is known here (none, Mật, Tối mật, Tuyệt mật). Nothing was kept, because it may mean one.
 err-not-lower = { $level } is not below { $own }, the level of this store. A level is only lowered here; what is to be raised is typed anew in the store of the higher level, and withdrawn here.

@@ -2,6 +2,7 @@
 
 err-above-ceiling = Không nhận: { $level } là bí mật nhà nước, mà máy này có nối mạng. Theo Luật 117/2025/QH15 không được soạn thảo, lưu giữ bí mật nhà nước trên máy có nối mạng. Không phần nào được lưu lại; hãy dùng cách xử lý văn bản mật của cơ quan.
 err-above-node-ceiling = Không nhận: { $level } cao hơn { $ceiling }, độ mật cao nhất máy này được giữ (node.ceiling). Không phần nào được lưu lại.
+err-level-by-itself = Không mở: đây là kho mức { $level }, và cấu hình của chính kho không quyết định được máy này có được lưu giữ hay không. Hãy chỉ ra cấu hình của nút giữ kho, kèm --classification { $word }. Theo Luật 117/2025/QH15 không được soạn thảo, lưu giữ bí mật nhà nước trên máy có nối mạng.
 err-other-level = Không nhận: đây là kho mức { $own }, còn { $level } có kho riêng. Không phần nào được lưu lại; hãy thêm --classification { $word } vào lệnh.
 err-unknown-classification = "{ $text }" không phải độ mật đã biết (không, Mật, Tối mật, Tuyệt mật). Không lưu gì, vì có thể là độ mật.
 err-not-lower = { $level } không thấp hơn { $own } là mức của kho này. Ở đây chỉ hạ độ mật; việc cần nâng thì nhập mới ở kho mức cao hơn và rút lại ở đây.
