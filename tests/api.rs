@@ -498,6 +498,27 @@ fn a_write_is_done_once_and_only_on_what_was_read() {
 }
 
 #[test]
+fn of_two_requests_under_one_key_at_the_same_moment_one_is_carried_out() {
+    let office = Office::new();
+    let token = office.token("hai", "officer");
+    for round in 0..20 {
+        let key = format!("cung-luc-{round}");
+        let ask = |title: &str| {
+            let task = json!({ "title": title, "lead": ["24001"] });
+            let key = [("idempotency-key", key.as_str())];
+            let seen = office.ask("POST /v1/tasks", Some(&token), &key, Some(task));
+            seen.status
+        };
+        let mut both = std::thread::scope(|threads| {
+            let other = threads.spawn(|| ask("Việc một"));
+            [ask("Việc hai"), other.join().expect("an answer")]
+        });
+        both.sort_unstable();
+        assert_eq!(both, [201, 422], "round {round}");
+    }
+}
+
+#[test]
 fn a_list_is_read_in_parts_without_gaps_while_it_changes() {
     let office = Office::new();
     let token = office.token("can-bo", "officer");

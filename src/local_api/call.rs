@@ -11,13 +11,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::task::JoinError;
 use uuid::Uuid;
 
 use super::door::{self, Caller};
+use super::keys::Reserved;
 use super::operations::{Ask, Does, Named, Operation, Present, Shape, Wrong};
 use super::problem::{Problem, of_store};
 use super::{LocalApi, document, events, files};
-use crate::api::{Answer, Asker, Command, Exit, Request as Asking, roles};
+use crate::api::{Answer, Asker, Command, Exit, Outcome, Request as Asking, roles};
 use crate::store::blobs::hex;
 use crate::store::queries;
 use crate::t;
@@ -80,7 +82,11 @@ async fn carried_out(
     let body = call.json(body).await?;
     let ask = build(&call.named, &call.uri, &body).map_err(|wrong| call.wrong(wrong))?;
     call.caller.must(roles::duty(&ask.command))?;
-    let (request_id, repeated) = call.request_id(&body).await?;
+    let Numbered {
+        request_id,
+        repeated,
+        reserved,
+    } = call.request_id(&body).await?;
     let Ask {
         command,
         acting_for,
@@ -92,8 +98,40 @@ async fn carried_out(
     let acting_for = acting_for.or_else(|| call.common("for"));
     let command = call.narrowed(command)?;
     let asking = call.asking(request_id, acting_for, command);
-    let answer = api.service.execute(asking).await?;
-    call.shaped(answer)
+    let service = api.service.clone();
+    let work = async move { service.execute(asking).await };
+    call.shaped(to_its_end(reserved, work).await?)
+}
+
+/// A request with the id of its own.
+pub struct Numbered {
+    /// The id.
+    pub request_id: String,
+    /// Whether it was answered before.
+    pub repeated: bool,
+    /// The key it came under, if any.
+    pub reserved: Option<Reserved>,
+}
+
+/// Carries a request out in a task of its own: a caller who goes away lets go of the key only when it is done.
+pub async fn to_its_end(
+    reserved: Option<Reserved>,
+    work: impl Future<Output = Outcome> + Send + 'static,
+) -> Outcome {
+    let Some(reserved) = reserved else {
+        return work.await;
+    };
+    let task = tokio::spawn(async move {
+        let outcome = work.await;
+        drop(reserved);
+        outcome
+    });
+    match task.await.map_err(JoinError::try_into_panic) {
+        Ok(outcome) => outcome,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The service stops, and nobody waits for this any more.
+        Err(Err(_)) => std::future::pending().await,
+    }
 }
 
 impl<'a> Call<'a> {
@@ -232,15 +270,22 @@ impl<'a> Call<'a> {
         ))
     }
 
-    /// The id under which the answer is kept for a repetition, and whether this is one.
+    /// The id under which the answer is kept for a repetition, and whether this is one. The key is this request's until what is
+    /// reserved is let go.
     ///
     /// It is the caller's own: another one's key never answers with what was said to the first. What was asked stands in it,
     /// so that a key under which something else was asked is told from a repetition.
-    pub async fn request_id(&self, body: &[u8]) -> Result<(String, bool), Problem> {
+    pub async fn request_id(&self, body: &[u8]) -> Result<Numbered, Problem> {
         let lang = self.caller.lang;
         let key = match self.headers.get(KEY) {
             Some(key) if self.operation.writes() => key.as_bytes(),
-            _ => return Ok((Uuid::new_v4().to_string(), false)),
+            _ => {
+                return Ok(Numbered {
+                    request_id: Uuid::new_v4().to_string(),
+                    repeated: false,
+                    reserved: None,
+                });
+            }
         };
         if key.is_empty() || key.len() > KEY_BYTES {
             let detail = t!(lang, "api-bad-key", most = KEY_BYTES);
@@ -263,6 +308,7 @@ impl<'a> Call<'a> {
             .chain(path)
             .collect();
         let id = format!("{beginning}{}", digest(&asked));
+        let reserved = Some(self.api.keys.reserve(&beginning).await);
         let store = &self.api.service.node.store;
         let earlier = store.read(move |c| queries::answered_request(c, &beginning));
         match earlier.await.map_err(|error| of_store(lang, error))? {
@@ -271,7 +317,11 @@ impl<'a> Call<'a> {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
                 Err(Problem::new(status, "other_request", detail))
             }
-            earlier => Ok((id, earlier.is_some())),
+            earlier => Ok(Numbered {
+                request_id: id,
+                repeated: earlier.is_some(),
+                reserved,
+            }),
         }
     }
 

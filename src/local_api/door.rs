@@ -42,8 +42,8 @@ pub struct Caller {
     pub role: Role,
     /// Language of what is said to them.
     pub lang: Lang,
-    /// The token's name; `None` at the socket.
-    pub token: Option<String>,
+    /// The token's name, and the hash of its secret; `None` at the socket.
+    pub token: Option<(String, [u8; 32])>,
 }
 
 impl Caller {
@@ -161,7 +161,7 @@ pub async fn caller(api: &LocalApi, headers: &HeaderMap) -> Result<Caller, Probl
                 person: format!("token:{}", row.name),
                 role,
                 lang,
-                token: Some(row.name),
+                token: Some((row.name, row.hash)),
             }),
             None => Err(refused(api, lang, &row.name).await),
         },
@@ -176,14 +176,19 @@ async fn of_secret(api: &LocalApi, secret: &str) -> Result<Option<TokenRow>, Sto
     store.read(move |c| tokens::hashed(c, &hash)).await
 }
 
-/// Whether somebody who came in is still welcome: a token may have been taken back.
+/// Whether somebody who came in is still welcome: a token may have been taken back, also by another one of its name.
 pub async fn is_welcome(api: &LocalApi, caller: &Caller) -> Result<bool, StoreError> {
-    let Some(name) = caller.token.clone() else {
+    let Some((name, hash)) = caller.token.clone() else {
         return Ok(true);
     };
     let store = &api.service.node.store;
     let row = store.read(move |c| tokens::named(c, &name)).await?;
-    Ok(row.is_some_and(|row| row.is_good(api.now_ms())))
+    Ok(row.is_some_and(|row| is_still(&row, &hash, api.now_ms())))
+}
+
+/// Whether the token of a name is the one that somebody came in with, and good.
+fn is_still(row: &TokenRow, hash: &[u8; 32], now_ms: i64) -> bool {
+    row.hash == *hash && row.is_good(now_ms)
 }
 
 /// A try that is refused. `name`: of a token that was good once.
@@ -246,5 +251,20 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, value)]);
             assert_eq!(lang(&headers), expected, "{accept}");
         }
+    }
+
+    #[test]
+    fn another_token_of_the_same_name_keeps_nothing_open() {
+        let row = |hash| TokenRow {
+            name: "may".to_owned(),
+            hash,
+            role: "viewer".to_owned(),
+            added_at: 0,
+            expires_at: 10,
+            revoked_at: None,
+        };
+        assert!(is_still(&row([1; 32]), &[1; 32], 9));
+        assert!(!is_still(&row([2; 32]), &[1; 32], 9), "made again");
+        assert!(!is_still(&row([1; 32]), &[1; 32], 10), "it ended");
     }
 }

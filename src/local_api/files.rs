@@ -11,7 +11,7 @@ use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
 use super::asked::File;
-use super::call::Call;
+use super::call::{Call, Numbered, to_its_end};
 use super::operations::Wrong;
 use super::problem::Problem;
 use crate::api::{Command, Duty, ReportRef};
@@ -59,7 +59,11 @@ pub async fn upload(call: &Call<'_>, mut body: Body) -> Result<Response, Problem
     let name = asked.0.name.rsplit(['/', '\\']).next().unwrap_or_default();
     let file = incoming.take_in(&api.service, name.to_owned()).await;
     let file = file.map_err(|error| failed(error.to_string()))?;
-    let (request_id, _) = call.request_id(hex(&file.id).as_bytes()).await?;
+    let Numbered {
+        request_id,
+        reserved,
+        ..
+    } = call.request_id(hex(&file.id).as_bytes()).await?;
     let report: ReportRef = call.named.report();
     let acting_for = report.unit.clone();
     let command = Command::EvidenceAdd {
@@ -68,8 +72,9 @@ pub async fn upload(call: &Call<'_>, mut body: Body) -> Result<Response, Problem
         note: asked.0.note,
     };
     let asking = call.asking(request_id, acting_for, command);
-    let answer = execute_with_file(&api.service.node, asking, file).await?;
-    call.shaped(answer)
+    let node = api.service.node.clone();
+    let work = async move { execute_with_file(&node, asking, file).await };
+    call.shaped(to_its_end(reserved, work).await?)
 }
 
 /// The bytes of a file.

@@ -16,6 +16,7 @@ mod document;
 mod door;
 mod events;
 mod files;
+mod keys;
 mod operations;
 mod problem;
 mod table;
@@ -37,6 +38,7 @@ use crate::config;
 use crate::daemon::service::Service;
 use crate::server::local;
 use door::Refusals;
+use keys::Keys;
 use table::OPERATIONS;
 
 pub use document::document;
@@ -50,6 +52,7 @@ pub struct LocalApi {
     way: Way,
     refusals: Mutex<Refusals>,
     listeners: Arc<Semaphore>,
+    keys: Keys,
     stop: CancellationToken,
 }
 
@@ -68,6 +71,7 @@ impl LocalApi {
             way,
             refusals: Mutex::default(),
             listeners: Arc::new(Semaphore::new(LISTENERS)),
+            keys: Keys::default(),
             stop: stop.clone(),
         })
     }
