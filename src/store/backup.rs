@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::blobs::{self, BlobId, hex};
 use super::engine::open_reader;
 use super::format::known_format;
-use super::{LinkId, StoreError, queries};
+use super::{LinkId, StoreError, beside, queries};
 
 /// Name of the manifest, written last.
 pub const MANIFEST: &str = "manifest.json";
@@ -286,9 +286,8 @@ fn fill(source: &Source, work: &Path) -> Result<Manifest, BackupError> {
             manifest.missing_files.push(hex(&id));
         }
     }
-    for (from, below) in kept_beside(source)? {
-        let target = work.join(&below);
-        copy_private(&from, &target)?;
+    for (below, bytes) in beside::read(source)? {
+        beside::write(&work.join(&below), &bytes)?;
         manifest.parts.push(part(work, &below)?);
     }
     sync_tree(work)?;
@@ -396,46 +395,6 @@ fn describe(database: &Path, made_at: &str) -> Result<(Vec<(BlobId, u64)>, Manif
         parts: Vec::new(),
     };
     Ok((blobs::all_present(&connection)?, manifest))
-}
-
-/// Keys, configuration and profiles: where each is, and where it goes.
-fn kept_beside(source: &Source) -> Result<Vec<(PathBuf, String)>, StoreError> {
-    let mut kept = Vec::new();
-    let folders = [
-        (Some(source.dir.join(KEYS)), KEYS.to_owned(), None),
-        (
-            source.adapters.clone(),
-            format!("{SETTINGS}/adapters.d"),
-            Some("toml"),
-        ),
-    ];
-    for (folder, below, ending) in folders {
-        let Some(folder) = folder else { continue };
-        let Ok(entries) = fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries {
-            let path = entry
-                .map_err(io(format!("read {}", folder.display())))?
-                .path();
-            let fits = ending.is_none_or(|ending| path.extension().is_some_and(|e| e == ending));
-            // A draft that a crash left is nobody's key.
-            let draft = path.extension().is_some_and(|e| e == "tmp");
-            if let Some(name) = path.file_name().and_then(|name| name.to_str())
-                && fits
-                && !draft
-                && path.is_file()
-            {
-                let below = format!("{below}/{name}");
-                kept.push((path, below));
-            }
-        }
-    }
-    if let Some(config) = source.config.clone().filter(|path| path.is_file()) {
-        kept.push((config, format!("{SETTINGS}/config.toml")));
-    }
-    kept.sort();
-    Ok(kept)
 }
 
 pub(super) fn copy_private(from: &Path, target: &Path) -> Result<(), StoreError> {

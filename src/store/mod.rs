@@ -8,6 +8,7 @@ pub mod adapters;
 pub mod approvals;
 pub mod audit;
 pub mod backup;
+mod beside;
 pub mod blobs;
 pub mod branches;
 pub mod bundles;
