@@ -32,6 +32,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0019_rosters.sql")),
     M::up(include_str!("migrations/0020_forks_seen.sql")),
     M::up(include_str!("migrations/0021_compared_at.sql")),
+    M::up(include_str!("migrations/0022_user_hands.sql")),
 ];
 
 /// Greatest format of a database that this version reads.

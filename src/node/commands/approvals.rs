@@ -1,8 +1,8 @@
 //! Acts that need two persons: the first asks, another one approves or refuses, and the act is carried out exactly as it
 //! was asked for, once, if what it is about has not changed meanwhile.
 //!
-//! Invariant: both persons are users of this node who proved it by their passwords, and they are not the same. A name that
-//! is only said counts for neither of them.
+//! Invariant: both persons are users of this node who proved it by their passwords, and they are not the same, nor has the
+//! one who asks made the other. A name that is only said counts for neither of them.
 //!
 //! An act is gated at the one place where verbs are carried out, by [`Act::of`]; a new one needs a line there and an arm
 //! in [`target`]. A verb that is carried out elsewhere, as on a store of its own, calls [`ask`] in its transaction.
@@ -95,12 +95,20 @@ pub fn ask(on: &mut Writing<'_, '_>) -> Result<Option<Said>, Refusal> {
     let users = users::all(on.tx.connection())?;
     let may_approve =
         |user: &UserRow| Role::named(&user.role).is_some_and(|r| r.may(Duty::Approve));
-    if !users
-        .iter()
-        .any(|user| user.name != *person && may_approve(user))
-    {
-        let act = ("act", act.as_str().to_owned());
-        return Err(Refusal::with(Exit::PersonNeeded, "approval-nobody", [act]));
+    let others = users.iter().filter(|user| user.name != *person);
+    let mut others = others.filter(|user| may_approve(user)).peekable();
+    let act_named = ("act", act.as_str().to_owned());
+    if others.peek().is_none() {
+        return Err(Refusal::with(
+            Exit::PersonNeeded,
+            "approval-nobody",
+            [act_named],
+        ));
+    }
+    if others.all(|user| user.hands.contains(person)) {
+        let name = ("name", person.clone());
+        let (exit, code) = (Exit::PersonNeeded, "approval-nobody-else");
+        return Err(Refusal::with(exit, code, [act_named, name]));
     }
     let target = target(on.tx.connection(), &on.request.command)?;
     let open = approvals::open(on.tx.connection(), on.now_ms)?;
@@ -225,15 +233,19 @@ fn command_without_reason(command: &Command) -> Value {
 }
 
 /// Why somebody cannot be the second person of an act; `None`: they can.
-fn unfit(asked: &Approval, decider: &str, role: Role, changed_at: i64) -> Option<&'static str> {
-    if decider == asked.person {
+fn unfit(asked: &Approval, decider: &UserRow, role: Role) -> Option<&'static str> {
+    if decider.name == asked.person {
         return Some("approval-same-person");
     }
     if !role.may(Duty::Approve) {
         return Some("approval-not-approver");
     }
-    // Who asks must not be able to make the one who approves, or to take that one's place with a new password.
-    (changed_at >= asked.at).then_some("approval-new-user")
+    // Who asks must not be able to make the one who approves, or to take that one's place with a new password: neither before
+    // asking nor after.
+    if decider.hands.contains(&asked.person) {
+        return Some("approval-made-user");
+    }
+    (decider.changed_at >= asked.at).then_some("approval-new-user")
 }
 
 /// The act that is to be decided, and whether the one who decides is fit to.
@@ -253,11 +265,11 @@ fn decidable(on: &Writing<'_, '_>, number: u64) -> Result<Approval, Refusal> {
             [number],
         ));
     };
-    match unfit(&asked, &user.name, role, user.changed_at) {
+    match unfit(&asked, &user, role) {
         Some(why) => Err(Refusal::with(
             Exit::Authentication,
             why,
-            [number, ("name", user.name)],
+            [number, ("name", user.name), ("asker", asked.person)],
         )),
         None => Ok(asked),
     }

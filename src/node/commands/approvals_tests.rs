@@ -45,6 +45,7 @@ fn set_user(office: &Fixture, name: &str, role: Role, changed_at: i64) {
         secret: String::new(),
         added_at: NOW - DAY_MS,
         changed_at,
+        hands: Vec::new(),
     };
     let put = move |tx: &mut crate::store::Tx<'_>| users::put(tx.connection(), &user);
     office.node.store.write_blocking(put).expect("a user");
@@ -418,14 +419,96 @@ fn who_may_be_the_second_person() {
         decided_by: None,
         decision: None,
     };
+    let user = |name: &str, changed_at, hands: &[&str]| UserRow {
+        name: name.to_owned(),
+        role: String::new(),
+        secret: String::new(),
+        added_at: 0,
+        changed_at,
+        hands: hands.iter().map(|one| (*one).to_owned()).collect(),
+    };
     for role in Role::ALL {
         let may = matches!(role, Role::Approver | Role::Administrator);
-        assert_eq!(unfit(&asked, "binh", role, 999).is_none(), may, "{role:?}");
-        assert_eq!(unfit(&asked, "an", role, 999), Some("approval-same-person"));
+        let binh = user("binh", 999, &["dung"]);
+        assert_eq!(unfit(&asked, &binh, role).is_none(), may, "{role:?}");
+        let an = user("an", 999, &[]);
+        assert_eq!(unfit(&asked, &an, role), Some("approval-same-person"));
     }
     for (changed_at, fits) in [(999, true), (1000, false), (1001, false)] {
-        let why = unfit(&asked, "binh", Role::Approver, changed_at);
+        let binh = user("binh", changed_at, &[]);
+        let why = unfit(&asked, &binh, Role::Approver);
         assert_eq!(why.is_none(), fits, "{changed_at}");
     }
+    let made = unfit(&asked, &user("binh", 1, &["dung", "an"]), Role::Approver);
+    assert_eq!(made, Some("approval-made-user"));
     assert!(asked.is_open(1999) && !asked.is_open(2000));
+}
+
+/// Somebody sets the password of a user, or adds one.
+fn makes(office: &Fixture, person: &str, name: &str) {
+    let secret = crate::trust::password::hash(name, "mat khau rat rieng 7").expect("a hash");
+    let name = name.to_owned();
+    let there = office.data(Command::UserList)["items"].clone();
+    let there = there.as_array().expect("a list").iter();
+    let command = match there.clone().any(|user| user["name"] == name.as_str()) {
+        true => Command::UserPassword { name, secret },
+        false => Command::UserAdd {
+            name,
+            role: Role::Approver,
+            secret,
+        },
+    };
+    by(office, person, Role::Administrator, command).expect("done");
+}
+
+#[test]
+fn who_asks_has_not_made_the_second_person_and_holds_no_password_of_theirs() {
+    let people = [("an", Role::Administrator), ("dung", Role::Administrator)];
+    let office = office(&people);
+    makes(&office, "an", "binh");
+    makes(&office, "an", "giup");
+    by(
+        &office,
+        "an",
+        Role::Administrator,
+        Command::UserRole {
+            name: "giup".into(),
+            role: Role::Administrator,
+        },
+    )
+    .expect("done");
+    // By somebody whom the first one made, and who is taken away afterwards.
+    makes(&office, "giup", "chi");
+    let command = Command::UserRemove {
+        name: "giup".into(),
+    };
+    by(&office, "an", Role::Administrator, command).expect("done");
+    office.wait_ms(DAY_MS);
+    let asked = number(by(&office, "an", Role::Administrator, revoke()));
+    for made in ["binh", "chi"] {
+        let refused = by(&office, made, Role::Approver, approve(asked));
+        assert_eq!(code(refused), "approval_made_user", "{made}");
+    }
+    // A new password of one's own may be the first one's doing; that of another administrator is not.
+    makes(&office, "binh", "binh");
+    makes(&office, "dung", "chi");
+    office.wait_ms(DAY_MS);
+    let refuse = Command::ApprovalRefuse {
+        approval: asked,
+        reason: "once more".to_owned(),
+    };
+    by(&office, "dung", Role::Administrator, refuse).expect("refused");
+    let asked = number(by(&office, "an", Role::Administrator, revoke()));
+    let refused = by(&office, "binh", Role::Approver, approve(asked));
+    assert_eq!(code(refused), "approval_made_user");
+    by(&office, "chi", Role::Approver, approve(asked)).expect("done");
+    assert!(is_revoked(&office));
+}
+
+#[test]
+fn nobody_is_asked_where_everybody_else_was_made_by_the_one_who_asks() {
+    let office = office(&[("an", Role::Administrator)]);
+    makes(&office, "an", "binh");
+    let refused = by(&office, "an", Role::Administrator, revoke());
+    assert_eq!(code(refused), "approval_nobody_else");
 }

@@ -48,6 +48,7 @@ pub fn add(
         secret: usable(secret)?,
         added_at: on.now_ms,
         changed_at: on.now_ms,
+        hands: hands(on, name)?,
     };
     keep(on, user)
 }
@@ -59,6 +60,9 @@ pub fn set_role(on: &mut Writing<'_, '_>, name: &str, role: Role) -> Result<Said
         needs_another_administrator(on, name)?;
     }
     user.role = role.as_str().to_owned();
+    // Whoever set the password may still know it.
+    let more = hands(on, name)?;
+    more.into_iter().for_each(|one| note(&mut user.hands, one));
     keep(on, user)
 }
 
@@ -66,7 +70,29 @@ pub fn set_role(on: &mut Writing<'_, '_>, name: &str, role: Role) -> Result<Said
 pub fn set_secret(on: &mut Writing<'_, '_>, name: &str, secret: &str) -> Result<Said, Refusal> {
     let mut user = get(on, name)?;
     user.secret = usable(secret)?;
+    // One's own new password takes nobody's hand away: who knew the one before could have set it.
+    if on.request.person != name {
+        user.hands = hands(on, name)?;
+    }
     keep(on, user)
+}
+
+/// Who has a user in hand that is added or changed now: the person who does it, proved or only said, and who has that person.
+fn hands(on: &Writing<'_, '_>, name: &str) -> Result<Vec<String>, Refusal> {
+    let person = &on.request.person;
+    let mut all = Vec::new();
+    note(&mut all, person.clone());
+    let others = users::one(on.tx.connection(), person)?.map(|user| user.hands);
+    let others = others.into_iter().flatten();
+    others.for_each(|one| note(&mut all, one));
+    all.retain(|one| one != name);
+    Ok(all)
+}
+
+fn note(all: &mut Vec<String>, one: String) {
+    if !all.contains(&one) {
+        all.push(one);
+    }
 }
 
 /// Takes a user away.
