@@ -168,7 +168,12 @@ pub(super) fn grid(data: &Value, screen: &Screen, short: bool) -> Grid {
     } else {
         "word-status-"
     };
-    let mut head = vec![screen.label("label-group"), screen.label("label-total")];
+    let what = match at(data, "by").as_str() {
+        Some("unit") => "label-unit",
+        Some("issuer") => "label-issuer",
+        _ => "label-group",
+    };
+    let mut head = vec![screen.label(what), screen.label("label-total")];
     head.extend(
         states
             .iter()

@@ -137,7 +137,9 @@ pub struct Rollup {
     pub in_conflict: u64,
     /// Red warnings by kind.
     pub warnings: BTreeMap<String, u64>,
-    /// The same by group, unit or issuer.
+    /// What the rows are: `group`, `unit` or `issuer`.
+    pub by: String,
+    /// The same by that.
     pub rows: Vec<RollupRow>,
     /// Whose numbers these are.
     pub issuers: Vec<Value>,

@@ -104,6 +104,7 @@ pub fn show(
     let mut data = shown(&total);
     data["period"] = json!(question.span.name);
     data["evaluated_on"] = json!(total.evaluated_on);
+    data["by"] = json!(by);
     data["rows"] = json!(rows);
     data["issuers"] = json!(question.issuers(&parts, &left));
     data["not_counted"] = json!(question.not_counted(&left, &counted));
