@@ -216,36 +216,3 @@ fn a12_a_kill_in_the_middle_of_a_backup_leaves_nothing_that_looks_like_one() {
     }
     assert!(cut > 10, "{cut} calls");
 }
-
-#[test]
-fn a_backup_while_the_authority_changes_holds_one_authority_whole() {
-    use nqsync::store::backup::{Source, make};
-    use nqsync::trust::authority::Authority;
-    let machine = ministry();
-    let source = Source {
-        elsewhere: None,
-        dir: machine.path().to_owned(),
-        config: None,
-        adapters: None,
-        made_at: String::new(),
-    };
-    let keys = machine.at("keys");
-    let now = jiff::Timestamp::from_second(1_800_000_000).expect("a time");
-    let node = nqsync_core::model::NodeId(uuid::Uuid::from_u128(1));
-    Authority::create(&keys, node, now).expect("an authority");
-    let changes = std::thread::spawn(move || {
-        for _ in 0..12 {
-            Authority::rotate(&keys, node, now).expect("another authority");
-        }
-    });
-    let room = tempfile::tempdir().expect("room");
-    let mut made = 0;
-    while !changes.is_finished() {
-        let to = room.path().join(made.to_string());
-        make(&source, &to).expect("a backup");
-        Authority::load(&to.join("keys")).expect("a whole authority");
-        made += 1;
-    }
-    changes.join().expect("all of them");
-    assert!(made > 0);
-}

@@ -14,7 +14,14 @@ type Kept = (String, Vec<u8>);
 
 /// All of it as it stood at one moment.
 pub(super) fn read(source: &Source) -> Result<Vec<Kept>, StoreError> {
-    settled(|| read_once(source))
+    read_with(source, |path| fs::read(path))
+}
+
+fn read_with(
+    source: &Source,
+    mut file: impl FnMut(&Path) -> std::io::Result<Vec<u8>>,
+) -> Result<Vec<Kept>, StoreError> {
+    settled(|| read_once(source, &mut file))
 }
 
 /// Writes one of them into a backup.
@@ -44,10 +51,13 @@ fn settled<T: PartialEq>(mut read: impl FnMut() -> Result<T, StoreError>) -> Res
 }
 
 /// Keys, configuration and profiles: where each goes, and what it holds. One that is taken away meanwhile is not there.
-fn read_once(source: &Source) -> Result<Vec<Kept>, StoreError> {
+fn read_once(
+    source: &Source,
+    file: &mut impl FnMut(&Path) -> std::io::Result<Vec<u8>>,
+) -> Result<Vec<Kept>, StoreError> {
     let mut read = Vec::new();
     for (path, below) in kept_beside(source)? {
-        match fs::read(&path) {
+        match file(&path) {
             Ok(bytes) => read.push((below, bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(io(format!("read {}", path.display()))(error)),
@@ -99,6 +109,39 @@ fn kept_beside(source: &Source) -> Result<Vec<(PathBuf, String)>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authority_that_changes_between_two_files_is_read_whole() {
+        use crate::trust::authority::{Authority, CA_CERTIFICATE_FILE};
+        let dir = tempfile::tempdir().expect("a folder");
+        let (keys, copy) = (dir.path().join(KEYS), dir.path().join("copy"));
+        private_folder(&keys).expect("a folder");
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let node = nqsync_core::model::NodeId(uuid::Uuid::from_u128(1));
+        let old = Authority::create(&keys, node, now).expect("an authority");
+        let source = Source {
+            elsewhere: None,
+            dir: dir.path().to_owned(),
+            config: None,
+            adapters: None,
+            made_at: String::new(),
+        };
+        let mut changed = false;
+        // Its key was read, its certificate is next.
+        let read = read_with(&source, |path| {
+            if path.ends_with(CA_CERTIFICATE_FILE) && !changed {
+                changed = true;
+                Authority::rotate(&keys, node, now).expect("another one");
+            }
+            fs::read(path)
+        });
+        for (below, bytes) in read.expect("read") {
+            write(&copy.join(below), &bytes).expect("written");
+        }
+        let copied = Authority::load(&copy.join(KEYS)).expect("a whole one");
+        assert!(changed && copied.pin() != old.pin());
+        assert_eq!(copied.pins().len(), 2, "the former one as well");
+    }
 
     #[test]
     fn what_changes_while_it_is_read_is_read_again() {
