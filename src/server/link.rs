@@ -3,6 +3,7 @@
 //! Who asks is decided by the key of the TLS connection, never by the body. Every body has a limit and a deadline; a
 //! batch is unpacked outside the writer thread, applied in one transaction, and acknowledged when that is on disk.
 
+mod body;
 mod compare;
 mod deposit;
 mod files;
@@ -14,26 +15,25 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use http_body_util::{BodyExt, Limited};
 use nqsync_core::model::NodeId;
 use nqsync_core::protocol::succession::Succession;
 use nqsync_core::protocol::{
     Ack, Agree, AuditShown, BATCH_HEADER, BEFORE_HEADER, Countersigned, EnrolRequest, HEAD_HEADER,
-    Hello, Limits, MAX_SMALL_BODY, MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, SESSION_HEADER,
-    SET_ASIDE_BYTES, Versions, Welcome, hex, running_hash, unhex,
+    Hello, Limits, MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, SESSION_HEADER, Versions, Welcome,
+    hex, running_hash, unhex,
 };
 use nqsync_core::sync::Incarnation;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
+use self::body::{BUSY_RETRY_S, WAITING, acknowledging, busy, small, turn, whole};
 use self::newest::Newest;
 use crate::node::branches::Verdict;
 use crate::node::offer::{self, Batch};
@@ -95,15 +95,6 @@ struct HubInner {
     /// What a child was asked to say back, so that its next greeting is known to be no late one.
     asked: Mutex<HashMap<LinkId, String>>,
 }
-
-/// The longest a sender that heard `busy` is asked to wait, in seconds; spread, so that they do not return together.
-const BUSY_RETRY_S: u64 = 4;
-
-/// Batches that may wait for their turn: what they hold meanwhile is bounded by HTTP/2's windows, because a body is
-/// read when its turn has come.
-const WAITING: usize = 128;
-/// Longest that a batch waits for its turn before its sender hears `busy`; well below the senders' own patience.
-const TURN: Duration = Duration::from_secs(20);
 
 impl Hub {
     /// A hub over a node. Without an authority nobody can enrol.
@@ -374,60 +365,6 @@ async fn known_only(
     Ok(next.run(request).await)
 }
 
-async fn whole(hub: &Hub, body: Body, limit: usize) -> Result<Bytes, Reply> {
-    let too_large = || {
-        let message = format!("a body here may have {limit} bytes");
-        refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-    };
-    // What announces itself as too large is not read first.
-    if HttpBody::size_hint(&body).lower() > limit as u64 {
-        return Err(too_large());
-    }
-    match timeout(hub.inner.limits.body, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => Err(refuse(StatusCode::BAD_REQUEST, "cut", error.to_string())),
-        Err(_) => Err(refuse(
-            StatusCode::REQUEST_TIMEOUT,
-            "slow",
-            "the body took too long to arrive",
-        )),
-    }
-}
-
-async fn small<T: DeserializeOwned>(hub: &Hub, body: Body) -> Result<T, Reply> {
-    read_json(&whole(hub, body, MAX_SMALL_BODY).await?)
-}
-
-/// A body that grows with what was set aside of a batch. Large ones are read one after the other, like batches.
-async fn acknowledging(hub: &Hub, child: &Child, body: Body) -> Result<Pull, Reply> {
-    if HttpBody::size_hint(&body).lower() <= MAX_SMALL_BODY as u64 {
-        return small(hub, body).await;
-    }
-    let number = child.link.0.unsigned_abs();
-    let crowded = || {
-        busy(
-            "many nodes are acknowledging at once; try again shortly",
-            number,
-        )
-    };
-    let _turn = turn(hub).await.ok_or_else(crowded)?;
-    let records = hub.inner.node.settings.batch_records;
-    let limit = MAX_SMALL_BODY.saturating_add(records.saturating_mul(SET_ASIDE_BYTES));
-    let limit = limit.min(hub.inner.limits.batch_bytes);
-    read_json(&whole(hub, body, limit).await?)
-}
-
-fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Reply> {
-    serde_json::from_slice(bytes).map_err(|e| {
-        refuse(
-            StatusCode::BAD_REQUEST,
-            "unreadable",
-            format!("cannot read the request: {e}"),
-        )
-    })
-}
-
 async fn open(
     State(hub): State<Hub>,
     Extension(child): Extension<Child>,
@@ -611,25 +548,6 @@ async fn push(
             ),
         )),
     }
-}
-
-/// Come back soon; not all at the same second, by a number that differs from child to child.
-fn busy(message: &str, number: u64) -> Reply {
-    let refused = Refused {
-        retry_after_s: Some(1 + number % BUSY_RETRY_S),
-        ..Refused::new("busy", message)
-    };
-    Reply(StatusCode::SERVICE_UNAVAILABLE, refused)
-}
-
-/// A turn to have a batch taken in; `None` when too many wait, or the wait is too long. Coming back costs a child
-/// seconds, waiting in line only as long as the others take.
-async fn turn(hub: &Hub) -> Option<SemaphorePermit<'_>> {
-    if let Ok(slot) = hub.inner.slots.try_acquire() {
-        return Some(slot);
-    }
-    let _place = hub.inner.waiting.try_acquire().ok()?;
-    timeout(TURN, hub.inner.slots.acquire()).await.ok()?.ok()
 }
 
 fn batch_headers(headers: &HeaderMap) -> Result<(u64, Vec<u8>), Reply> {
