@@ -16,6 +16,8 @@ async fn warned(place: &Place) -> Vec<(String, String, bool)> {
             unit: None,
             kind: None,
             all: false,
+            offset: 0,
+            limit: None,
         };
         let data = place.data(list).await;
         if data["pending"] == false {

@@ -132,7 +132,7 @@ async fn console(dir: &Path) -> String {
 }
 
 async fn plant(dir: &Path, rows: usize) {
-    let options = StoreOptions::new(dir.join("store"));
+    let options = StoreOptions::new(dir);
     let store = Store::open(&options).expect("a store");
     let now_ms = Clock::system().now_ms();
     let numbers: Vec<usize> = (1..=rows).collect();

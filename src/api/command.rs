@@ -7,8 +7,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Adopt, AuditFilter, ImportKind, Narrowed, ReportFields, ReportRef, ReportWait, Role, RollupBy,
-    TaskFields,
+    Adopt, AuditFilter, ImportKind, LongList, Narrowed, ReportFields, ReportRef, ReportWait, Role,
+    RollupBy, TaskFields,
 };
 
 #[allow(missing_docs)] // Fields carry the names of the flags; the command line documents each.
@@ -133,6 +133,18 @@ pub enum Command {
     TaskPage {
         task: String,
         period: Option<String>,
+    },
+    /// The ids of a list that may be long, in its order; its items are asked for in parts.
+    LongIds {
+        list: LongList,
+        period: String,
+        unit: Option<String>,
+    },
+    /// At most 1,000 items of such a list, as they stand at the end of a period; without those that have gone meanwhile.
+    LongItems {
+        list: LongList,
+        period: String,
+        ids: Vec<Uuid>,
     },
     /// A new task issued by the unit acted for.
     TaskAdd { fields: TaskFields },
@@ -306,6 +318,11 @@ pub enum Command {
         unit: Option<String>,
         kind: Option<String>,
         all: bool,
+        /// So many are passed over.
+        #[serde(default)]
+        offset: usize,
+        #[serde(default)]
+        limit: Option<usize>,
     },
     /// One of them, with where the work stands.
     WarningShow { warning: u64 },
@@ -482,7 +499,7 @@ impl Command {
             | UnitShow { .. } => false,
             TaskList { .. } | TaskShow { .. } | ReportList { .. } | ReportShow { .. } => false,
             TaskPage { .. } | ReportWaiting { .. } | EvidenceShow { .. } => false,
-            ScoreShow { .. } => false,
+            ScoreShow { .. } | LongIds { .. } | LongItems { .. } => false,
             EvidenceList { .. } | EvidenceGet { .. } | IndicatorList { .. } | DirectiveList => {
                 false
             }

@@ -225,6 +225,16 @@ pub struct Narrowed {
     pub after: Option<uuid::Uuid>,
 }
 
+/// A list that may be long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LongList {
+    /// As `task list` has them.
+    Tasks,
+    /// As `report list` has those of a period.
+    Reports,
+}
+
 /// For what a submitted report waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -89,7 +89,7 @@ pub fn duty(command: &Command) -> Duty {
         UnitList { .. } | UnitShow { .. } => Duty::Look,
         TaskList { .. } | TaskShow { .. } | ReportList { .. } | ReportShow { .. } => Duty::Look,
         TaskPage { .. } | ReportWaiting { .. } | EvidenceShow { .. } => Duty::Look,
-        ScoreShow { .. } => Duty::Look,
+        ScoreShow { .. } | LongIds { .. } | LongItems { .. } => Duty::Look,
         EvidenceList { .. } | IndicatorList { .. } => Duty::Look,
         DirectiveList | DirectiveShow { .. } | ProposalList { .. } => Duty::Look,
         PeriodList { .. } | PeriodShow { .. } | RollupShow { .. } => Duty::Look,

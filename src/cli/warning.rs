@@ -60,7 +60,16 @@ pub enum Verb {
 impl Verb {
     pub(super) fn job(self) -> Job {
         match self {
-            Verb::List { unit, kind, all } => job(Command::WarningList { unit, kind, all }, list),
+            Verb::List { unit, kind, all } => {
+                let whole = Command::WarningList {
+                    unit,
+                    kind,
+                    all,
+                    offset: 0,
+                    limit: None,
+                };
+                job(whole, list)
+            }
             Verb::Show { warning } => job(Command::WarningShow { warning }, written),
             Verb::Silence {
                 warnings,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::output::Output;
 use super::screen::at;
@@ -11,7 +11,7 @@ use super::{Caller, export, failure, put};
 use crate::api::{Exit, Failure};
 use crate::clock::Clock;
 use crate::node::commands::views::time;
-use crate::official::{self, Sources};
+use crate::official::{self, Begun, Problem};
 use crate::t;
 use crate::text::shown::Shown;
 
@@ -43,14 +43,10 @@ pub(super) fn run(args: WorkbookArgs, caller: &Caller, out: &Output) -> Result<E
         let message = t!(caller.lang, "err-export-there", path = path);
         return Err(failure(Exit::Usage, "cannot_write", message));
     }
-    let mut answers = Vec::new();
-    for question in official::questions(args.period.as_deref(), args.unit.as_deref()) {
-        answers.push(put(question, caller)?.data);
-    }
-    let Ok(answers) = <[Value; 7]>::try_from(answers) else {
-        unreachable!("as many answers as questions");
-    };
-    let sources = Sources::from(answers);
+    let mut ask = |question| put(question, caller).map(|answer| answer.data);
+    let [status, rollup] = official::first(args.period.as_deref(), args.unit.as_deref());
+    let begun = Begun::of(ask(status)?, ask(rollup)?, args.unit.as_deref());
+    let (period, complete) = (begun.period().to_owned(), begun.is_complete());
     let now = time(Clock::system().now_ms());
     let now = now.as_str().unwrap_or_default();
     // Papers tell the office's time, whatever the terminal's is.
@@ -58,11 +54,12 @@ pub(super) fn run(args: WorkbookArgs, caller: &Caller, out: &Output) -> Result<E
         lang: caller.lang,
         zone: caller.place.load()?.config.node.time_zone,
     };
-    let bytes = official::workbook(&sources, now, &shown)
-        .and_then(|mut book| book.save_to_buffer())
-        .map_err(|error| error.to_string());
-    let written = bytes
-        .and_then(|bytes| export::write(&args.file, &bytes).map_err(|error| error.to_string()));
+    let mut bytes = Vec::new();
+    let written = match begun.write(&mut ask, now, &shown, &mut bytes) {
+        Ok(()) => export::write(&args.file, &bytes).map_err(|error| error.to_string()),
+        Err(Problem::Refused(failure)) => return Err(failure),
+        Err(Problem::Made(reason)) => Err(reason),
+    };
     written.map_err(|reason| {
         let message = t!(
             caller.lang,
@@ -72,10 +69,9 @@ pub(super) fn run(args: WorkbookArgs, caller: &Caller, out: &Output) -> Result<E
         );
         failure(Exit::Failed, "cannot_write", message)
     })?;
-    let complete = sources.rollup["coverage"]["complete"] == true;
     let answer = crate::api::Answer {
         exit: Exit::Done,
-        data: json!({ "file": args.file, "period": sources.period(), "complete": complete }),
+        data: json!({ "file": args.file, "period": period, "complete": complete }),
         notes: Vec::new(),
     };
     out.answer(&answer, |data| {

@@ -318,6 +318,8 @@ fn indicators() -> Vec<Operation> {
                 unit: q.unit,
                 kind: q.kind,
                 all: q.all,
+                offset: 0,
+                limit: None,
             },
         ),
     ]

@@ -275,13 +275,15 @@ pub fn assigned(task: &TaskFacts) -> Vec<UnitId> {
 /// The tasks held here that are carried out, as counting needs them.
 pub fn live_tasks(connection: &Connection) -> Result<Vec<TaskFacts>, StoreError> {
     let today = queries::today(connection)?;
-    let all = records::of_kind(connection, Kind::Task)?;
-    let tasks = all.iter().filter_map(|stored| read_task(&stored.record));
-    let live = tasks.filter(TaskFacts::is_live).map(|mut task| {
-        task.doubt_clock(today);
-        task
-    });
-    Ok(live.collect())
+    let mut live = Vec::new();
+    records::each_of_kind(connection, Kind::Task, |stored| {
+        if let Some(mut task) = read_task(&stored.record).filter(TaskFacts::is_live) {
+            task.doubt_clock(today);
+            live.push(task);
+        }
+        Ok(())
+    })?;
+    Ok(live)
 }
 
 /// Reads records and derives from them.

@@ -83,12 +83,21 @@ pub struct Paper {
     pub page: String,
     pub columns: Vec<Column>,
     pub rows: Vec<Vec<Cell>>,
+    /// So many rows are written later, in the place of one that is made here.
+    pub later: usize,
     pub total: Option<Vec<Cell>>,
     pub share: Option<Share>,
 }
 
-/// Adds a sheet.
-pub fn write(book: &mut Workbook, paper: &Paper) -> Result<(), XlsxError> {
+/// Where rows are to be written later.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The first of them, from 0.
+    pub row: u32,
+}
+
+/// Adds a sheet. Answers where its later rows belong.
+pub fn write(book: &mut Workbook, paper: &Paper) -> Result<Option<Place>, XlsxError> {
     let font = Format::new()
         .set_font_name("Times New Roman")
         .set_font_size(12);
@@ -105,6 +114,17 @@ pub fn write(book: &mut Workbook, paper: &Paper) -> Result<(), XlsxError> {
     for cells in &paper.rows {
         line(sheet, paper, row, cells, &font)?;
         row += 1;
+    }
+    let place = (paper.later > 0).then_some(Place { row });
+    if place.is_some() {
+        // One cell of each kind, so that the library gives each format its number.
+        let kinds = [
+            Cell::Text(String::new()),
+            Cell::Number(1.0),
+            Cell::Number(0.5),
+        ];
+        line(sheet, paper, row, &kinds, &font)?;
+        row = row.saturating_add(u32::try_from(paper.later).unwrap_or(u32::MAX));
     }
     if let Some(total) = &paper.total {
         line(sheet, paper, row, total, &font.clone().set_bold())?;
@@ -123,7 +143,7 @@ pub fn write(book: &mut Workbook, paper: &Paper) -> Result<(), XlsxError> {
         .set_footer(format!("&R{} &P/&N", paper.page));
     sheet.set_repeat_rows(BLOCK_ROWS, first - 1)?;
     sheet.set_freeze_panes(first, 0)?;
-    Ok(())
+    Ok(place)
 }
 
 /// Excel has at most 16,384 columns; a paper has a dozen.
@@ -219,14 +239,7 @@ fn line(
     let number = boxed.clone().set_num_format("#,##0.##;-#,##0.##");
     let whole = boxed.clone().set_num_format("#,##0");
     let text = boxed.clone().set_text_wrap();
-    let texts = cells
-        .iter()
-        .zip(&paper.columns)
-        .map(|(cell, head)| match cell {
-            Cell::Text(words) => lines(words, head.width),
-            _ => 1,
-        });
-    sheet.set_row_height(row, LINE * texts.max().unwrap_or(1) as f64)?;
+    sheet.set_row_height(row, height(cells, &paper.columns))?;
     for (index, (cell, head)) in cells.iter().zip(&paper.columns).enumerate() {
         let at = column(index);
         match cell {
@@ -241,6 +254,15 @@ fn line(
         };
     }
     Ok(())
+}
+
+/// How high a row is, so that all of its texts are seen.
+pub fn height(cells: &[Cell], columns: &[Column]) -> f64 {
+    let texts = cells.iter().zip(columns).map(|(cell, head)| match cell {
+        Cell::Text(words) => lines(words, head.width),
+        _ => 1,
+    });
+    LINE * texts.max().unwrap_or(1) as f64
 }
 
 /// Lines that a text takes in a column, as programs show it that do not measure a row by themselves.

@@ -1,102 +1,212 @@
 //! The workbook that an office files for a period: title block, who signs, and one sheet each for the consolidated
 //! table with its chart, the tasks, the progress reports, the indicators, and who has reported.
 //!
-//! It is made from the answers of verbs, so the command line and the console make the same one. It is for reading; what is
+//! It is made from the answers of verbs, while it goes out; so the command line and the console make the same one. It is for reading; what is
 //! to come back is `export`.
 
 mod layout;
+mod stream;
+
+use std::io::{self, Write};
 
 use rust_xlsxwriter::{Workbook, XlsxError};
 use serde_json::{Value, json};
+use uuid::Uuid;
+use zip::result::ZipError;
 
-use crate::api::{Command, Narrowed, RollupBy};
+use crate::api::{Command, Failure, LongList, RollupBy};
 use crate::t;
 use crate::text::shown::Shown;
-use layout::{Cell, Column, Kind, Paper, Share};
+use layout::{Cell, Column, Kind, Paper, Place, Share};
+use stream::Outgoing;
 
-/// The verbs whose answers it is made from, in the order of [`Sources`]. `unit`: with all below it; `None`: everything
-/// this node sees.
-pub fn questions(period: Option<&str>, unit: Option<&str>) -> [Command; 7] {
-    let (period, unit) = (period.map(str::to_owned), unit.map(str::to_owned));
-    [
-        Command::Status,
-        Command::RollupShow {
-            period: period.clone(),
-            unit: unit.clone(),
-            by: RollupBy::Group,
-            recompute: false,
-            version: None,
-        },
-        Command::TaskList {
-            unit: unit.clone(),
-            group: None,
-            issuer: None,
-            unresolved: false,
-            period: period.clone(),
-            narrowed: Narrowed::default(),
-        },
-        Command::ReportList {
-            task: None,
-            unit: unit.clone(),
-            period: period.clone(),
-        },
-        Command::IndicatorList {
-            period: period.clone(),
-            unit: unit.clone(),
-        },
-        Command::PeriodList {
-            unit: unit.clone(),
-            period: period.clone(),
-        },
-        Command::ScoreShow { period, unit },
-    ]
+/// Items of a long list that are asked for at a time.
+const TOGETHER: usize = 500;
+/// The sheet of tasks; it and the next one, of progress reports, are written while their rows are asked for.
+const TASKS: usize = 2;
+
+/// Why there is no workbook.
+#[derive(Debug)]
+pub enum Problem {
+    /// A verb was refused.
+    Refused(Failure),
+    /// It cannot be made, or not be written.
+    Made(String),
 }
 
-/// Answers to [`questions`].
-pub struct Sources {
-    /// `status`: whose workbook it is.
-    pub status: Value,
-    /// `rollup show --by group`.
-    pub rollup: Value,
-    /// `task list`.
-    pub tasks: Value,
-    /// `report list`.
-    pub reports: Value,
-    /// `indicator list`.
-    pub indicators: Value,
-    /// `period list`.
-    pub periods: Value,
-    /// `score show`.
-    pub scores: Value,
-}
-
-impl From<[Value; 7]> for Sources {
-    fn from(answers: [Value; 7]) -> Sources {
-        let [status, rollup, tasks, reports, indicators, periods, scores] = answers;
-        Sources {
-            status,
-            rollup,
-            tasks,
-            reports,
-            indicators,
-            periods,
-            scores,
-        }
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Problem {
+        Problem::Refused(failure)
     }
 }
 
+impl From<XlsxError> for Problem {
+    fn from(error: XlsxError) -> Problem {
+        Problem::Made(error.to_string())
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Problem {
+        Problem::Made(error.to_string())
+    }
+}
+
+impl From<ZipError> for Problem {
+    fn from(error: ZipError) -> Problem {
+        Problem::Made(error.to_string())
+    }
+}
+
+/// The verbs that say whose workbook it is and whether there is one at all: `status` and `rollup show`. `unit`: with all
+/// below it; `None`: everything this node sees.
+pub fn first(period: Option<&str>, unit: Option<&str>) -> [Command; 2] {
+    let rollup = Command::RollupShow {
+        period: period.map(str::to_owned),
+        unit: unit.map(str::to_owned),
+        by: RollupBy::Group,
+        recompute: false,
+        version: None,
+    };
+    [Command::Status, rollup]
+}
+
+/// A workbook of which the first answers are there.
+pub struct Begun {
+    unit: Option<String>,
+    sources: Sources,
+}
+
+/// The answers that short tables are made from, and the ids of the rows of long ones.
+#[derive(Default)]
+struct Sources {
+    status: Value,
+    rollup: Value,
+    indicators: Value,
+    periods: Value,
+    scores: Value,
+    tasks: Vec<Uuid>,
+    reports: Vec<Uuid>,
+}
+
 impl Sources {
+    fn period(&self) -> &str {
+        self.rollup["period"].as_str().unwrap_or_default()
+    }
+}
+
+/// Where the rows of long tables belong, by the number of their sheet.
+type Places = Vec<(usize, Place)>;
+
+/// Asks a verb for its data.
+pub type Ask<'a> = dyn FnMut(Command) -> Result<Value, Failure> + 'a;
+
+impl Begun {
+    /// From the answers to [`first`].
+    pub fn of(status: Value, rollup: Value, unit: Option<&str>) -> Begun {
+        Begun {
+            unit: unit.map(str::to_owned),
+            sources: Sources {
+                status,
+                rollup,
+                ..Sources::default()
+            },
+        }
+    }
+
     /// The reporting period it is of.
     pub fn period(&self) -> &str {
-        self.rollup["period"].as_str().unwrap_or_default()
+        self.sources.period()
+    }
+
+    /// Whether everything that was expected is in it.
+    pub fn is_complete(&self) -> bool {
+        self.sources.rollup["coverage"]["complete"] == true
     }
 
     /// A name for the file: unit and period.
     pub fn file_name(&self) -> String {
-        let unit = self.status["unit"]["code"].as_str().unwrap_or_default();
+        let code = &self.sources.status["unit"]["code"];
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-        let unit: String = unit.chars().map(plain).collect();
+        let unit: String = code
+            .as_str()
+            .unwrap_or_default()
+            .chars()
+            .map(plain)
+            .collect();
         format!("{unit}-{}.xlsx", self.period())
+    }
+
+    /// Asks for the rest and writes it all. `now`: RFC 3339, as of when the answers are.
+    ///
+    /// # Errors
+    /// What was written until then is no workbook.
+    pub fn write(
+        mut self,
+        ask: &mut Ask<'_>,
+        now: &str,
+        shown: &Shown,
+        out: impl Write,
+    ) -> Result<(), Problem> {
+        let mut outgoing = Outgoing::to(out);
+        let (sketch, _) = Maker::of(&self.sources, now, shown).book()?;
+        outgoing.begin(&sketch)?;
+        let period = self.period().to_owned();
+        self.ask(ask, &period)?;
+        let maker = Maker::of(&self.sources, now, shown);
+        let (book, places) = maker.book()?;
+        let (tasks, reports) = (maker.task_columns(), maker.report_columns());
+        outgoing.send(&book, &places, |sheet, table| {
+            let (list, ids) = match sheet {
+                TASKS => (LongList::Tasks, &self.sources.tasks),
+                _ => (LongList::Reports, &self.sources.reports),
+            };
+            for some in ids.chunks(TOGETHER) {
+                let answer = ask(Command::LongItems {
+                    list,
+                    period: period.clone(),
+                    ids: some.to_vec(),
+                })?;
+                for item in items(&answer, "items") {
+                    match list {
+                        LongList::Tasks => table.add(&tasks, &maker.task_cells(item)),
+                        LongList::Reports => table.add(&reports, &maker.report_cells(item)),
+                    }?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn ask(&mut self, ask: &mut Ask<'_>, period: &str) -> Result<(), Problem> {
+        let (asked, unit) = (Some(period.to_owned()), self.unit.clone());
+        self.sources.indicators = ask(Command::IndicatorList {
+            period: asked.clone(),
+            unit: unit.clone(),
+        })?;
+        self.sources.periods = ask(Command::PeriodList {
+            period: asked.clone(),
+            unit: unit.clone(),
+        })?;
+        let scores = ask(Command::ScoreShow {
+            period: asked,
+            unit: unit.clone(),
+        });
+        // Criteria that cannot be used are said in their sheet; the rest of the papers does not wait for them.
+        self.sources.scores =
+            scores.unwrap_or_else(|failure| json!({ "refused": failure.message }));
+        let mut ids = |list| -> Result<Vec<Uuid>, Problem> {
+            let answer = ask(Command::LongIds {
+                list,
+                period: period.to_owned(),
+                unit: unit.clone(),
+            })?;
+            serde_json::from_value(answer["ids"].clone())
+                .map_err(|error| Problem::Made(error.to_string()))
+        };
+        self.sources.tasks = ids(LongList::Tasks)?;
+        self.sources.reports = ids(LongList::Reports)?;
+        Ok(())
     }
 }
 
@@ -113,27 +223,6 @@ const STATES: [&str; 9] = [
     "cancelled",
 ];
 
-/// Makes it. `now`: RFC 3339, as of when the answers are.
-pub fn workbook(sources: &Sources, now: &str, shown: &Shown) -> Result<Workbook, XlsxError> {
-    let maker = Maker {
-        sources,
-        now,
-        shown,
-    };
-    let mut book = Workbook::new();
-    for paper in [
-        maker.consolidated(),
-        maker.tasks(),
-        maker.progress(),
-        maker.indicators(),
-        maker.reported(),
-        maker.scores(),
-    ] {
-        layout::write(&mut book, &paper)?;
-    }
-    Ok(book)
-}
-
 struct Maker<'a> {
     sources: &'a Sources,
     now: &'a str,
@@ -144,7 +233,33 @@ fn items<'v>(list: &'v Value, name: &str) -> &'v [Value] {
     list[name].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn of(sources: &'a Sources, now: &'a str, shown: &'a Shown) -> Maker<'a> {
+        Maker {
+            sources,
+            now,
+            shown,
+        }
+    }
+
+    /// The workbook without the rows of long tables, and where they belong.
+    fn book(&self) -> Result<(Vec<u8>, Places), XlsxError> {
+        let mut book = Workbook::new();
+        let mut places = Vec::new();
+        let papers = [
+            self.consolidated(),
+            self.tasks(),
+            self.progress(),
+            self.indicators(),
+            self.reported(),
+            self.scores(),
+        ];
+        for (sheet, paper) in (1..).zip(&papers) {
+            places.extend(layout::write(&mut book, paper)?.map(|place| (sheet, place)));
+        }
+        Ok((book.save_to_buffer()?, places))
+    }
+
     fn label(&self, key: &str) -> String {
         self.shown.label(key)
     }
@@ -197,6 +312,7 @@ impl Maker<'_> {
             page: self.label("book-page"),
             columns,
             rows,
+            later: 0,
             total: None,
             share: None,
         }
@@ -264,7 +380,15 @@ impl Maker<'_> {
     }
 
     fn tasks(&self) -> Paper {
-        let columns = vec![
+        let names = ["book-tasks-sheet", "book-tasks-title"];
+        Paper {
+            later: self.sources.tasks.len(),
+            ..self.paper(names, self.task_columns(), Vec::new())
+        }
+    }
+
+    fn task_columns(&self) -> Vec<Column> {
+        vec![
             self.column("label-number", 8.0, Kind::Text),
             self.column("label-title", 34.0, Kind::Text),
             self.column("label-subtask", 34.0, Kind::Text),
@@ -274,41 +398,42 @@ impl Maker<'_> {
             self.column("label-coordinating", 22.0, Kind::Text),
             self.column("label-deadline", 14.0, Kind::Text),
             self.column("label-state", 18.0, Kind::Text),
-        ];
+        ]
+    }
+
+    fn task_cells(&self, task: &Value) -> Vec<Cell> {
         let text = |value: &Value| Cell::Text(self.shown.plain(value));
-        let units = |task: &Value, part: &str| {
+        let units = |part: &str| {
             let both =
                 [part, &format!("{part}_unresolved")].map(|name| self.shown.plain(&task[name]));
             let known: Vec<String> = both.into_iter().filter(|text| !text.is_empty()).collect();
             Cell::Text(known.join(", "))
         };
-        let rows = items(&self.sources.tasks, "items").iter().map(|task| {
-            let section = self.shown.plain(&task["group"]);
-            let number = self.shown.plain(&task["number"]);
-            let both = [section, number]
-                .into_iter()
-                .filter(|part| !part.is_empty());
-            vec![
-                Cell::Text(both.collect::<Vec<_>>().join("/")),
-                text(&task["title"]),
-                text(&task["subtask"]),
-                text(&task["deliverable"]),
-                text(&task["kpi"]),
-                units(task, "lead"),
-                units(task, "coordinating"),
-                text(&task["deadline"]["text"]),
-                Cell::Text(self.shown.word("word-status-", &task["status"])),
-            ]
-        });
-        self.paper(
-            ["book-tasks-sheet", "book-tasks-title"],
-            columns,
-            rows.collect(),
-        )
+        let both = ["group", "number"].map(|name| self.shown.plain(&task[name]));
+        let both: Vec<String> = both.into_iter().filter(|part| !part.is_empty()).collect();
+        vec![
+            Cell::Text(both.join("/")),
+            text(&task["title"]),
+            text(&task["subtask"]),
+            text(&task["deliverable"]),
+            text(&task["kpi"]),
+            units("lead"),
+            units("coordinating"),
+            text(&task["deadline"]["text"]),
+            Cell::Text(self.shown.word("word-status-", &task["status"])),
+        ]
     }
 
     fn progress(&self) -> Paper {
-        let columns = vec![
+        let names = ["book-progress-sheet", "book-progress-title"];
+        Paper {
+            later: self.sources.reports.len(),
+            ..self.paper(names, self.report_columns(), Vec::new())
+        }
+    }
+
+    fn report_columns(&self) -> Vec<Column> {
+        vec![
             self.column("label-task", 40.0, Kind::Text),
             self.column("label-unit", 16.0, Kind::Text),
             self.column("label-state", 18.0, Kind::Text),
@@ -318,26 +443,22 @@ impl Maker<'_> {
             self.column("label-next-steps", 28.0, Kind::Text),
             self.column("label-evidence", 9.0, Kind::Number),
             self.column("label-submitted", 16.0, Kind::Text),
-        ];
+        ]
+    }
+
+    fn report_cells(&self, report: &Value) -> Vec<Cell> {
         let text = |value: &Value| Cell::Text(self.shown.plain(value));
-        let rows = items(&self.sources.reports, "items").iter().map(|report| {
-            vec![
-                text(&report["task_title"]),
-                text(&report["unit"]),
-                Cell::Text(self.shown.word("word-status-", &report["status"])),
-                Cell::number(&report["percent"]),
-                text(&report["result"]),
-                text(&report["difficulties"]),
-                text(&report["next_steps"]),
-                Cell::number(&report["evidence"]),
-                Cell::Text(self.shown.time(&report["submitted_at"])),
-            ]
-        });
-        self.paper(
-            ["book-progress-sheet", "book-progress-title"],
-            columns,
-            rows.collect(),
-        )
+        vec![
+            text(&report["task_title"]),
+            text(&report["unit"]),
+            Cell::Text(self.shown.word("word-status-", &report["status"])),
+            Cell::number(&report["percent"]),
+            text(&report["result"]),
+            text(&report["difficulties"]),
+            text(&report["next_steps"]),
+            Cell::number(&report["evidence"]),
+            Cell::Text(self.shown.time(&report["submitted_at"])),
+        ]
     }
 
     fn indicators(&self) -> Paper {
@@ -416,11 +537,16 @@ impl Maker<'_> {
             }));
             cells
         });
-        self.paper(
-            ["book-scores-sheet", "book-scores-title"],
-            columns,
-            rows.collect(),
-        )
+        let mut rows: Vec<Vec<Cell>> = rows.collect();
+        let refused = &self.sources.scores["refused"];
+        if !refused.is_null() {
+            rows.push(vec![
+                Cell::Empty,
+                Cell::Empty,
+                Cell::Text(self.shown.plain(refused)),
+            ]);
+        }
+        self.paper(["book-scores-sheet", "book-scores-title"], columns, rows)
     }
 
     fn reported(&self) -> Paper {

@@ -4,7 +4,7 @@ use calamine::{Data, Reader, Xlsx};
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::api::Lang;
+use crate::api::{Exit, Lang};
 
 fn shown() -> Shown {
     Shown {
@@ -13,7 +13,7 @@ fn shown() -> Shown {
     }
 }
 
-fn sources() -> Sources {
+fn answers(command: &Command) -> Value {
     let row = |key: &str, total: u64, done: u64| {
         json!({ "key": key, "label": "Hạ tầng", "tasks": { "total": total, "late": 1,
             "by_status": { "completed_on_time": done, "in_progress": total - done } },
@@ -22,30 +22,55 @@ fn sources() -> Sources {
     let mut rollup = row("", 36, 33);
     rollup["period"] = json!("2026-03");
     rollup["rows"] = json!([row("I", 20, 18), row("II", 16, 15)]);
-    Sources {
-        status: json!({ "unit": { "code": "66/a", "name": "Tỉnh Trường Lâm" } }),
-        rollup,
-        tasks: json!({ "items": [{ "group": "I", "number": "2", "title": "=1+1", "subtask": "", "deliverable": "Biên bản",
+    match command {
+        Command::Status => json!({ "unit": { "code": "66/a", "name": "Tỉnh Trường Lâm" } }),
+        Command::RollupShow { .. } => rollup,
+        Command::LongIds { .. } => json!({ "ids": [Uuid::nil()] }),
+        Command::LongItems {
+            list: LongList::Tasks,
+            ..
+        } => {
+            json!({ "items": [{ "group": "I", "number": "2", "title": "=1+1", "subtask": "", "deliverable": "Biên bản",
             "kpi": "", "lead": ["24001"], "lead_unresolved": ["Phòng lạ"], "coordinating": [],
-            "coordinating_unresolved": [], "deadline": { "text": "Tháng 3/2026" }, "status": "in_progress" }] }),
-        reports: json!({ "items": [{ "task_title": "I/2", "unit": "24001", "status": "in_progress", "percent": "88.12",
+            "coordinating_unresolved": [], "deadline": { "text": "Tháng 3/2026" }, "status": "in_progress" }] })
+        }
+        Command::LongItems { .. } => {
+            json!({ "items": [{ "task_title": "I/2", "unit": "24001", "status": "in_progress", "percent": "88.12",
             "result": "Đã\nxong", "difficulties": "", "next_steps": "", "evidence": 1,
-            "submitted_at": "2026-03-10T01:00:00Z" }] }),
-        indicators: json!({ "items": [{ "code": "CT1", "name": "Tỷ lệ", "measure": "%", "values": [
-            { "unit": "24001", "numerator": "2274905", "denominator": "2581336", "value": null }] }] }),
-        periods: json!({ "items": [{ "unit": "24001", "unit_name": "Xã Suối Mây", "state": "submitted", "expected": 3,
-            "received": 2, "on_time": 2, "submitted_at": null }] }),
-        scores: json!({ "criteria": { "criterion": [{ "code": "1", "title": "Nhiệm vụ đúng hạn" }] }, "items": [
+            "submitted_at": "2026-03-10T01:00:00Z" }] })
+        }
+        Command::IndicatorList { .. } => {
+            json!({ "items": [{ "code": "CT1", "name": "Tỷ lệ", "measure": "%", "values": [
+            { "unit": "24001", "numerator": "2274905", "denominator": "2581336", "value": null }] }] })
+        }
+        Command::PeriodList { .. } => {
+            json!({ "items": [{ "unit": "24001", "unit_name": "Xã Suối Mây", "state": "submitted", "expected": 3,
+            "received": 2, "on_time": 2, "submitted_at": null }] })
+        }
+        Command::ScoreShow { .. } => {
+            json!({ "criteria": { "criterion": [{ "code": "1", "title": "Nhiệm vụ đúng hạn" }] }, "items": [
             { "unit": "24001", "unit_name": "Xã Suối Mây", "rank": 1, "points": "36.5", "most": "40", "percent": "91.25",
                 "grade": "Hoàn thành xuất sắc", "lines": [{ "points": "36.5", "reached": 73, "of": 80 }] },
             { "unit": "24002", "unit_name": "Xã Đồi Chè", "rank": null, "points": null, "most": null, "percent": null,
-                "grade": null, "lines": [{ "points": null, "reached": 0, "of": 0 }] }] }),
+                "grade": null, "lines": [{ "points": null, "reached": 0, "of": 0 }] }] })
+        }
+        other => panic!("{other:?}"),
     }
 }
 
+fn begun() -> Begun {
+    let [status, rollup] = first(None, None).map(|command| answers(&command));
+    Begun::of(status, rollup, None)
+}
+
+fn made(ask: &mut Ask<'_>) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let made = begun().write(ask, "2026-03-11T02:00:00Z", &shown(), &mut bytes);
+    made.map(|()| bytes)
+}
+
 fn read() -> Vec<(String, Vec<Vec<Data>>)> {
-    let mut book = workbook(&sources(), "2026-03-11T02:00:00Z", &shown()).expect("made");
-    let bytes = book.save_to_buffer().expect("in memory");
+    let bytes = made(&mut |command| Ok(answers(&command))).expect("made");
     let mut book: Xlsx<_> = Xlsx::new(std::io::Cursor::new(bytes)).expect("a workbook");
     let sheets = book.worksheets().into_iter();
     sheets
@@ -131,5 +156,90 @@ fn numbers_are_numbers_that_add_up_and_text_is_never_a_formula() {
 
 #[test]
 fn the_file_is_named_by_unit_and_period() {
-    assert_eq!(sources().file_name(), "66-a-2026-03.xlsx");
+    assert_eq!(begun().file_name(), "66-a-2026-03.xlsx");
+}
+
+/// Answers with so many tasks, each asked for by its id.
+fn many(count: u128) -> impl FnMut(Command) -> Result<Value, Failure> {
+    move |command| {
+        Ok(match &command {
+            Command::LongIds {
+                list: LongList::Tasks,
+                ..
+            } => json!({ "ids": (1..=count).map(Uuid::from_u128).collect::<Vec<_>>() }),
+            Command::LongItems {
+                list: LongList::Tasks,
+                ids,
+                ..
+            } => {
+                assert!(ids.len() <= TOGETHER);
+                let item = |id: &Uuid| json!({ "group": "II", "number": id.as_u128().to_string(), "title": "a < b & _x000D_" });
+                json!({ "items": ids.iter().map(item).collect::<Vec<_>>() })
+            }
+            other => answers(other),
+        })
+    }
+}
+
+#[test]
+fn a_long_table_is_asked_for_in_parts_and_has_every_row_in_its_place() {
+    let count = 2 * TOGETHER + 3;
+    let bytes = made(&mut many(count as u128)).expect("made");
+    let mut book: Xlsx<_> = Xlsx::new(std::io::Cursor::new(bytes)).expect("a workbook");
+    let (_, tasks) = book.worksheets().swap_remove(TASKS - 1);
+    let rows: Vec<&[Data]> = tasks.rows().collect();
+    let first = rows
+        .iter()
+        .position(|row| row[0] == Data::String("II/1".to_owned()))
+        .expect("the first task");
+    for at in 0..count {
+        let row = rows[first + at];
+        assert_eq!(row[0], Data::String(format!("II/{}", at + 1)));
+        assert_eq!(row[1], Data::String("a < b & _x000D_".to_owned()));
+    }
+    let after: Vec<Vec<Data>> = rows[first + count..]
+        .iter()
+        .map(|row| row.to_vec())
+        .collect();
+    assert!(has(&after, &shown().label("book-maker")));
+}
+
+#[test]
+fn what_is_refused_on_the_way_leaves_no_whole_workbook() {
+    let mut others = many(2_000);
+    let mut asked = 0;
+    let mut ask = |command: Command| {
+        asked += u32::from(matches!(command, Command::LongItems { .. }));
+        match asked {
+            0..=2 => others(command),
+            _ => Err(Failure {
+                exit: Exit::Failed,
+                code: "damaged".to_owned(),
+                message: "no".to_owned(),
+                data: Value::Null,
+            }),
+        }
+    };
+    let mut bytes = Vec::new();
+    let made = begun().write(&mut ask, "2026-03-11T02:00:00Z", &shown(), &mut bytes);
+    assert!(matches!(made, Err(Problem::Refused(_))));
+    assert!(!bytes.is_empty() && Xlsx::new(std::io::Cursor::new(bytes)).is_err());
+}
+
+#[test]
+fn criteria_that_cannot_be_used_are_said_in_their_sheet_and_the_other_papers_are_there() {
+    let mut ask = |command: Command| match command {
+        Command::ScoreShow { .. } => Err(Failure {
+            exit: Exit::Configuration,
+            code: "bad_criteria".to_owned(),
+            message: "scoring.toml: line 3".to_owned(),
+            data: Value::Null,
+        }),
+        other => Ok(answers(&other)),
+    };
+    let bytes = made(&mut ask).expect("made");
+    let mut book: Xlsx<_> = Xlsx::new(std::io::Cursor::new(bytes)).expect("a workbook");
+    let (_, scores) = book.worksheets().swap_remove(5);
+    let rows: Vec<Vec<Data>> = scores.rows().map(<[Data]>::to_vec).collect();
+    assert!(has(&rows, "scoring.toml: line 3"));
 }

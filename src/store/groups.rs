@@ -73,6 +73,24 @@ pub fn tasks(
     records::select(connection, &sql, params![issuer.0.as_bytes(), group])
 }
 
+/// The title of a group, from the first of its tasks that says one.
+pub fn title(connection: &Connection, issuer: UnitId, group: &str) -> Result<String, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM record WHERE id IN (SELECT task FROM task_group WHERE issuer = ?1 AND grp = ?2)
+         ORDER BY rec"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![issuer.0.as_bytes(), group], records::raw_row)?;
+    for row in rows {
+        let shown = records::understand(row?)?.record.shown("group");
+        let title = shown.as_ref().and_then(|group| group["title"].as_str());
+        if let Some(title) = title.filter(|title| !title.is_empty()) {
+            return Ok(title.to_owned());
+        }
+    }
+    Ok(String::new())
+}
+
 /// The record that another one is about, and its period, without reading either.
 pub fn about_and_period(
     connection: &Connection,

@@ -154,6 +154,41 @@ pub fn of_kind(connection: &Connection, kind: Kind) -> Result<Vec<Stored>, Store
     select(connection, &sql, params![kind.number()])
 }
 
+/// Reads the records of a kind one after the other: there may be more of them than a small server should hold.
+pub fn each_of_kind(
+    connection: &Connection,
+    kind: Kind,
+    mut each: impl FnMut(Stored) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let sql = const_format(&[
+        "SELECT ",
+        COLUMNS,
+        " FROM record WHERE kind = ?1 ORDER BY rec",
+    ]);
+    let mut statement = connection.prepare_cached(&sql)?;
+    for row in statement.query_map(params![kind.number()], raw_row)? {
+        each(understand(row?)?)?;
+    }
+    Ok(())
+}
+
+/// What a kind's records of one period are about, whose they are, and their ids; without deleted ones.
+pub fn of_period(
+    connection: &Connection,
+    kind: Kind,
+    period: &str,
+) -> Result<Vec<(Uuid, UnitId, Uuid)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT about, owner, id FROM record
+         WHERE kind = ?1 AND period = ?2 AND about IS NOT NULL AND owner IS NOT NULL AND NOT flags & ?3",
+    )?;
+    let rows = statement.query_map(params![kind.number(), period, Flags::DELETED], |row| {
+        let id = |column| row.get(column).map(Uuid::from_bytes);
+        Ok((id(0)?, UnitId(id(1)?), id(2)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Records of a kind after a row number, in order.
 pub fn page_of_kind(
     connection: &Connection,

@@ -156,7 +156,6 @@ console-take-this = This one holds
 console-conflict-settled = Settled; it goes to every place that has the record.
 console-no-group = without a section
 console-workbook = Workbook for filing
-console-workbook-failed = The workbook could not be made: { $reason }
 console-version = Version { $version }
 console-restate = Restate the figures
 console-restate-intro = The period is closed. A new version takes in what came late; the old one stays readable, and the level above is told which numbers moved, and why.

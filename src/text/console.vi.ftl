@@ -156,7 +156,6 @@ console-take-this = Chọn giá trị này
 console-conflict-settled = Đã giải quyết; kết quả chuyển đến mọi nơi có bản ghi này.
 console-no-group = không thuộc nhóm
 console-workbook = Tải báo cáo Excel
-console-workbook-failed = Không lập được tệp Excel: { $reason }
 console-version = Phiên bản { $version }
 console-restate = Điều chỉnh số liệu đã chốt
 console-restate-intro = Kỳ đã chốt. Phiên bản mới nhận những gì đến muộn; phiên bản cũ vẫn xem được, và cấp trên được biết số nào thay đổi, vì sao.

@@ -27,24 +27,19 @@ pub async fn list(
 }
 
 async fn data(console: &Console, person: &Person, asked: &Fields) -> Result<Value, Failure> {
+    let page = super::page_of(asked);
     let list = Command::WarningList {
         unit: asked.text("unit"),
         kind: asked.text("kind"),
         all: asked.get("all").is_some(),
+        offset: (page - 1).saturating_mul(PAGE),
+        limit: Some(PAGE),
     };
     let mut data = console.read(person, list).await?;
     let units = console.read(person, super::all_units()).await?;
     data["names"] = super::names(&units);
-    let page = super::page_of(asked);
-    let mut items = match data["items"].take() {
-        Value::Array(items) => items,
-        _ => Vec::new(),
-    };
-    data["pages"] = json!(items.len().div_ceil(PAGE).max(1));
-    let before = (page - 1).saturating_mul(PAGE).min(items.len());
-    items.drain(..before);
-    items.truncate(PAGE);
-    data["items"] = json!(items);
+    let total = data["total"].as_u64().unwrap_or(0) as usize;
+    data["pages"] = json!(total.div_ceil(PAGE).max(1));
     data["page"] = json!(page);
     data["query"] = json!(super::query_of(asked, &["kind", "all"]));
     data["asked"] = json!({ "kind": asked.get("kind"), "all": asked.get("all").is_some() });

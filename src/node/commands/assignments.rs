@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::civil::Date;
 use nqsync_core::model::{Tree, UnitId};
-use nqsync_core::rollup::{Derived, Due, PeriodSpan, TaskFacts, read_task};
+use nqsync_core::rollup::{Derived, Due, PeriodSpan, TaskFacts};
 use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::node::rollups::{Before, Inputs};
 use crate::node::standings::{OfPeriod, Standings};
-use crate::store::{StoreError, Stored, queries};
+use crate::store::StoreError;
 
 /// One unit's work on one task.
 pub(super) struct Assignment {
@@ -66,15 +66,12 @@ impl<'a> Assignments<'a> {
     }
 
     /// Those of some tasks, from what is kept where nothing came after a closing.
-    pub(super) fn of_tasks(&self, tasks: &[Stored]) -> Result<Vec<Assignment>, StoreError> {
+    pub(super) fn of_tasks(&self, tasks: Vec<TaskFacts>) -> Result<Vec<Assignment>, StoreError> {
         if !self.before.is_empty() {
             return self.counted_of_tasks(tasks);
         }
-        let today = queries::today(self.connection)?;
         let mut all = Vec::new();
-        let tasks = tasks.iter().filter_map(|stored| read_task(&stored.record));
-        for mut task in tasks.filter(TaskFacts::is_live) {
-            task.doubt_clock(today);
+        for task in tasks.into_iter().filter(TaskFacts::is_live) {
             let leads: HashSet<UnitId> = task.lead.units.iter().copied().collect();
             for (unit, stood, due) in self.kept.of(&task) {
                 let derived = stood.map_or(Derived::NotReported, |stood| stood.derived);
@@ -94,8 +91,8 @@ impl<'a> Assignments<'a> {
         Ok(all)
     }
 
-    fn counted_of_tasks(&self, tasks: &[Stored]) -> Result<Vec<Assignment>, StoreError> {
-        let inputs = Inputs::of_tasks(self.connection, self.tree, tasks, self.before)?;
+    fn counted_of_tasks(&self, tasks: Vec<TaskFacts>) -> Result<Vec<Assignment>, StoreError> {
+        let inputs = Inputs::of_facts(self.connection, self.tree, tasks, self.before)?;
         let tasks: HashMap<Uuid, &TaskFacts> = inputs.tasks.iter().map(|t| (t.id, t)).collect();
         let standings = inputs.standings(self.span, self.on_day);
         let each = standings.into_iter();

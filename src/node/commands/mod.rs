@@ -22,6 +22,7 @@ pub(crate) mod fixture;
 pub mod holds;
 pub mod import;
 pub mod indicators;
+mod long_lists;
 pub mod nodes;
 pub mod periods;
 pub mod proposals;

@@ -17,7 +17,7 @@ use super::{Reading, Said};
 use crate::api::{Exit, RollupBy};
 use crate::node::Refusal;
 use crate::node::rollups::closed::is_closed;
-use crate::node::rollups::load::sum;
+use crate::node::rollups::load::{facts_of, sum};
 use crate::node::rollups::{self, Before, Inputs};
 use crate::store::{StoreError, closings, groups};
 
@@ -303,23 +303,10 @@ impl Question<'_> {
     fn by_group(&self, parts: &[&Part]) -> Result<Vec<Value>, Refusal> {
         let mut rows = Vec::new();
         for part in parts {
-            let title = self.group_title(part)?;
+            let title = groups::title(self.connection(), part.issuer, &part.group)?;
             rows.push(self.row(&part.group, &title, part.issuer, &part.rollup));
         }
         Ok(rows)
-    }
-
-    /// The title of a group, from a task of it that is held here.
-    fn group_title(&self, part: &Part) -> Result<String, StoreError> {
-        let tasks = groups::tasks(self.connection(), part.issuer, &part.group)?;
-        let titles = tasks.iter().filter_map(|task| {
-            let group = task.record.shown("group")?;
-            group["title"].as_str().map(str::to_owned)
-        });
-        Ok(titles
-            .into_iter()
-            .find(|title| !title.is_empty())
-            .unwrap_or_default())
     }
 
     fn by_issuer(&self, parts: &[&Part]) -> Vec<Value> {
@@ -396,7 +383,7 @@ impl Question<'_> {
         units: &mut BTreeMap<(UnitId, UnitId), Unit>,
     ) -> Result<(), StoreError> {
         let tasks = groups::tasks(self.connection(), part.issuer, &part.group)?;
-        for one in counted.of_tasks(&tasks)? {
+        for one in counted.of_tasks(facts_of(self.connection(), &tasks)?)? {
             let row = units.entry((part.issuer, one.unit)).or_default();
             row.received += u32::from(one.due.received);
             row.expected += u32::from(one.due.expected);

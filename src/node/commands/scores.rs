@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use nqsync_core::calendar::{Period, due_of};
-use nqsync_core::model::{Kind, UnitId};
+use nqsync_core::model::UnitId;
 use nqsync_core::scoring::{Criteria, Measure, Score, Shares, score};
 use serde_json::{Value, json};
 
@@ -15,8 +15,9 @@ use super::periods::concerned;
 use super::{Reading, Said, indicators, refs, resolve};
 use crate::api::Exit;
 use crate::node::rollups::{self, Before};
+use crate::node::standings::live_tasks;
 use crate::node::{Refusal, scoring};
-use crate::store::{closings, records};
+use crate::store::closings;
 
 /// `score show`.
 pub fn show(on: &Reading<'_>, period: Option<&str>, unit: Option<&str>) -> Result<Said, Refusal> {
@@ -75,9 +76,9 @@ fn shares(on: &Reading<'_>, period: &Period) -> Result<BTreeMap<UnitId, Shares>,
     let on_day = rollups::evaluated_on(&span, view.today());
     let due = due_of(view.duties, period).map(|at| at.as_millisecond());
     let over = due.map_or(view.today() > span.end, |due| view.now_ms > due);
-    let tasks = records::of_kind(on.connection, Kind::Task)?;
+    let tasks = live_tasks(on.connection)?;
     let counted = Assignments::of(on.connection, &on.tree, &span, on_day, &before)?;
-    for one in counted.of_tasks(&tasks)? {
+    for one in counted.of_tasks(tasks)? {
         if let Some(shares) = shares.get_mut(&one.unit) {
             count(shares, &one, due, over);
         }

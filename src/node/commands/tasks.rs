@@ -1,7 +1,5 @@
 //! Tasks: written by their issuer, and by nobody else.
 
-use std::cmp::Ordering;
-
 use jiff::civil::Date;
 use nqsync_core::calendar::{DeadlineKind, DeadlineRemark, fold, parse_deadline, roman};
 use nqsync_core::model::values::{Assigned, Group};
@@ -184,44 +182,38 @@ fn has_unresolved(record: &Record) -> bool {
 }
 
 /// Tasks in the order of a plan: issuer, section (`II` before `IX`), number (`2.9` before `2.10`), birth.
-fn order(record: &Record) -> (UnitId, Numbered, Numbered, uuid::Uuid) {
+pub(super) fn order(record: &Record) -> (UnitId, Numbered, Numbered, uuid::Uuid) {
     let section = group_of(record).code;
     let section = match roman(&section) {
-        Some(number) => Numbered(number.to_string()),
-        None => Numbered(section),
+        Some(number) => Numbered::of(number.to_string()),
+        None => Numbered::of(section),
     };
     (
         refs::issuer(record),
         section,
-        Numbered(text_of(record, "number")),
+        Numbered::of(text_of(record, "number")),
         record.key().id,
     )
 }
 
 /// A text ordered by the numbers in it.
-#[derive(PartialEq, Eq)]
-struct Numbered(String);
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Numbered {
+    parts: Vec<(u64, String)>,
+    text: String,
+}
 
 impl Numbered {
-    fn key(&self) -> Vec<(u64, &str)> {
-        let parts = self.0.split(['.', '-', '/', ' ']);
-        parts
-            .map(|part| part.parse().map_or((u64::MAX, part), |number| (number, "")))
-            .collect()
-    }
-}
-
-impl Ord for Numbered {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key()
-            .cmp(&other.key())
-            .then_with(|| self.0.cmp(&other.0))
-    }
-}
-
-impl PartialOrd for Numbered {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+    fn of(text: String) -> Numbered {
+        let parts = text.split(['.', '-', '/', ' ']);
+        let number = |part: &str| match part.parse() {
+            Ok(number) => (number, String::new()),
+            Err(_) => (u64::MAX, part.to_owned()),
+        };
+        Numbered {
+            parts: parts.map(number).collect(),
+            text,
+        }
     }
 }
 

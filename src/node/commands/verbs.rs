@@ -3,9 +3,9 @@
 use super::backup;
 use super::{
     Reading, Said, Writing, adopt, approvals, audits, authority, bundles, calendar, clones,
-    conflicts, directives, evidence, holds, import, indicators, nodes, periods, proposals,
-    quarantine, reports, rollup, scores, secrecy, status, succession, tasks, tokens, units,
-    unknown_verb, users, waiting, warnings,
+    conflicts, directives, evidence, holds, import, indicators, long_lists, nodes, periods,
+    proposals, quarantine, reports, rollup, scores, secrecy, status, succession, tasks, tokens,
+    units, unknown_verb, users, waiting, warnings,
 };
 use crate::api::Command;
 use crate::node::Refusal;
@@ -18,6 +18,10 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::UnitsForAbove => secrecy::units_for_above(on),
         Command::TaskList { .. } => tasks::list(on),
         Command::TaskShow { task } => tasks::show(on, task),
+        Command::LongIds { list, period, unit } => {
+            long_lists::ids(on, *list, period, unit.as_deref())
+        }
+        Command::LongItems { list, period, ids } => long_lists::items(on, *list, period, ids),
         Command::TaskPage { task, period } => tasks::page(on, task, period.as_deref()),
         Command::ReportWaiting {
             wait,
@@ -61,9 +65,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
             calendar::show(on, unit.as_deref(), from.as_deref(), to.as_deref())
         }
         Command::CalendarToday => calendar::today(on),
-        Command::WarningList { unit, kind, all } => {
-            warnings::list(on, unit.as_deref(), kind.as_deref(), *all)
-        }
+        Command::WarningList { .. } => warnings::list(on),
         Command::WarningShow { warning } => warnings::show(on, *warning),
         Command::RollupShow {
             period,

@@ -13,6 +13,7 @@ use super::refs::title;
 use super::shared::{self, time};
 use super::views::{View, listed};
 use super::{Reading, Said, Writing, resolve};
+use crate::api::Command;
 use crate::node::Refusal;
 use crate::node::rollups::{self, Before, Inputs};
 use crate::store::warnings::{self, Raised, Silence};
@@ -22,18 +23,24 @@ use crate::store::{StoreError, audit, records};
 const MOST_DAYS: i32 = 366;
 
 /// `warning list`: those that stand, the silenced ones marked; with `all` also those that stand no longer.
-pub fn list(
-    on: &Reading<'_>,
-    unit: Option<&str>,
-    kind: Option<&str>,
-    all: bool,
-) -> Result<Said, Refusal> {
+pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
+    let Command::WarningList {
+        unit,
+        kind,
+        all,
+        offset,
+        limit,
+    } = &on.request.command
+    else {
+        return Err(super::unknown_verb(on.request));
+    };
     let view = on.view();
     let under = unit
+        .as_deref()
         .map(|text| resolve(&on.tree, text, on.home))
         .transpose()?;
-    let kind = kind.map(kind_named).transpose()?;
-    let found = match all {
+    let kind = kind.as_deref().map(kind_named).transpose()?;
+    let found = match *all {
         true => warnings::all(on.connection)?,
         false => warnings::open(on.connection)?,
     };
@@ -47,9 +54,12 @@ pub fn list(
     found.sort_by_cached_key(|raised| (path(raised.warning.unit), raised.number));
     let items: Vec<Value> = found
         .iter()
+        .skip(*offset)
+        .take(limit.unwrap_or(usize::MAX))
         .map(|raised| item(&view, raised))
         .collect::<Result<_, StoreError>>()?;
     let mut data = listed(items);
+    data["total"] = json!(found.len());
     data["counts"] = counted(&found, view.today());
     let pending = warnings::any_marked(on.connection)?;
     data["pending"] = json!(pending);

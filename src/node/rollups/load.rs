@@ -17,6 +17,18 @@ use super::span_of;
 use crate::node::standings::assigned;
 use crate::store::{StoreError, Stored, groups, queries, records};
 
+/// Tasks as counting needs them.
+pub fn facts_of(connection: &Connection, tasks: &[Stored]) -> Result<Vec<TaskFacts>, StoreError> {
+    let today = queries::today(connection)?;
+    let tasks = tasks.iter().filter_map(|stored| read_task(&stored.record));
+    Ok(tasks
+        .map(|mut task| {
+            task.doubt_clock(today);
+            task
+        })
+        .collect())
+}
+
 /// Tasks with everything that was reported and noted about them.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
@@ -47,10 +59,18 @@ impl Inputs {
         tasks: &[Stored],
         before: &Before,
     ) -> Result<Inputs, StoreError> {
+        Inputs::of_facts(connection, tree, facts_of(connection, tasks)?, before)
+    }
+
+    /// The same of tasks that were read before.
+    pub fn of_facts(
+        connection: &Connection,
+        tree: &Tree,
+        tasks: Vec<TaskFacts>,
+        before: &Before,
+    ) -> Result<Inputs, StoreError> {
         let mut inputs = Inputs::default();
-        let today = queries::today(connection)?;
-        for mut task in tasks.iter().filter_map(|stored| read_task(&stored.record)) {
-            task.doubt_clock(today);
+        for task in tasks {
             let reports = records::about(connection, Kind::Report, task.id)?;
             inputs.add(connection, tree, &reports, before)?;
             inputs.tasks.push(task);
@@ -67,10 +87,8 @@ impl Inputs {
         among: &dyn Fn(UnitId) -> bool,
     ) -> Result<Inputs, StoreError> {
         let mut inputs = Inputs::default();
-        let today = queries::today(connection)?;
         let tasks = groups::tasks(connection, issuer, group)?;
-        for mut task in tasks.iter().filter_map(|stored| read_task(&stored.record)) {
-            task.doubt_clock(today);
+        for task in facts_of(connection, &tasks)? {
             for unit in assigned(&task).into_iter().filter(|unit| among(*unit)) {
                 let reports = records::about_by(connection, Kind::Report, task.id, unit)?;
                 inputs.add(connection, tree, &reports, before)?;

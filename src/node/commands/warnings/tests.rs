@@ -22,6 +22,8 @@ fn list(fixture: &Fixture, unit: Option<&str>, kind: Option<&str>, all: bool) ->
         unit: unit.map(str::to_owned),
         kind: kind.map(str::to_owned),
         all,
+        offset: 0,
+        limit: None,
     })
 }
 
@@ -89,9 +91,24 @@ fn warnings_are_listed_by_unit_and_kind_and_counted() {
         unit: None,
         kind: Some("red".to_owned()),
         all: false,
+        offset: 0,
+        limit: None,
     };
     assert_eq!(fixture.refused(unknown), "unknown_warning_kind");
     assert_eq!(fixture.data(Command::Status)["warnings"]["open"], 2);
+    let second = fixture.data(Command::WarningList {
+        unit: None,
+        kind: None,
+        all: false,
+        offset: 1,
+        limit: Some(1),
+    });
+    let whole = list(&fixture, None, None, false);
+    assert_eq!(second["items"], json!([whole["items"][1]]));
+    assert_eq!(
+        (&second["total"], &second["counts"]),
+        (&whole["total"], &whole["counts"])
+    );
 }
 
 #[test]
