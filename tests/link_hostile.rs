@@ -508,10 +508,11 @@ async fn bodies_that_are_too_large_unreadable_or_out_of_turn_are_refused_by_name
 
     let mut raw = Raw::of(other).await;
     raw.open().await;
-    for endpoint in ["open", "pull", "agree"] {
+    // With a pull comes an acknowledgement, which names what was set aside of a batch of 2,000 records.
+    for (endpoint, kib) in [("open", 300), ("pull", 2_300), ("agree", 300)] {
         let (status, _) = raw.post(endpoint, "not json").await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
-        let (status, refused) = raw.post(endpoint, vec![b' '; 300 * 1024]).await;
+        let (status, refused) = raw.post(endpoint, vec![b' '; kib * 1024]).await;
         assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{refused}");
     }
     let (status, _) = raw.post("push", "no position").await;
