@@ -165,6 +165,22 @@ fn e12_a_configuration_of_another_unit_or_level_is_told_and_the_parents_view_hol
 }
 
 #[test]
+fn a_node_that_knows_no_unit_yet_says_so_to_whoever_reads_or_writes() {
+    let province = Machine::new();
+    let init = ["init", "--unit", "24", "--level", "province"];
+    province.run(&init).expect(0);
+    let verbs: [&[&str]; 4] = [
+        &["task", "list", "--json"],
+        &["unit", "add", "24001", "Xã", "--level", "commune", "--json"],
+        &["task", "add", "--title", "Họp", "--group", "I", "--json"],
+        &["period", "close", "2026-11", "--json"],
+    ];
+    for verb in verbs {
+        assert_eq!(province.run(verb).expect(10).failure(), "not_enrolled");
+    }
+}
+
+#[test]
 fn j7_a_key_that_others_can_read_is_not_used() {
     let ministry = Machine::ministry("BO");
     let above = ministry.serve();

@@ -60,9 +60,7 @@ pub async fn export(node: &Node, request: &Request, asked: &Asked<'_>) -> Outcom
 async fn rows(node: &Node, request: &Request, asked: &Asked<'_>) -> Result<Value, Refusal> {
     let kind = stream_kind(asked.kind)?;
     let shown = node.store.shown();
-    let home = shown
-        .unit
-        .ok_or_else(|| StoreError::NotInitialised(node.store.dir().display().to_string()))?;
+    let home = shown.unit.ok_or(StoreError::NotEnrolled)?;
     let unit = asked
         .unit
         .map_or(Ok(home), |text| resolve(&shown.tree, text, home))?;

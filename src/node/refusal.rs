@@ -48,6 +48,7 @@ impl From<StoreError> for Refusal {
             StoreError::Locked { .. } => (Exit::Locked, "store-locked"),
             StoreError::OtherLevel { .. } => (Exit::Refused, "other-level-store"),
             StoreError::NotInitialised(_) => (Exit::NotInitialised, "not-initialised"),
+            StoreError::NotEnrolled => (Exit::NotInitialised, "not-enrolled"),
             StoreError::HalfRestored(_) => (Exit::NotInitialised, "half-restored"),
             StoreError::Unsound(_) => (Exit::PersonNeeded, "store-damaged"),
             StoreError::ReadOnlyDisk(_) => (Exit::Failed, "disk-read-only"),

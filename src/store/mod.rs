@@ -88,6 +88,9 @@ pub enum StoreError {
     /// No store in this directory.
     #[error("{0} holds no nqsync store; run `nqsync init` first")]
     NotInitialised(String),
+    /// The node does not know its unit yet.
+    #[error("this node does not know its unit yet; run `nqsync enrol` first")]
+    NotEnrolled,
     /// A restore was cut here.
     #[error(
         "a restore into {0} was cut; run the same `nqsync restore` again, it goes on where it stopped"

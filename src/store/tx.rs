@@ -295,11 +295,9 @@ impl<'a> Tx<'a> {
             .ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))
     }
 
-    /// The unit this node was set up for.
+    /// The unit this node was set up for; [`StoreError::NotEnrolled`] until it knows it.
     pub fn unit(&self) -> Result<UnitId, StoreError> {
-        self.state
-            .unit
-            .ok_or_else(|| StoreError::NotInitialised("this directory".to_owned()))
+        self.state.unit.ok_or(StoreError::NotEnrolled)
     }
 
     /// The level of secrecy of everything in the store.

@@ -187,8 +187,7 @@ impl<E: Engine> Cycle<'_, E> {
 /// The unit that a stream acts for, and the period.
 pub(super) fn scope_of(node: &Node, profile: &Profile, stream: &Stream) -> Result<Scope, RunError> {
     let shown = node.store.shown();
-    let not_set_up = || StoreError::NotInitialised(node.store.dir().display().to_string());
-    let home = shown.unit.ok_or_else(not_set_up)?;
+    let home = shown.unit.ok_or(StoreError::NotEnrolled)?;
     let unit = match &profile.unit {
         Some(text) => crate::node::commands::resolve(&shown.tree, text, home)?,
         None => home,

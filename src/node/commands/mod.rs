@@ -600,15 +600,14 @@ pub(crate) fn surroundings<'a>(
     connection: &'a Connection,
     request: &'a Request,
 ) -> Result<Reading<'a>, Refusal> {
-    let missing = || Refusal::with(Exit::NotInitialised, "not-enrolled", []);
     let home = queries::meta(connection, "unit")?.and_then(|text| text.parse().ok());
     let here = queries::meta(connection, "node")?.and_then(|text| text.parse().ok());
     Ok(Reading {
         node,
         connection,
         tree: queries::load_tree(connection)?,
-        home: home.ok_or_else(missing)?,
-        here: here.ok_or_else(missing)?,
+        home: home.ok_or(StoreError::NotEnrolled)?,
+        here: here.ok_or(StoreError::NotEnrolled)?,
         now_ms: node.clock.now_ms(),
         request,
     })
