@@ -82,6 +82,7 @@ fn a_small_country_holds_what_everybody_was_told_and_agrees_on_every_link() {
         provinces: 3,
         communes: 10,
         days: 2,
+        seed: 1,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -89,7 +90,8 @@ fn a_small_country_holds_what_everybody_was_told_and_agrees_on_every_link() {
         .expect("a runtime");
     let seen = runtime.block_on(sim::country::run(size));
     assert!(seen.broken.is_empty(), "{}", seen.broken.join("\n"));
-    assert_eq!((seen.reports, seen.agreeing), (20, 13));
+    assert!(seen.reports >= 10, "{} reports", seen.reports);
+    assert_eq!((seen.reports + seen.away, seen.agreeing), (20, 13));
 }
 
 #[test]

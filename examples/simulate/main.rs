@@ -43,13 +43,15 @@ struct Args {
 fn country(
     runtime: &tokio::runtime::Runtime,
     provinces: usize,
-    nodes: usize,
-    days: u32,
+    Args {
+        nodes, days, seed, ..
+    }: &Args,
 ) -> ExitCode {
     let size = Size {
         provinces,
         communes: nodes.saturating_sub(1 + provinces),
-        days,
+        days: *days,
+        seed: *seed,
     };
     let began = Instant::now();
     let seen = runtime.block_on(sim::country::run(size));
@@ -64,7 +66,7 @@ fn country(
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     println!(
-        "{nodes} nodes, {days} days, {} reports at commune, province and ministry as told, {} of {} links agree, {} broken; \
+        "seed {seed}: {nodes} nodes, {days} days, {} reports at commune, province and ministry as told, {} of {} links agree, {} broken; \
          greatest memory {}, {} MiB on disk, {:.0?}",
         seen.reports,
         seen.agreeing,
@@ -95,7 +97,7 @@ fn main() -> ExitCode {
         .build();
     let runtime = runtime.expect("a runtime");
     if let Some(provinces) = args.country {
-        return country(&runtime, provinces.max(1), args.nodes, args.days);
+        return country(&runtime, provinces.max(1), &args);
     }
     let began = Instant::now();
     let mut happened: BTreeMap<&str, u64> = BTreeMap::new();

@@ -9,6 +9,9 @@ use nqsync::api::{Command, Lang, ReportFields, ReportRef, Request, TaskFields};
 use nqsync::node::{Settings, commands};
 use nqsync::store::{StoreError, records};
 use nqsync_core::model::UnitId;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -31,6 +34,8 @@ pub struct Size {
     pub communes: usize,
     /// Days.
     pub days: u32,
+    /// Decides in which order communes work, and who has no line on a day.
+    pub seed: u64,
 }
 
 /// What was seen.
@@ -38,6 +43,8 @@ pub struct Size {
 pub struct Seen {
     /// Reports whose author was told that they are kept, and which the ministry, the province and the author hold as told.
     pub reports: usize,
+    /// Days on which a commune had no line, all communes together.
+    pub away: usize,
     /// Links whose two ends hold the same at the end.
     pub agreeing: usize,
     /// What must not be.
@@ -65,8 +72,10 @@ struct Country {
     communes: Vec<Asleep>,
     requests: u64,
     told: Vec<Told>,
+    away: usize,
     broken: Vec<String>,
     root: TempDir,
+    rng: StdRng,
 }
 
 /// Builds the country, lets the days pass, and compares what everybody holds.
@@ -87,6 +96,7 @@ pub async fn run(size: Size) -> Seen {
     lap("comparing");
     Seen {
         reports: country.told.len(),
+        away: country.away,
         agreeing,
         disk_bytes: bytes_below(country.root.path()),
         broken: country.broken,
@@ -115,8 +125,10 @@ impl Country {
             communes: Vec::new(),
             requests: 0,
             told: Vec::new(),
+            away: 0,
             broken: Vec::new(),
             root,
+            rng: StdRng::seed_from_u64(size.seed),
         };
         for number in 1..=size.provinces {
             let code = format!("{number:02}");
@@ -188,7 +200,8 @@ impl Country {
         }
     }
 
-    /// The ministry gives each province's communes a task; each reports on it, and all of it climbs.
+    /// The ministry gives each province's communes a task; each that has a line on this day reports on it, and all of it
+    /// climbs. One commune in seven stays away, and gets its task the next time it comes.
     async fn day(&mut self, day: u32) {
         self.sun.rise(day);
         self.ministry.wake().await;
@@ -216,7 +229,13 @@ impl Country {
             tasks.push(task["id"].as_str().expect("an id").to_owned());
         }
         self.provinces_exchange().await;
+        self.communes.shuffle(&mut self.rng);
         for commune in std::mem::take(&mut self.communes) {
+            if self.rng.random_ratio(1, 7) {
+                self.away += 1;
+                self.communes.push(commune);
+                continue;
+            }
             let task = tasks[commune.parent - 1].clone();
             let awake = self.work(commune, day, task).await;
             self.communes.push(awake.sleep());
