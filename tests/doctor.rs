@@ -216,6 +216,28 @@ fn a_node_that_never_enrolled_and_adapters_that_do_not_get_through_are_told() {
         2,
         "{all:?}"
     );
+    // What goes readable over the net is told for as long as it does, and refused where nobody said so.
+    let open = fs::read_to_string(ministry.at("adapters.d/tracker.toml")).expect("a profile");
+    let (before, _) = open.split_once("base_url = ").expect("an address");
+    let line = before.lines().count();
+    let open = open.replacen("http://127.0.0.1:8080", "http://192.0.2.1:9", 1);
+    let file = ministry.at("adapters.d/tracker.toml");
+    fs::write(&file, &open).expect("room");
+    let told = |code: &str| {
+        let all = ministry.run(&["doctor", "--json"]).json();
+        let all = all["items"].as_array().cloned().unwrap_or_default();
+        let of = all.into_iter().find(|item| item["code"] == code);
+        of.map(|item| item["message"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(told("adapter_insecure"), None);
+    fs::remove_file(ministry.at("adapters.d/nham.toml")).expect("gone");
+    let refused = told("adapter_profile").expect("refused");
+    let place = format!("tracker.toml:{}: http.base_url:", line + 1);
+    assert!(refused.contains(&place), "{refused}");
+    let meant = open.replacen("base_url = ", "insecure = true\nbase_url = ", 1);
+    fs::write(&file, meant).expect("room");
+    assert_eq!(told("adapter_profile"), None);
+    assert!(told("adapter_insecure").is_some_and(|said| said.contains("tracker")));
     let without = faults(&ministry, &["--no-adapters"]);
     assert!(
         !without.iter().any(|f| f.starts_with("adapter ")),

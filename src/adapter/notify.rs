@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::de::DeTable;
@@ -12,7 +13,7 @@ use toml::de::DeTable;
 use super::delivery::{Letter, MailSettings};
 use super::engine::EngineError;
 use super::http::client::{Again, Client};
-use super::http::settings::{Limits, Method, Settings};
+use super::http::settings::{Limits, Method, Settings, is_near};
 use super::profile::shape;
 use super::secret::Secret;
 use crate::api::Lang;
@@ -159,12 +160,17 @@ fn one_line(error: &toml::de::Error, text: &str) -> String {
 
 impl Webhook {
     fn check(&self) -> Option<String> {
-        let near = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
-        let rest = near.iter().find_map(|near| self.url.strip_prefix(near));
-        let local = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']));
-        let fits = self.url.starts_with("https://") || local;
-        (!fits).then(|| {
-            "webhook.url must begin with https://; http:// is allowed to this machine only"
+        let url = Url::parse(&self.url).ok();
+        let protected =
+            |url: &Url| url.scheme() == "https" || url.scheme() == "http" && is_near(url);
+        if !url.as_ref().is_some_and(protected) {
+            let why =
+                "webhook.url must begin with https://; http:// is allowed to this machine only";
+            return Some(why.to_owned());
+        }
+        let named = |url: &Url| !url.username().is_empty() || url.password().is_some();
+        url.as_ref().is_some_and(named).then(|| {
+            "webhook.url holds a login, where everybody reads it; take it away and write token"
                 .to_owned()
         })
     }
@@ -172,6 +178,7 @@ impl Webhook {
     async fn send(&self, file: &Path, notice: &Notice, name: &str) -> Result<String, EngineError> {
         let settings = Settings {
             base_url: self.url.clone(),
+            insecure: false,
             hosts: Vec::new(),
             headers: Default::default(),
             user_agent: None,
@@ -272,9 +279,18 @@ mod tests {
                 "[webhook]\nurl = \"http://localhost.example.vn/x\"\n".to_owned(),
                 "webhook.url must begin with https://",
             ),
+            (
+                "[webhook]\nurl = \"http://localhost:1@chat.example.vn/x\"\n".to_owned(),
+                "webhook.url must begin with https://",
+            ),
+            (
+                "[webhook]\nurl = \"https://me:hush@chat.example.vn/x\"\n".to_owned(),
+                "webhook.url holds a login",
+            ),
         ] {
             let error = load(&text).unwrap_err();
             assert!(error.contains(part), "{error}");
+            assert!(!error.contains("hush"), "{error}");
         }
         assert!(load("[webhook]\nurl = \"http://localhost:8080/x\"\n").is_ok());
     }

@@ -156,6 +156,7 @@ async fn list(node: &Node, lang: Lang) -> Outcome {
                 "unit": loaded.profile.unit,
                 "enabled": loaded.profile.enabled,
                 "valid": true,
+                "insecure": loaded.profile.http.as_ref().is_some_and(|http| http.is_open()),
             }),
             Err(error) => json!({ "name": name, "valid": false, "error": error.to_string() }),
         };

@@ -91,6 +91,15 @@ fn adapters(caller: &Caller) -> Vec<Finding> {
         if item["enabled"] != true {
             continue;
         }
+        if item["insecure"] == true {
+            let message = t!(caller.lang, "doctor-adapter-insecure", name = name);
+            let remedy = t!(caller.lang, "doctor-adapter-insecure-remedy");
+            let code = "adapter_insecure";
+            found.push(Finding {
+                remedy,
+                ..Finding::told("adapter", State::Warning, code, message)
+            });
+        }
         let checked = put(Command::AdapterCheck { name: name.clone() }, caller);
         found.push(match checked {
             Ok(answer) if answer.exit == Exit::Done => {

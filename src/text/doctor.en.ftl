@@ -18,6 +18,8 @@ doctor-identity-ok = the pinned parent answers (authority key { $pin })
 doctor-answer-ok = the parent knows this node and speaks its protocol
 doctor-adapter-ok = { $name } gets through
 doctor-adapter = { $name }: { $reason }
+doctor-adapter-insecure = { $name } sends logins and data by http:// (http.insecure): whoever is on the way reads and can change them.
+doctor-adapter-insecure-remedy = Ask whoever runs that system for an https:// address, or put a proxy with TLS in front of it; then take insecure out of the profile.
 
 doctor-dir-missing = The data directory { $dir } does not exist.
 doctor-dir-missing-remedy = Is its disk mounted? Otherwise correct node.data_dir in the configuration, or make the node with "nqsync init", or bring a backup back with "nqsync restore FOLDER".

@@ -18,6 +18,8 @@ doctor-identity-ok = đúng cấp trên đã ghim trả lời (khoá { $pin })
 doctor-answer-ok = cấp trên biết nút này và cùng giao thức
 doctor-adapter-ok = { $name } thông suốt
 doctor-adapter = { $name }: { $reason }
+doctor-adapter-insecure = { $name } gửi mật khẩu và dữ liệu qua http:// (http.insecure): bất cứ ai trên đường truyền đều đọc và sửa được.
+doctor-adapter-insecure-remedy = Đề nghị bên vận hành hệ thống đó cấp địa chỉ https://, hoặc đặt một máy chủ trung gian có TLS phía trước; rồi bỏ insecure khỏi hồ sơ kết nối.
 
 doctor-dir-missing = Không có thư mục dữ liệu { $dir }.
 doctor-dir-missing-remedy = Ổ đĩa đã gắn chưa? Nếu rồi, sửa node.data_dir trong cấu hình, hoặc tạo nút bằng "nqsync init", hoặc lấy lại từ bản sao lưu bằng "nqsync restore THƯ_MỤC".

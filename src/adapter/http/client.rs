@@ -57,6 +57,10 @@ impl Client {
         let not_allowed = |what: String| EngineError::NotAllowed(what);
         let base = Url::parse(&settings.base_url)
             .map_err(|e| not_allowed(format!("base_url {}: {e}", settings.base_url)))?;
+        // Whoever made these settings, from whatever file: nothing goes out in the clear that does not say so.
+        if let Some((key, why)) = settings.check() {
+            return Err(not_allowed(format!("{key} {why}")));
+        }
         let mut allowed = HashSet::from([place(&base)?]);
         for host in &settings.hosts {
             let url = Url::parse(&format!("{}://{host}", base.scheme()));

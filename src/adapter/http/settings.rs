@@ -1,6 +1,7 @@
 //! The `[http]` tables of a profile.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use reqwest::Url;
@@ -15,6 +16,9 @@ use crate::adapter::secret::Secret;
 pub struct Settings {
     /// Beginning of every address, such as `https://tracker.example/api/v1`.
     pub base_url: String,
+    /// Whether an `http://` address elsewhere than on this machine is meant: logins and data then go readable over the net.
+    #[serde(default)]
+    pub insecure: bool,
     /// Further hosts that may be talked to, as `host` or `host:port`.
     #[serde(default)]
     pub hosts: Vec<String>,
@@ -43,7 +47,12 @@ pub struct Settings {
 impl Settings {
     /// What is wrong with the address: its key, and why. It is not repeated: a login may stand in it.
     pub fn check(&self) -> Option<(&'static str, &'static str)> {
-        let message = match Url::parse(&self.base_url) {
+        let url = Url::parse(&self.base_url);
+        if self.insecure && url.as_ref().is_ok_and(|url| url.scheme() == "https") {
+            let message = "stands beside an https:// address, which is never readable on the way; take it away";
+            return Some(("insecure", message));
+        }
+        let message = match url {
             Err(_) => "is no address; write https://host/path",
             Ok(url) if !matches!(url.scheme(), "https" | "http") => {
                 "does not begin with https:// or http://; write https://host/path"
@@ -51,10 +60,35 @@ impl Settings {
             Ok(url) if !url.username().is_empty() || url.password().is_some() => {
                 "holds a login, where everybody reads it; take it away and write it under auth"
             }
+            Ok(url) if !self.insecure && self.is_readable_on_the_way(&url) => {
+                "sends logins and data over the net where everybody on the way reads and changes them; write https://, \
+                 or insecure = true below it where the system has nothing else"
+            }
             Ok(_) => return None,
         };
         Some(("base_url", message))
     }
+
+    /// Whether the profile means what others can read on the way. `doctor` tells it as long as it is so.
+    pub fn is_open(&self) -> bool {
+        let url = Url::parse(&self.base_url);
+        url.is_ok_and(|url| self.is_readable_on_the_way(&url))
+    }
+
+    /// A proxy is elsewhere, wherever the system is, and further hosts are asked by the scheme of the first one.
+    fn is_readable_on_the_way(&self, url: &Url) -> bool {
+        let near = |host: &String| Url::parse(&format!("http://{host}")).is_ok_and(|u| is_near(&u));
+        let all_near = is_near(url) && self.proxy.is_none() && self.hosts.iter().all(near);
+        url.scheme() == "http" && !all_near
+    }
+}
+
+/// Whether an address is on this machine, by what it says: a name is believed only if it is `localhost`.
+pub fn is_near(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let number: Option<IpAddr> = bare.parse().ok();
+    host == "localhost" || number.is_some_and(|address| address.to_canonical().is_loopback())
 }
 
 /// `[http.limits]`.
