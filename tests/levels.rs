@@ -1,6 +1,8 @@
 //! What is above *none*: refused on a networked node; on an isolated one in a store of its own, of which nothing outside that
 //! store shows anything.
 
+#[path = "levels/ceiling.rs"]
+mod ceiling;
 mod support;
 
 use std::path::Path;

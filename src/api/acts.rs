@@ -16,11 +16,19 @@ pub enum Act {
     Authority,
     /// The level of secrecy of a task is lowered.
     Lowering,
+    /// This computer gets a store of a level that `node.ceiling` was raised to.
+    Ceiling,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Act; 4] = [Act::Revocation, Act::Release, Act::Authority, Act::Lowering];
+    pub const ALL: [Act; 5] = [
+        Act::Revocation,
+        Act::Release,
+        Act::Authority,
+        Act::Lowering,
+        Act::Ceiling,
+    ];
 
     /// Its name in the configuration and in the contract.
     pub const fn as_str(self) -> &'static str {
@@ -29,6 +37,7 @@ impl Act {
             Act::Release => "release",
             Act::Authority => "authority",
             Act::Lowering => "lowering",
+            Act::Ceiling => "ceiling",
         }
     }
 
@@ -44,6 +53,7 @@ impl Act {
             Command::HoldRelease { .. } => Some(Act::Release),
             Command::NodeRotateAuthority { .. } => Some(Act::Authority),
             Command::TaskLower { .. } => Some(Act::Lowering),
+            Command::LevelAllow { .. } => Some(Act::Ceiling),
             _ => None,
         }
     }
@@ -76,6 +86,16 @@ mod tests {
             reason: reason.clone(),
         };
         assert_eq!(Act::of(&lower), Some(Act::Lowering));
+        let level = "confidential".to_owned();
+        let looked = Command::LevelAllowed {
+            level: level.clone(),
+        };
+        assert_eq!(Act::of(&looked), None);
+        let allow = Command::LevelAllow {
+            level,
+            reason: reason.clone(),
+        };
+        assert_eq!(Act::of(&allow), Some(Act::Ceiling));
         for undo in [false, true] {
             let revoke = Command::NodeRevoke {
                 node: node.clone(),

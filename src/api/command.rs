@@ -73,7 +73,11 @@ pub enum Command {
     UnitShow { unit: String },
     /// Who this node is and the records of its units, for its own store of a higher level of secrecy.
     UnitsForAbove,
-    /// The same, in that store.
+    /// Whether two persons have agreed that this computer holds a level of secrecy.
+    LevelAllowed { level: String },
+    /// Agrees that it does.
+    LevelAllow { level: String, reason: String },
+    /// The same units, in the store of that level.
     UnitsFromBelow {
         node: NodeId,
         unit: UnitId,
@@ -496,6 +500,7 @@ impl Command {
             | NodeShow { .. }
             | UnitList { .. }
             | UnitsForAbove
+            | LevelAllowed { .. }
             | UnitShow { .. } => false,
             TaskList { .. } | TaskShow { .. } | ReportList { .. } | ReportShow { .. } => false,
             TaskPage { .. } | ReportWaiting { .. } | EvidenceShow { .. } => false,
@@ -535,6 +540,7 @@ impl Command {
                 | Adopt { .. }
                 | AuditAccept { .. }
                 | ApprovalApprove { .. }
+                | LevelAllow { .. }
                 | UserAdd { .. }
                 | UserRole { .. }
                 | UserPassword { .. }

@@ -105,7 +105,8 @@ pub fn duty(command: &Command) -> Duty {
 
         // They go between two stores of one machine, and through the hands of who has that machine.
         UnitsForAbove | UnitsFromBelow { .. } | TaskLowered { .. } => Duty::Host,
-        TaskLower { .. } => Duty::Administer,
+        LevelAllowed { .. } => Duty::Host,
+        TaskLower { .. } | LevelAllow { .. } => Duty::Administer,
         TaskAdd { .. } | TaskUpdate { .. } | TaskWithdraw { .. } => Duty::Work,
         ReportSet { .. } | ReportSubmit { .. } | ReportWithdraw { .. } => Duty::Work,
         EvidenceRemove { .. } | EvidenceVerdict { .. } => Duty::Work,

@@ -27,12 +27,17 @@ pub enum Verb {
     ///
     /// The store gets a folder, a database, a key and an audit of its own below the data directory, and the units as this node
     /// knows them. Units go up only.
+    /// Where [approval] of the configuration names ceiling, a new store waits for a second user of this node: the first one
+    /// asks with --login and --reason, and gives the verb again when the other one has approved.
     #[command(
-        after_help = "Examples:\n  nqsync classification prepare confidential --dir /srv/province\n  nqsync task add --title \"...\" --lead PV01 --classification confidential --dir /srv/province"
+        after_help = "Examples:\n  nqsync classification prepare confidential --dir /srv/province\n  nqsync classification prepare confidential --reason \"Quyết định 12\" --login an.nguyen\n  nqsync task add --title \"...\" --lead PV01 --classification confidential --dir /srv/province"
     )]
     Prepare {
         /// confidential (Mật), secret (Tối mật) or top_secret (Tuyệt mật)
         level: String,
+        /// Why this computer is to hold it, for the second person
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// List the stores above none on this node
     #[command(after_help = "Example:\n  nqsync classification list")]
@@ -41,7 +46,7 @@ pub enum Verb {
 
 pub(super) fn run(verb: Verb, caller: &Caller, out: &Output) -> Result<Exit, Failure> {
     let answer = match verb {
-        Verb::Prepare { level } => prepare(&level, caller)?,
+        Verb::Prepare { level, reason } => prepare(&level, reason, caller)?,
         Verb::List => return list(caller, out),
     };
     out.answer(&answer, |data| written(data, &out.screen));
@@ -53,13 +58,54 @@ pub(super) fn named(text: &str, caller: &Caller) -> Result<Classification, Failu
     Classification::named(text).ok_or_else(|| refuse(caller.lang, secrecy::unknown(text)))
 }
 
-fn prepare(level: &str, caller: &Caller) -> Outcome {
+/// Whether a store of this level may not come to this computer yet, because a second person has to agree first. One that is
+/// there has come before.
+pub(super) fn waits_for_another(
+    place: &Place,
+    level: Classification,
+    caller: &Caller,
+) -> Result<bool, Failure> {
+    let store = place.file().with_file_name("store.db");
+    if store.exists() || !caller.base.wants_two_for_a_level()? {
+        return Ok(false);
+    }
+    let level = level.word().to_owned();
+    let at_the_node = caller.in_place(caller.base.clone());
+    let known = put(Command::LevelAllowed { level }, &at_the_node)?;
+    Ok(known.data["allowed"] != true)
+}
+
+/// A backup brings the store of a level: the second person is asked for by `prepare`.
+pub(super) fn may_come(
+    place: &Place,
+    level: Classification,
+    caller: &Caller,
+) -> Result<(), Failure> {
+    if level == Classification::None || !waits_for_another(place, level, caller)? {
+        return Ok(());
+    }
+    let args = [
+        ("level", level.to_string()),
+        ("word", level.word().to_owned()),
+    ];
+    let (exit, code) = (Exit::PersonNeeded, "level-not-agreed");
+    Err(refuse(caller.lang, Refusal::with(exit, code, args)))
+}
+
+fn prepare(level: &str, reason: Option<String>, caller: &Caller) -> Outcome {
     let level = named(level, caller)?;
     if level == Classification::None {
         let message = t!(caller.lang, "err-no-store-of-its-own");
         return Err(failure(Exit::Usage, "no_store_of_its_own", message));
     }
     let place = caller.base.at(level)?;
+    if waits_for_another(&place, level, caller)? {
+        let allow = Command::LevelAllow {
+            level: level.word().to_owned(),
+            reason: reason.unwrap_or_default(),
+        };
+        return put(allow, caller);
+    }
     let below = put(Command::UnitsForAbove, caller)?.data;
     let node: Option<NodeId> = below["node"].as_str().and_then(|id| id.parse().ok());
     let unit = below["unit"].as_str().and_then(|id| id.parse().ok());

@@ -182,9 +182,10 @@ fn at_its_level(caller: Caller, verb: &Verb) -> Result<Caller, Failure> {
     };
     let level = classification::named(text, &caller)?;
     let place = caller.base.at(level)?;
-    // A backup brings the store.
-    if !matches!(verb, Verb::Restore(_)) {
-        classification::there(&place, level, &caller)?;
+    match verb {
+        // A backup brings the store.
+        Verb::Restore(_) => classification::may_come(&place, level, &caller)?,
+        _ => classification::there(&place, level, &caller)?,
     }
     Ok(caller.in_place(place))
 }

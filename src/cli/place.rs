@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use nqsync_core::model::Classification;
 
 use super::failure;
-use crate::api::{Exit, Failure, Lang};
-use crate::config::{self, ConfigErrors, Loaded};
+use crate::api::{Act, Exit, Failure, Lang};
+use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::node::Refusal;
 use crate::node::commands::{refuse, secrecy};
 use crate::t;
@@ -85,13 +85,23 @@ impl Place {
             ];
             return Err(refuse(self.lang, Refusal::usage("level-by-itself", args)));
         };
-        let loaded = config::load(base, std::iter::empty(), &[]);
-        let ceiling = loaded.map_err(|e| self.refused(base, &e))?;
-        let ceiling = ceiling.config.node.ceiling;
+        let ceiling = self.as_written(base)?.node.ceiling;
         match level.may_pass(ceiling) {
             true => Ok(()),
             false => Err(refuse(self.lang, secrecy::above(level, ceiling))),
         }
+    }
+
+    /// Whether the configuration of this node wants two persons before a level that its ceiling was raised to gets a store.
+    pub fn wants_two_for_a_level(&self) -> Result<bool, Failure> {
+        let written = self.as_written(&self.file())?;
+        Ok(written.approval.acts.contains(&Act::Ceiling))
+    }
+
+    /// A configuration as its file has it, whatever variables and overrides say.
+    fn as_written(&self, file: &Path) -> Result<Config, Failure> {
+        let loaded = config::load(file, std::iter::empty(), &[]);
+        Ok(loaded.map_err(|e| self.refused(file, &e))?.config)
     }
 
     fn refused(&self, file: &Path, errors: &ConfigErrors) -> Failure {

@@ -743,7 +743,7 @@ pub const KEYS: &[Key] = &[
         "acts",
         Kind::Words(APPROVAL_ACTS),
         Value("[]"),
-        "Acts that one user asks for and another one has to approve: revocation (node revoke, also --undo), release (hold release), authority (node rotate-authority), lowering (task lower).",
+        "Acts that one user asks for and another one has to approve: revocation (node revoke, also --undo), release (hold release), authority (node rotate-authority), lowering (task lower), ceiling (classification prepare).",
         "An office that does not leave them to one person. Needs two users, one of them an approver or administrator.",
     ),
     key(

@@ -45,5 +45,6 @@ word-approval-expired = not decided in time
 
 word-act-revocation = cut a node off, or let it in again
 word-act-lowering = lower the level of secrecy of a task
+word-act-ceiling = hold state secrets of a level on this computer
 word-act-release = let a mass change through
 word-act-authority = take a new authority

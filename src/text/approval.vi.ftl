@@ -45,5 +45,6 @@ word-approval-expired = hết hạn chưa quyết định
 
 word-act-revocation = cắt một nút, hoặc cho vào lại
 word-act-lowering = hạ độ mật của một nhiệm vụ
+word-act-ceiling = cho máy này lưu giữ bí mật nhà nước ở một mức
 word-act-release = cho qua một thay đổi hàng loạt
 word-act-authority = đổi khóa cấp chứng thư

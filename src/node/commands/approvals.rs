@@ -7,6 +7,7 @@
 //! An act is gated at the one place where verbs are carried out, by [`Act::of`]; a new one needs a line there and an arm
 //! in [`target`]. A verb that is carried out elsewhere, as on a store of its own, calls [`ask`] in its transaction.
 
+use nqsync_core::model::Classification;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -172,6 +173,7 @@ fn reason(command: &Command) -> Option<&str> {
         Command::HoldRelease { reason, .. } => reason.as_deref(),
         Command::NodeRotateAuthority { reason } => Some(reason),
         Command::TaskLower { reason, .. } => Some(reason),
+        Command::LevelAllow { reason, .. } => Some(reason),
         _ => None,
     }
 }
@@ -212,6 +214,12 @@ fn target(connection: &Connection, command: &Command) -> Result<Target, Refusal>
         Command::TaskLower { task, .. } => {
             let (id, is) = secrecy::to_be_lowered(connection, task)?;
             (id.to_string(), is)
+        }
+        Command::LevelAllow { level, .. } => {
+            let known = secrecy::level_named(level)?;
+            *level = known.word().to_owned();
+            let before = secrecy::is_allowed(connection, known)?;
+            (level.clone(), json!([level, before]))
         }
         _ => return Err(Refusal::usage("approval-none", [])),
     };
@@ -363,27 +371,40 @@ fn decided(on: &Writing<'_, '_>, asked: &Approval, state: &str, reason: Option<&
 
 /// Fact of the store: the acts that need two persons, as the configuration last said.
 const POLICY: &str = "approval_acts";
+/// Fact of the store: the level of secrecy that this computer may hold, as the configuration last said.
+const CEILING: &str = "node_ceiling";
 
-/// Keeps in the audit that the configuration asks for two persons for other acts than before. Who owns the machine can
-/// change that; nobody can do it unseen.
+/// Keeps in the audit that the configuration asks for two persons for other acts than before, or lets this computer hold
+/// another level. Who owns the machine can change that; nobody can do it unseen.
 pub async fn note_policy(node: &Node) -> Result<(), StoreError> {
     let acts = node.settings.approval_acts.iter().map(|act| act.as_str());
     let acts = acts.collect::<Vec<_>>().join(" ");
-    let known = node.store.read(|c| queries::meta(c, POLICY)).await?;
-    let before = known.unwrap_or_default();
-    if before == acts {
+    note_change(node, (POLICY, ""), "approval.policy", acts).await?;
+    let (none, ceiling) = (Classification::None.word(), node.settings.ceiling.word());
+    note_change(node, (CEILING, none), "node.ceiling", ceiling.to_owned()).await
+}
+
+async fn note_change(
+    node: &Node,
+    (key, unset): (&'static str, &'static str),
+    act: &'static str,
+    now: String,
+) -> Result<(), StoreError> {
+    let known = node.store.read(move |c| queries::meta(c, key)).await?;
+    let before = known.unwrap_or_else(|| unset.to_owned());
+    if before == now {
         return Ok(());
     }
     let at = node.clock.now_ms();
     node.store
         .write(move |tx| {
-            tx.set_meta(POLICY, &acts)?;
+            tx.set_meta(key, &now)?;
             let act = audit::Act {
                 at,
                 actor: "nqsync",
-                act: "approval.policy",
+                act,
                 subject: "",
-                detail: json!({ "before": before, "after": acts }),
+                detail: json!({ "before": before, "after": now }),
             };
             audit::append(tx, &act)
         })

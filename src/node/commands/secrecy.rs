@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::tasks::{not_issuer, values_of};
 use super::views::{group_of, maybe, text_of};
 use super::{Reading, Said, Values, Writing, refs};
-use crate::api::{Command, TaskFields};
+use crate::api::{Act, Command, TaskFields};
 use crate::node::{Node, Refusal, rollups, write};
 use crate::store::{StoreError, audit, queries, records};
 
@@ -80,6 +80,59 @@ pub(super) fn units_for_above(on: &Reading<'_>) -> Result<Said, Refusal> {
     let level = queries::level(on.connection)?;
     Ok(Said::done(
         json!({ "node": on.here, "unit": on.home, "level": level.word(), "units": units }),
+    ))
+}
+
+/// The level that was named; none has no store of its own.
+pub(super) fn level_named(text: &str) -> Result<Classification, Refusal> {
+    let level = Classification::named(text).ok_or_else(|| unknown(text))?;
+    match level {
+        Classification::None => Err(Refusal::usage("no-store-of-its-own", [])),
+        level => Ok(level),
+    }
+}
+
+/// Whether two persons have agreed that this computer holds the level.
+pub(super) fn is_allowed(
+    connection: &Connection,
+    level: Classification,
+) -> Result<bool, StoreError> {
+    Ok(queries::meta(connection, &allowed_key(level))?.is_some())
+}
+
+fn allowed_key(level: Classification) -> String {
+    format!("level_allowed_{}", level.word())
+}
+
+/// The same, for the verb that makes the store.
+pub(super) fn allowed(on: &Reading<'_>, level: &str) -> Result<Said, Refusal> {
+    let level = level_named(level)?;
+    let allowed = is_allowed(on.connection, level)?;
+    Ok(Said::done(
+        json!({ "classification": level.word(), "allowed": allowed }),
+    ))
+}
+
+/// Writes down that two persons have agreed. A service that was started before the configuration asked for two would let one
+/// alone do this, so it does not do it at all.
+pub(super) fn allow(on: &mut Writing<'_, '_>, level: &str) -> Result<Said, Refusal> {
+    let level = level_named(level)?;
+    let settings = &on.node.settings;
+    if !settings.approval_acts.contains(&Act::Ceiling) || !level.may_pass(settings.ceiling) {
+        return Err(Refusal::usage("ceiling-not-in-force", []));
+    }
+    let person = &on.request.person;
+    on.tx.set_meta(&allowed_key(level), person)?;
+    let act = audit::Act {
+        at: on.now_ms,
+        actor: person,
+        act: "level.allowed",
+        subject: level.word(),
+        detail: json!({}),
+    };
+    audit::append(on.tx, &act)?;
+    Ok(Said::done(
+        json!({ "classification": level.word(), "allowed": true }),
     ))
 }
 

@@ -16,6 +16,7 @@ pub(super) fn read_verb(on: &Reading<'_>) -> Result<Said, Refusal> {
         Command::UnitList { under } => units::list(on, under.as_deref()),
         Command::UnitShow { unit } => units::show(on, unit),
         Command::UnitsForAbove => secrecy::units_for_above(on),
+        Command::LevelAllowed { level } => secrecy::allowed(on, level),
         Command::TaskList { .. } => tasks::list(on),
         Command::TaskShow { task } => tasks::show(on, task),
         Command::LongIds { list, period, unit } => {
@@ -128,6 +129,7 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
         Command::UnitsFromBelow { node, unit, units } => {
             secrecy::take_units(on, *node, *unit, units)
         }
+        Command::LevelAllow { level, .. } => secrecy::allow(on, level),
         Command::TaskAdd { fields } => tasks::add(on, fields),
         Command::TaskLower { task, to, reason } => secrecy::lower(on, task, to, reason),
         Command::TaskLowered { id, fields } => secrecy::take_lowered(on, *id, fields),
