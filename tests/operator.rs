@@ -123,6 +123,13 @@ fn e12_a_configuration_of_another_unit_or_level_is_told_and_the_parents_view_hol
         .replace("level = \"commune\"", "level = \"province\"");
     assert_ne!(right, wrong);
     fs::write(&file, wrong).expect("room");
+    let doctor = ["doctor", "--no-adapters", "--json"];
+    let seen = commune.run(&doctor).expect(4).json();
+    let seen = seen["items"].as_array().expect("a list");
+    assert!(
+        seen.iter().any(|found| found["code"] == "config_differs"),
+        "before the service has run"
+    );
     let below = commune.serve();
     commune.run(&["sync", "--wait"]).expect(0);
     let told = problem(&commune, "config_differs").expect("an alarm");

@@ -6,9 +6,11 @@ use serde_json::Value;
 use super::output::Output;
 use super::screen::{Screen, at, items};
 use super::{Caller, put, wiring};
-use crate::api::{Answer, Command, Exit, Failure};
+use crate::api::{Answer, Command, Exit, Failure, Lang};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::doctor::{Doctor, Finding, State, listed, of_status};
+use crate::node::health::{DIFFERS, differences};
 use crate::t;
 
 /// Look for what is most likely wrong, and say what to do; exit 4 when something does not work
@@ -56,7 +58,10 @@ fn findings(args: &DoctorArgs, caller: &Caller) -> Result<Vec<Finding>, Failure>
         return Ok(found);
     }
     match put(Command::Status, caller) {
-        Ok(answer) => found.extend(of_status(&answer.data, &found)),
+        Ok(answer) => {
+            found.extend(of_status(&answer.data, &found));
+            found.extend(of_another_node(&loaded.config, &answer.data, &found, lang));
+        }
         Err(failure) => {
             found.push(of_failure("store", failure));
             return Ok(found);
@@ -66,6 +71,23 @@ fn findings(args: &DoctorArgs, caller: &Caller) -> Result<Vec<Finding>, Failure>
         found.extend(adapters(caller));
     }
     Ok(found)
+}
+
+/// The service notes this when it starts; where it does not run, nobody has.
+fn of_another_node(
+    config: &Config,
+    status: &Value,
+    found: &[Finding],
+    lang: Lang,
+) -> Option<Finding> {
+    let (unit, level) = (status["unit"]["code"].as_str()?, status["level"].as_str()?);
+    let said = &config.node;
+    let detail = differences(unit, level, &said.unit, said.level.as_str());
+    if detail.is_empty() || found.iter().any(|f| f.code == DIFFERS) {
+        return None;
+    }
+    let message = t!(lang, "problem-config-differs", detail = detail);
+    Some(Finding::told("status", State::Fault, DIFFERS, message))
 }
 
 /// Every profile, and what stands against an exchange through those that are enabled.

@@ -44,7 +44,8 @@ fn resolve_paths(layers: &mut Layers, file: &Path) {
             );
             continue;
         }
-        let full = base.join(path);
+        // Whoever reads the path in a message finds no `/./` in it.
+        let full: PathBuf = base.join(path).components().collect();
         written.value = Value::String(full.to_string_lossy().into_owned());
     }
     check_folders(layers);

@@ -216,6 +216,18 @@ pub async fn sweep_strays(node: &Node) -> Result<usize, StoreError> {
 /// Fact of the store: what the configuration says of this node otherwise than the parent does; empty when nothing.
 pub const DIFFERS: &str = "config_differs";
 
+/// What a configuration says of a node otherwise than the parent's view (`unit`, `level`) does; empty when nothing.
+pub fn differences(unit: &str, level: &str, said_unit: &str, said_level: &str) -> String {
+    let mut differs = Vec::new();
+    if !unit.eq_ignore_ascii_case(said_unit) {
+        differs.push(format!("node.unit = {said_unit:?}, not {unit:?}"));
+    }
+    if level != said_level {
+        differs.push(format!("node.level = {said_level:?}, not {level:?}"));
+    }
+    differs.join("; ")
+}
+
 /// The parent says which unit this node serves and at what level it is. A configuration that says otherwise, as one of
 /// another node or of another time does, changes nothing, and is told.
 pub async fn compare_with_parents_view(
@@ -228,15 +240,8 @@ pub async fn compare_with_parents_view(
         return Ok(());
     };
     let level = json!(info.level);
-    let (unit, level) = (info.code.clone(), level.as_str().unwrap_or_default());
-    let mut differs = Vec::new();
-    if !info.code.eq_ignore_ascii_case(said_unit) {
-        differs.push(format!("node.unit = {said_unit:?}, not {unit:?}"));
-    }
-    if level != said_level {
-        differs.push(format!("node.level = {said_level:?}, not {level:?}"));
-    }
-    let differs = differs.join("; ");
+    let level = level.as_str().unwrap_or_default();
+    let differs = differences(&info.code, level, said_unit, said_level);
     let known = node.store.read(|c| queries::meta(c, DIFFERS)).await?;
     if known.unwrap_or_default() == differs {
         return Ok(());
