@@ -444,7 +444,7 @@ fn doors_that_are_taken_a_full_disk_and_a_store_on_another_machine_are_told() {
 
 #[test]
 fn a_store_that_is_damaged_and_a_data_folder_that_is_not_there_are_told() {
-    let machine = Machine::ministry("BO");
+    let (_ministry, above, machine) = pair();
     let elsewhere = format!("node.data_dir={}", machine.at("not-mounted").display());
     let found = faults(&machine, &["--set", &elsewhere]);
     assert!(
@@ -459,6 +459,14 @@ fn a_store_that_is_damaged_and_a_data_folder_that_is_not_there_are_told() {
         found.iter().any(|fault| fault.starts_with("store ")),
         "{found:?}"
     );
+    // Cut in the middle: who reads the remedies must not enrol again for it.
+    fs::write(&file, &bytes[..8192]).expect("room");
+    for side in ["store.db-wal", "store.db-shm"] {
+        let _ = fs::remove_file(machine.at(side));
+    }
+    let found = faults(&machine, &["--no-adapters"]);
+    assert_eq!(found, ["service service_stopped", "store store_damaged"]);
+    above.stop();
 }
 
 #[test]

@@ -33,7 +33,11 @@ impl Doctor<'_> {
         let Ok(Some(held)) = renewal::looked_at(&dir) else {
             return;
         };
-        let kept = |key: &str| queries::meta_on_disk(&dir, key).ok().flatten();
+        let kept = |key: &str| queries::meta_on_disk(&dir, key);
+        let (Ok(kept_url), Ok(kept_pin)) = (kept("upstream_url"), kept("upstream_pin")) else {
+            // The store says itself what is wrong with it.
+            return self.rest_skipped();
+        };
         let upstream = self.config.upstream.as_ref();
         if upstream.is_some_and(|upstream| upstream.kind == UpstreamKind::Bundle) {
             // Where no line may be, nothing is dialled.
@@ -41,8 +45,8 @@ impl Doctor<'_> {
         }
         let configured = upstream.map(|upstream| upstream.url.clone());
         let url = configured.filter(|url| !url.is_empty());
-        let url = url.or_else(|| kept("upstream_url"));
-        let pin = kept("upstream_pin").and_then(|text| text.parse().ok());
+        let url = url.or(kept_url);
+        let pin = kept_pin.and_then(|text| text.parse().ok());
         let parsed = url.as_deref().and_then(|url| Url::parse(url).ok());
         let host = parsed.as_ref().and_then(|url| {
             let port = url.port_or_known_default()?;
