@@ -8,6 +8,8 @@ mod compare;
 mod deposit;
 mod files;
 mod newest;
+mod pull;
+mod push;
 mod renew;
 mod roster;
 
@@ -24,22 +26,19 @@ use axum::{Json, Router, middleware};
 use nqsync_core::model::NodeId;
 use nqsync_core::protocol::succession::Succession;
 use nqsync_core::protocol::{
-    Ack, Agree, AuditShown, BATCH_HEADER, BEFORE_HEADER, Countersigned, EnrolRequest, HEAD_HEADER,
-    Hello, Limits, MAX_WAIT_S, PREFIX, PROTOCOL, Pull, Refused, SESSION_HEADER, Versions, Welcome,
-    hex, running_hash, unhex,
+    Agree, AuditShown, Countersigned, EnrolRequest, Hello, Limits, PREFIX, PROTOCOL, Refused,
+    SESSION_HEADER, Versions, Welcome,
 };
-use nqsync_core::sync::Incarnation;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
 
 use self::body::{BUSY_RETRY_S, WAITING, acknowledging, busy, small, turn, whole};
 use self::newest::Newest;
 use crate::node::branches::Verdict;
-use crate::node::offer::{self, Batch};
-use crate::node::{Node, branches, enrolment, receive, renewal, session, witness};
-use crate::store::links::{self, Contact, Direction, Position, Role};
-use crate::store::{LinkId, StoreError, Tx, audit, blobs, nodes, rosters};
+use crate::node::offer::Batch;
+use crate::node::{Node, branches, enrolment, renewal, session, witness};
+use crate::store::links::{self, Contact, Role};
+use crate::store::{LinkId, StoreError, Tx, blobs, nodes, rosters};
 use crate::trust::authority::Held;
 use crate::trust::pin::Pin;
 use crate::trust::tls::Peer;
@@ -173,8 +172,8 @@ impl Hub {
     pub fn router(&self) -> Router {
         let known = Router::new()
             .route("/open", post(open))
-            .route("/push", post(push))
-            .route("/pull", post(pull))
+            .route("/push", post(push::push))
+            .route("/pull", post(pull::pull))
             .route("/agree", post(agree))
             .route("/compare", post(compare::compare))
             .route("/renew", post(renew::renew))
@@ -455,196 +454,6 @@ async fn open(
     };
     hub.sessions().insert(child.link, session);
     Ok(Json(welcome))
-}
-
-async fn push(
-    State(hub): State<Hub>,
-    Extension(child): Extension<Child>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<Ack>, Reply> {
-    let (number, before) = batch_headers(&headers)?;
-    let head = headers.get(HEAD_HEADER).and_then(|v| v.to_str().ok());
-    let head: Option<Incarnation> = head.and_then(|text| text.parse().ok());
-    let busy = |message: &str| busy(message, number);
-    let (stop, _ours) = hub.inner.pushes.begin(child.link).await;
-    let limits = hub.inner.limits;
-    let arrived = stop.run_until_cancelled(async {
-        let crowded = || busy("many nodes are sending at once; try again shortly");
-        let slot = turn(&hub).await.ok_or_else(crowded)?;
-        Ok::<_, Reply>((slot, whole(&hub, body, limits.batch_bytes).await?))
-    });
-    let replaced = || busy("a later batch of this node took its place");
-    let (_slot, body) = arrived.await.ok_or_else(replaced)??;
-    let node = hub.inner.node.clone();
-    let record_bytes = node.settings.max_record_bytes;
-    let unpacked = tokio::task::spawn_blocking(move || {
-        let hash = running_hash(&before, number, &body).to_vec();
-        let lines = receive::decode(&body, limits.batch_bytes, record_bytes)?;
-        Ok::<_, Refused>((
-            lines,
-            Position {
-                batch: number,
-                hash,
-                before,
-            },
-        ))
-    });
-    let (lines, position) = unpacked
-        .await
-        .map_err(|e| refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed", e.to_string()))?
-        .map_err(|refused| {
-            let too_large = refused.code == "too_large";
-            let status = if too_large {
-                StatusCode::PAYLOAD_TOO_LARGE
-            } else {
-                StatusCode::BAD_REQUEST
-            };
-            Reply(status, refused)
-        })?;
-    let store = node.store.clone();
-    let outcome = store
-        .write(move |tx| {
-            let row = links::row(tx.connection(), child.link)?;
-            if row.up.batch + 1 != position.batch || row.up.hash != position.before {
-                return Ok(Err(row.up));
-            }
-            let ahead = row.clock_ahead_ms.unwrap_or(0);
-            let applied = receive::apply(&node, tx, child.link, lines, ahead)?;
-            links::set_position(tx.connection(), child.link, Direction::Up, &position)?;
-            links::note_success(tx.connection(), child.link, node.clock.now_ms(), None)?;
-            if head.is_some() && head != row.peer_head {
-                let contact = Contact {
-                    at: node.clock.now_ms(),
-                    peer_head: head,
-                    ..Contact::default()
-                };
-                links::note_contact(tx.connection(), child.link, &contact)?;
-            }
-            let act = audit::Act {
-                at: node.clock.now_ms(),
-                actor: &child.node.to_string(),
-                act: "batch.received",
-                subject: &child.link.0.to_string(),
-                detail: serde_json::json!({ "batch": position.batch, "lines": applied.lines,
-                    "changed": applied.changed, "set_aside": applied.set_aside.len() }),
-            };
-            audit::append(tx, &act)?;
-            Ok::<_, StoreError>(Ok((applied, position)))
-        })
-        .await?;
-    match outcome {
-        Ok((applied, position)) => Ok(Json(Ack {
-            mark: offer::mark(&position),
-            set_aside: applied.set_aside,
-            unreadable: applied.unreadable,
-        })),
-        Err(expected) => Err(refuse(
-            StatusCode::CONFLICT,
-            "position",
-            format!(
-                "batch {} was expected next; open the session again",
-                expected.batch + 1
-            ),
-        )),
-    }
-}
-
-fn batch_headers(headers: &HeaderMap) -> Result<(u64, Vec<u8>), Reply> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let number = text(BATCH_HEADER).and_then(|value| value.parse().ok());
-    let before = text(BEFORE_HEADER).and_then(unhex);
-    match (number, before) {
-        (Some(number), Some(before)) => Ok((number, before)),
-        _ => Err(refuse(
-            StatusCode::BAD_REQUEST,
-            "unreadable",
-            format!("a batch needs the headers {BATCH_HEADER} and {BEFORE_HEADER}"),
-        )),
-    }
-}
-
-async fn pull(
-    State(hub): State<Hub>,
-    Extension(child): Extension<Child>,
-    body: Body,
-) -> Result<Response, Reply> {
-    let pull: Pull = acknowledging(&hub, &child, body).await?;
-    if let Some(ack) = pull.ack {
-        settle(&hub, child, ack).await?;
-    }
-    let deadline = Instant::now() + Duration::from_secs(pull.wait_s.min(MAX_WAIT_S));
-    let store = &hub.inner.node.store;
-    let mut news = store.link_news(child.link);
-    loop {
-        news.mark_unchanged();
-        if let Some(batch) = prepare(&hub, child).await? {
-            return Ok(batch);
-        }
-        match timeout_at(deadline, news.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => break,
-        }
-    }
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-async fn settle(hub: &Hub, child: Child, ack: Ack) -> Result<(), Reply> {
-    let batch = hub.under_way().remove(&child.link);
-    let Some(batch) = batch.filter(|batch| hex(&batch.position().hash) == ack.mark.hash) else {
-        let store = &hub.inner.node.store;
-        let row = store
-            .read(move |connection| links::row(connection, child.link))
-            .await?;
-        if hex(&row.down.hash) == ack.mark.hash {
-            // Settled before; the child gave up waiting for the answer.
-            return Ok(());
-        }
-        return Err(refuse(
-            StatusCode::CONFLICT,
-            "position",
-            "this batch was not sent in this session; open the session again",
-        ));
-    };
-    let node = hub.inner.node.clone();
-    let store = node.store.clone();
-    store
-        .write(move |tx| offer::acknowledged(&node, tx, child.link, &batch, &ack))
-        .await?;
-    Ok(())
-}
-
-async fn prepare(hub: &Hub, child: Child) -> Result<Option<Response>, Reply> {
-    let node = hub.inner.node.clone();
-    let shown = node.store.shown();
-    let Some(own) = shown.node else {
-        return Ok(None);
-    };
-    let target = offer::Target {
-        link: child.link,
-        peer: child.node,
-        node: own,
-        batch_bytes: hub.inner.limits.batch_bytes,
-        after: (-1, 0),
-    };
-    let store = node.store.clone();
-    let batch = store
-        .read(move |connection| {
-            if !links::has_due(connection, child.link)? {
-                return Ok(None);
-            }
-            let row = links::row(connection, child.link)?;
-            offer::prepare(&node, connection, &shown.tree, target, &row.down)
-        })
-        .await?;
-    let Some(batch) = batch else { return Ok(None) };
-    let headers = [
-        (BATCH_HEADER, batch.number.to_string()),
-        (BEFORE_HEADER, hex(&batch.before)),
-    ];
-    let response = (headers, batch.body.clone()).into_response();
-    hub.under_way().insert(child.link, Arc::new(batch));
-    Ok(Some(response))
 }
 
 async fn agree(
