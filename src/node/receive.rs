@@ -4,34 +4,30 @@
 //! same batch twice changes nothing.
 
 mod ceiling;
+mod lines;
+mod receipts;
 
 use std::collections::HashSet;
-use std::io::Read;
 
-use nqsync_core::model::{Facts, Kind, Tree, UnitId};
-use nqsync_core::protocol::{
-    BadLine, Line, MAX_BATCH_LINES, MAX_WINDOW_LOG, Receipt, Refused, SetAside, parse_line,
-};
+use nqsync_core::model::{Facts, Kind, Tree};
+use nqsync_core::protocol::{BadLine, Line, SetAside};
 use nqsync_core::sync::authority::{Denied, From as Side, judge};
-use nqsync_core::sync::scope::{Ends, ends};
 use nqsync_core::sync::{Context, Edit, Record};
 use serde_json::json;
 use uuid::Uuid;
 
 pub use self::ceiling::within;
+pub use self::lines::{Incoming, decode, line};
+pub use self::receipts::{owe_receipts, relay_receipt};
 
+use self::lines::read_line;
+use self::receipts::note_receipt;
 use super::brake::{self, Grip, HELD};
 use super::homecoming::{Helps, bring_home, forget_what_came, our_own_again};
 use super::{Node, files, rollups};
 use crate::store::links::{self, LinkId, Role};
 use crate::store::records;
-use crate::store::{LinkState, StoreError, Stored, Tx, leaving, quarantine, receipts};
-
-/// A line as it came, with what could be read of it.
-pub struct Incoming {
-    text: Box<str>,
-    line: Result<Line, BadLine>,
-}
+use crate::store::{LinkState, StoreError, Stored, Tx, leaving, quarantine};
 
 /// What became of a batch.
 #[derive(Debug, Default)]
@@ -55,74 +51,6 @@ pub struct Applied {
 /// Most records of one neighbour that are kept aside. Further ones are refused with their reason all the same, and stay
 /// where they are: at the sender, who can offer them again.
 pub const MAX_SET_ASIDE_PER_LINK: u64 = 10_000;
-
-/// Unpacks a batch within its limits and reads its lines. Done outside the writer thread.
-pub fn decode(
-    body: &[u8],
-    batch_bytes: usize,
-    record_bytes: usize,
-) -> Result<Vec<Incoming>, Refused> {
-    let unreadable = |detail: String| {
-        Refused::new(
-            "unreadable",
-            format!("the batch cannot be unpacked: {detail}"),
-        )
-    };
-    let mut decoder = zstd::Decoder::with_buffer(body).map_err(|e| unreadable(e.to_string()))?;
-    decoder
-        .window_log_max(MAX_WINDOW_LOG)
-        .map_err(|e| unreadable(e.to_string()))?;
-    let mut text = Vec::new();
-    decoder
-        .take(batch_bytes as u64 + 1)
-        .read_to_end(&mut text)
-        .map_err(|e| unreadable(e.to_string()))?;
-    if text.len() > batch_bytes {
-        let message =
-            format!("a batch may have {batch_bytes} bytes when unpacked; this one has more");
-        return Err(Refused::new("too_large", message));
-    }
-    let text = String::from_utf8(text).map_err(|e| unreadable(e.to_string()))?;
-    let lines = text.lines().filter(|line| !line.is_empty());
-    // Counted before anything is made of them: a line of two bytes costs a hundred times that once it is read.
-    if lines.clone().count() > MAX_BATCH_LINES {
-        let message = format!("a batch may have {MAX_BATCH_LINES} lines; this one has more");
-        return Err(Refused::new("too_large", message));
-    }
-    Ok(lines.map(|line| read_line(line, record_bytes)).collect())
-}
-
-/// One line that did not come in a batch.
-pub fn line(text: &str) -> Incoming {
-    read_line(text, usize::MAX)
-}
-
-fn read_line(text: &str, limit: usize) -> Incoming {
-    if text.len() <= limit {
-        return Incoming {
-            line: parse_line(text),
-            text: text.into(),
-        };
-    }
-    // The name stands in front, so that the sender learns which record is too large.
-    let id = text
-        .get(..200)
-        .and_then(|head| head.split(r#""id":""#).nth(1))
-        .and_then(|rest| rest.get(..36));
-    let bad = BadLine {
-        kind: String::new(),
-        id: id.and_then(|id| id.parse().ok()),
-        code: "too_large",
-        reason: format!(
-            "a record may have {limit} bytes; this one has {}",
-            text.len()
-        ),
-    };
-    Incoming {
-        text: "".into(),
-        line: Err(bad),
-    }
-}
 
 /// Takes a batch in. The caller moves the link's position in the same transaction.
 pub fn apply(
@@ -568,68 +496,6 @@ fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreE
     for other in tx.links().iter().filter(|other| other.link != link) {
         if leaving::leave(tx.connection(), other.link, stored.rec)? {
             tx.wake(other.link);
-        }
-    }
-    Ok(())
-}
-
-/// A receipt on its way to the record's owner.
-fn note_receipt(tx: &mut Tx<'_>, link: LinkId, receipt: &Receipt) -> Result<(), StoreError> {
-    let state = tx.link(link)?;
-    let Some(stored) = tx.load(receipt.id)? else {
-        return Ok(());
-    };
-    // Only an end of the record on the peer's side can say that it holds it, and only what we have seen of it.
-    let concerned = match ends(&stored.record, &tx.tree()) {
-        Ends::Everywhere => false,
-        Ends::Units(units) => units.contains(&receipt.unit),
-    };
-    let known = stored.record.extent().covers(&receipt.extent);
-    if !state.is_beyond(receipt.unit) || !concerned || !known {
-        return Ok(());
-    }
-    if receipts::note(
-        tx.connection(),
-        stored.rec,
-        receipt.unit,
-        &receipt.extent,
-        receipt.at,
-    )? {
-        relay_receipt(tx, stored.rec, &stored.record, receipt.unit)?;
-    }
-    Ok(())
-}
-
-/// Passes a receipt on towards the owner, when the owner is not served here.
-pub fn relay_receipt(
-    tx: &mut Tx<'_>,
-    rec: records::Rec,
-    record: &Record,
-    unit: UnitId,
-) -> Result<(), StoreError> {
-    let Some(owner) = record.facts().owner() else {
-        return Ok(());
-    };
-    if tx.serves(owner) {
-        return Ok(());
-    }
-    for state in tx
-        .links()
-        .iter()
-        .filter(|state| state.is_beyond(owner) && !state.is_beyond(unit))
-    {
-        receipts::owe(tx.connection(), state.link, rec, unit)?;
-        tx.wake(state.link);
-    }
-    Ok(())
-}
-
-/// A peer that forgot is told again which of its side's records arrived where.
-pub fn owe_receipts(tx: &mut Tx<'_>, link: LinkId) -> Result<(), StoreError> {
-    let state = tx.link(link)?;
-    for (rec, owner, unit) in receipts::held(tx.connection())? {
-        if state.is_beyond(owner) && !state.is_beyond(unit) {
-            receipts::owe(tx.connection(), link, rec, unit)?;
         }
     }
     Ok(())
