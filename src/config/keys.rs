@@ -546,7 +546,7 @@ pub const KEYS: &[Key] = &[
             min: 64 * KIB,
             max: GIB,
         },
-        Value("\"64 MiB\""),
+        Value("\"16 MiB\""),
         "A batch received that is larger, after decompression, is refused.",
         "Lower on a machine with little memory, not below what the neighbours send.",
     ),
@@ -654,7 +654,7 @@ pub const KEYS: &[Key] = &[
             max: 1024 * GIB,
         },
         Value("\"256 MiB\""),
-        "With less free disk than this, or less than 2 % of it, status says that the disk is nearly full.",
+        "With less free disk than this, or less than 2 % of it, status says that the disk is nearly full, and evidence files and deposits of children wait: the rest is for records.",
         "A disk shared with other programs that fill it quickly.",
     ),
     key(

@@ -136,7 +136,7 @@ impl Default for Settings {
             max_record_bytes: 1 << 20,
             batch_records: 2_000,
             batch_bytes: 4 << 20,
-            max_batch_bytes: 64 << 20,
+            max_batch_bytes: 16 << 20,
             file_piece_bytes: 512 << 10,
             bandwidth_bytes_per_s: 0,
             min_free_bytes: 256 << 20,

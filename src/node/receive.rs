@@ -369,7 +369,7 @@ fn holds(ours: &Record, extent: &Context, edit: &Edit) -> bool {
 }
 
 /// A report or evidence for a task that was never given to its unit is set aside; one for a task taken away meanwhile
-/// is late, not wrong.
+/// is late, not wrong. Whether the task is there, somebody else's, or unknown is not told: the words are the same.
 fn never_assigned(
     tx: &Tx<'_>,
     record: &Record,
@@ -388,14 +388,14 @@ fn never_assigned(
     if side == Side::Above {
         return Ok(None);
     }
-    let reason = |text: &str| Some(("not_assigned", text.to_owned()));
+    let reason =
+        "its unit was never assigned to such a task of this issuer, as far as is known here";
+    let never = Ok(Some(("not_assigned", reason.to_owned())));
     let Some(held) = tx.assignment(*task)? else {
-        return Ok(reason(
-            "its task is not known here; the unit was never assigned to it",
-        ));
+        return never;
     };
     if held.issuer != *issuer {
-        return Ok(reason("it names another issuer than its task has"));
+        return never;
     }
     let assigned = held.units.contains(unit) || held.issuer == *unit;
     if assigned || links::ever_in_scope(tx.connection(), link, held.rec)? {
@@ -405,7 +405,7 @@ fn never_assigned(
     if links::row(tx.connection(), link)?.forks > 0 {
         return Ok(None);
     }
-    Ok(reason("its unit was never assigned to the task"))
+    never
 }
 
 /// What else follows from a record's new state.

@@ -38,6 +38,8 @@ use crate::trust::tls::{Peer, ServerTls};
 
 /// Pause after the system refused to accept (out of file descriptors): the cause takes time to go away.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Requests in progress on a connection that is not a known node's: whoever enrols makes one.
+const STRANGER_STREAMS: u32 = 4;
 
 /// Limits of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -288,7 +290,7 @@ impl Acceptor {
             }
         });
         let mut connection = pin!(
-            self.builder()
+            self.builder(peer)
                 .serve_connection(TokioIo::new(stream), service)
         );
         let time_is_up = async {
@@ -319,13 +321,17 @@ impl Acceptor {
         }
     }
 
-    fn builder(&self) -> http2::Builder<Tracked> {
+    fn builder(&self, peer: Peer) -> http2::Builder<Tracked> {
+        let streams = match peer {
+            Peer::Node { .. } => self.limits.streams,
+            _ => self.limits.streams.min(STRANGER_STREAMS),
+        };
         let mut builder = http2::Builder::new(Tracked(self.tasks.clone()));
         builder
             .timer(TokioTimer::new())
             .keep_alive_interval(self.limits.ping)
             .keep_alive_timeout(self.limits.ping_reply)
-            .max_concurrent_streams(self.limits.streams)
+            .max_concurrent_streams(streams)
             .max_header_list_size(self.limits.header_bytes);
         builder
     }

@@ -32,7 +32,7 @@ use nqsync_core::protocol::{
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use self::body::{BUSY_RETRY_S, WAITING, acknowledging, busy, small, turn, whole};
+use self::body::{BUSY_RETRY_S, WAITING, acknowledging, busy, from_anybody, small, turn, whole};
 use self::newest::Newest;
 use crate::node::branches::Verdict;
 use crate::node::offer::Batch;
@@ -59,7 +59,7 @@ pub struct HubLimits {
 impl Default for HubLimits {
     fn default() -> Self {
         HubLimits {
-            batch_bytes: 64 << 20,
+            batch_bytes: 16 << 20,
             batches: 8,
             body: Duration::from_secs(300),
             body_idle: Duration::from_secs(60),
@@ -89,6 +89,8 @@ struct HubInner {
     uploads: Newest<(LinkId, blobs::BlobId)>,
     /// A child's batches follow each other, so of each child one is in work: a flood of them takes nobody's turn.
     pushes: Newest<LinkId>,
+    /// Lists of children that nodes have kept here, one at a time for each: they are large.
+    rosters: Newest<LinkId>,
     /// The session that each child opened last.
     sessions: Mutex<HashMap<LinkId, String>>,
     /// What a child was asked to say back, so that its next greeting is known to be no late one.
@@ -113,6 +115,7 @@ impl Hub {
                 deposit_bytes: Mutex::default(),
                 uploads: Newest::default(),
                 pushes: Newest::default(),
+                rosters: Newest::default(),
                 sessions: Mutex::default(),
                 asked: Mutex::default(),
             }),
@@ -491,7 +494,7 @@ async fn agree(
 }
 
 async fn enrol(State(hub): State<Hub>, body: Body) -> Result<Response, Reply> {
-    let request: EnrolRequest = small(&hub, body).await?;
+    let request: EnrolRequest = from_anybody(&hub, body).await?;
     let Some(authority) = hub.inner.authority.clone() else {
         return Err(refuse(
             StatusCode::FORBIDDEN,

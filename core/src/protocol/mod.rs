@@ -50,6 +50,8 @@ pub const MAX_WAIT_S: u64 = 55;
 pub const MAX_FILE_PIECE: usize = 4 << 20;
 /// Most bytes a greeting or an answer without records may have.
 pub const MAX_SMALL_BODY: usize = 256 * 1024;
+/// Most bytes of a request to enrol. It comes from anybody, many at a time, and holds a token and one certificate request.
+pub const MAX_ENROL_BODY: usize = 16 * 1024;
 /// Greatest window a zstd frame may ask for, as a power of two: 8 MiB.
 pub const MAX_WINDOW_LOG: u32 = 23;
 /// Most lines of a batch.

@@ -1,6 +1,6 @@
 //! From the bytes of a batch to lines that can be judged one by one.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 
 use nqsync_core::protocol::{BadLine, Line, MAX_BATCH_LINES, MAX_WINDOW_LOG, Refused, parse_line};
 
@@ -26,24 +26,37 @@ pub fn decode(
     decoder
         .window_log_max(MAX_WINDOW_LOG)
         .map_err(|e| unreadable(e.to_string()))?;
-    let mut text = Vec::new();
-    decoder
-        .take(batch_bytes as u64 + 1)
-        .read_to_end(&mut text)
-        .map_err(|e| unreadable(e.to_string()))?;
-    if text.len() > batch_bytes {
-        let message =
-            format!("a batch may have {batch_bytes} bytes when unpacked; this one has more");
-        return Err(Refused::new("too_large", message));
+    let mut unpacked = BufReader::new(decoder.take(batch_bytes as u64 + 1));
+    let (mut lines, mut bytes, mut line) = (Vec::new(), 0, Vec::new());
+    // Line by line: the whole text beside what is made of it would cost its size once more.
+    loop {
+        line.clear();
+        let read = unpacked
+            .read_until(b'\n', &mut line)
+            .map_err(|e| unreadable(e.to_string()))?;
+        bytes += read;
+        if bytes > batch_bytes {
+            let message =
+                format!("a batch may have {batch_bytes} bytes when unpacked; this one has more");
+            return Err(Refused::new("too_large", message));
+        }
+        if read == 0 {
+            return Ok(lines);
+        }
+        let text = std::str::from_utf8(&line).map_err(|e| unreadable(e.to_string()))?;
+        let text = match text.strip_suffix('\n') {
+            Some(ended) => ended.strip_suffix('\r').unwrap_or(ended),
+            None => text,
+        };
+        if text.is_empty() {
+            continue;
+        }
+        if lines.len() == MAX_BATCH_LINES {
+            let message = format!("a batch may have {MAX_BATCH_LINES} lines; this one has more");
+            return Err(Refused::new("too_large", message));
+        }
+        lines.push(read_line(text, record_bytes));
     }
-    let text = String::from_utf8(text).map_err(|e| unreadable(e.to_string()))?;
-    let lines = text.lines().filter(|line| !line.is_empty());
-    // Counted before anything is made of them: a line of two bytes costs a hundred times that once it is read.
-    if lines.clone().count() > MAX_BATCH_LINES {
-        let message = format!("a batch may have {MAX_BATCH_LINES} lines; this one has more");
-        return Err(Refused::new("too_large", message));
-    }
-    Ok(lines.map(|line| read_line(line, record_bytes)).collect())
 }
 
 /// One line that did not come in a batch.

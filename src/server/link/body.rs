@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use nqsync_core::protocol::{MAX_SMALL_BODY, Pull, Refused, SET_ASIDE_BYTES};
+use nqsync_core::protocol::{MAX_ENROL_BODY, MAX_SMALL_BODY, Pull, Refused, SET_ASIDE_BYTES};
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
@@ -63,6 +63,11 @@ pub(super) async fn acknowledging(hub: &Hub, child: &Child, body: Body) -> Resul
     let limit = MAX_SMALL_BODY.saturating_add(records.saturating_mul(SET_ASIDE_BYTES));
     let limit = limit.min(hub.inner.limits.batch_bytes);
     read_json(&whole(hub, body, limit).await?)
+}
+
+/// What a stranger may say.
+pub(super) async fn from_anybody<T: DeserializeOwned>(hub: &Hub, body: Body) -> Result<T, Reply> {
+    read_json(&whole(hub, body, MAX_ENROL_BODY).await?)
 }
 
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Reply> {

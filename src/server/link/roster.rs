@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nqsync_core::protocol::roster::{Keep, Kept, MAX_ROSTER, hash};
 
-use super::{Child, Hub, Reply, refuse, whole};
+use super::{Child, Hub, Reply, busy, refuse, whole};
 use crate::store::{StoreError, audit, rosters};
 
 /// Keeps a newer one in the place of the one that the child has taken in.
@@ -16,7 +16,11 @@ pub(super) async fn keep(
     Extension(child): Extension<Child>,
     body: Body,
 ) -> Result<Json<Kept>, Reply> {
-    let bytes = whole(&hub, body, MAX_ROSTER).await?;
+    let (stop, _ours) = hub.inner.rosters.begin(child.link).await;
+    let arrived = stop.run_until_cancelled(whole(&hub, body, MAX_ROSTER));
+    let number = child.link.0.unsigned_abs();
+    let replaced = || busy("a later list of this node took its place", number);
+    let bytes = arrived.await.ok_or_else(replaced)??;
     let keep: Keep = serde_json::from_slice(&bytes).map_err(|e| {
         let message = format!("cannot read the request: {e}");
         refuse(StatusCode::BAD_REQUEST, "unreadable", message)
