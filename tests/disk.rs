@@ -1,5 +1,7 @@
 //! The real program on disks that are full, read-only, slow, damaged, or taken away, with its alarms.
 
+#[path = "disk/room.rs"]
+mod room;
 mod support;
 
 use std::fs;

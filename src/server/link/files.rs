@@ -7,11 +7,12 @@ use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use nqsync_core::protocol::{LENGTH_HEADER, OFFSET_HEADER};
+use nqsync_core::protocol::{LENGTH_HEADER, OFFSET_HEADER, Refused};
 use tokio::time::timeout;
 
-use super::{Child, Hub, Reply, refuse};
+use super::{BUSY_RETRY_S, Child, Hub, Reply, refuse};
 use crate::node::session;
+use crate::store::deposits::free_bytes;
 use crate::store::{StoreError, blobs};
 
 /// A file that a child has to bring, or a refusal that tells nothing about files of others.
@@ -106,6 +107,19 @@ pub(super) async fn take_blob(
             .headers_mut()
             .insert(OFFSET_HEADER, HeaderValue::from(have));
         return Ok(response);
+    }
+    // The last room is for records: the evidence of one child must not keep the reports of all out.
+    let least = hub.inner.node.settings.min_free_bytes;
+    let needed = least.saturating_add(size.saturating_sub(have));
+    if free_bytes(&dir).is_some_and(|free| free < needed) {
+        let refused = Refused {
+            retry_after_s: Some(BUSY_RETRY_S),
+            ..Refused::new(
+                "store",
+                "the parent's disk is nearly full, so files wait; its operator has been told",
+            )
+        };
+        return Err(Reply(StatusCode::SERVICE_UNAVAILABLE, refused));
     }
     let mut file = blobs::open_partial(&dir, &id, child.link)?;
     let mut have = have;
