@@ -12,6 +12,7 @@ use nqsync_core::protocol::{
     Ack, Agreement, EnrolRequest, Enrolled, Hello, Line, Mark, PROTOCOL, Pull, Refused, Welcome,
     parse_line, render_record, unhex,
 };
+use nqsync_core::protocol::{deposit, roster};
 use nqsync_core::sync::{Edit, Record};
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
@@ -102,6 +103,22 @@ pub fn session(data: &[u8]) {
     message::<Refused>(data);
     message::<EnrolRequest>(data);
     message::<Enrolled>(data);
+    message::<roster::Keep>(data);
+    message::<deposit::Fetch>(data);
+    message::<deposit::Deposits>(data);
+    if let Some(names) = deposit::parse_names(data) {
+        assert_eq!(deposit::render_names(&names), data);
+    }
+    if let Some(pieces) = deposit::pieces(data) {
+        let mut again = Vec::new();
+        for piece in pieces {
+            deposit::put_piece(&mut again, piece);
+        }
+        assert_eq!(again, data);
+    }
+    if let Some(head) = deposit::Head::parse(data) {
+        assert_eq!(head.render(), data);
+    }
 }
 
 /// A CSV file as every kind of import reads it.
