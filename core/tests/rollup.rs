@@ -417,6 +417,14 @@ proptest! {
         shuffled.arrivals.sort_by_key(|a| mix(a.submission.as_bytes()));
         let bytes = |r: &GroupRollup| serde_json::to_string(r).expect("plain values");
         prop_assert_eq!(bytes(&rollup), bytes(&shuffled.fold(period, day)));
+        let mut parts = Counting::on(day);
+        for task in &shuffled.tasks {
+            let mut part = Inputs { tasks: vec![task.clone()], ..shuffled.clone() };
+            part.reports.retain(|report| report.task == task.id);
+            part.verdicts.retain(|v| part.reports.iter().any(|report| report.id == v.report));
+            part.with(&month(period), day, |input| parts.add(input));
+        }
+        prop_assert_eq!(bytes(&rollup), bytes(&parts.done()));
 
         let again = inputs.with(&month(period), day, recount::recount);
         prop_assert_eq!(&rollup.tasks.by_status, &again.tasks);

@@ -45,17 +45,18 @@ pub(super) fn run(args: WorkbookArgs, caller: &Caller, out: &Output) -> Result<E
     }
     let mut ask = |question| put(question, caller).map(|answer| answer.data);
     let [status, rollup] = official::first(args.period.as_deref(), args.unit.as_deref());
-    let begun = Begun::of(ask(status)?, ask(rollup)?, args.unit.as_deref());
+    let clock = Clock::system();
+    let now = || time(clock.now_ms()).as_str().unwrap_or_default().to_owned();
+    let asked = now();
+    let begun = Begun::of(ask(status)?, ask(rollup)?, args.unit.as_deref(), &asked);
     let (period, complete) = (begun.period().to_owned(), begun.is_complete());
-    let now = time(Clock::system().now_ms());
-    let now = now.as_str().unwrap_or_default();
     // Papers tell the office's time, whatever the terminal's is.
     let shown = Shown {
         lang: caller.lang,
         zone: caller.place.load()?.config.node.time_zone,
     };
     let mut bytes = Vec::new();
-    let written = match begun.write(&mut ask, now, &shown, &mut bytes) {
+    let written = match begun.write(&mut ask, &now, &shown, &mut bytes) {
         Ok(()) => export::write(&args.file, &bytes).map_err(|error| error.to_string()),
         Err(Problem::Refused(failure)) => return Err(failure),
         Err(Problem::Made(reason)) => Err(reason),

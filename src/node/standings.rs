@@ -186,19 +186,11 @@ impl<'a> Standings<'a> {
             let fresh = self.fresh().filter(|row| row.tells(span.end));
             found.extend(fresh.map(|row| row.stood(span.start)));
         }
-        let mut of_period = OfPeriod {
+        Ok(OfPeriod {
             span: span.clone(),
-            stood: HashMap::new(),
-            finished: HashMap::new(),
-        };
-        for stood in found {
-            let (task, unit) = stood.of;
-            of_period.stood.entry(task).or_default().insert(unit, stood);
-        }
-        for (task, unit) in self.finished_before(span)? {
-            of_period.finished.entry(task).or_default().insert(unit);
-        }
-        Ok(of_period)
+            stood: found.into_iter().map(|stood| (stood.of, stood)).collect(),
+            finished: self.finished_before(span)?.into_iter().collect(),
+        })
     }
 
     /// The work that was finished before a period began.
@@ -245,19 +237,18 @@ impl<'a> Standings<'a> {
 /// Where all work stands at the end of one period.
 pub struct OfPeriod {
     span: PeriodSpan,
-    stood: HashMap<Uuid, HashMap<UnitId, Stood>>,
-    finished: HashMap<Uuid, HashSet<UnitId>>,
+    stood: HashMap<Pair, Stood>,
+    finished: HashSet<Pair>,
 }
 
 impl OfPeriod {
     /// Every unit the task is given to, with where it stands (`None`: it never reported), and whether its report was due and
     /// came.
     pub fn of(&self, task: &TaskFacts) -> Vec<(UnitId, Option<Stood>, Due)> {
-        let (stood, finished) = (self.stood.get(&task.id), self.finished.get(&task.id));
         let each = assigned(task).into_iter();
         each.map(|unit| {
-            let stood = stood.and_then(|units| units.get(&unit)).copied();
-            let is_finished = finished.is_some_and(|units| units.contains(&unit));
+            let stood = self.stood.get(&(task.id, unit)).copied();
+            let is_finished = self.finished.contains(&(task.id, unit));
             let came = stood.is_some_and(|stood| stood.came);
             (unit, stood, Due::of(task, self.span.end, is_finished, came))
         })
@@ -272,18 +263,21 @@ pub fn assigned(task: &TaskFacts) -> Vec<UnitId> {
     units.copied().filter(|unit| seen.insert(*unit)).collect()
 }
 
-/// The tasks held here that are carried out, as counting needs them.
-pub fn live_tasks(connection: &Connection) -> Result<Vec<TaskFacts>, StoreError> {
+/// Reads the tasks held here that are carried out, as counting needs them, one after the other.
+pub fn each_live_task(
+    connection: &Connection,
+    mut each: impl FnMut(TaskFacts) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let today = queries::today(connection)?;
-    let mut live = Vec::new();
     records::each_of_kind(connection, Kind::Task, |stored| {
-        if let Some(mut task) = read_task(&stored.record).filter(TaskFacts::is_live) {
-            task.doubt_clock(today);
-            live.push(task);
+        match read_task(&stored.record).filter(TaskFacts::is_live) {
+            Some(mut task) => {
+                task.doubt_clock(today);
+                each(task)
+            }
+            None => Ok(()),
         }
-        Ok(())
-    })?;
-    Ok(live)
+    })
 }
 
 /// Reads records and derives from them.

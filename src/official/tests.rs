@@ -60,12 +60,21 @@ fn answers(command: &Command) -> Value {
 
 fn begun() -> Begun {
     let [status, rollup] = first(None, None).map(|command| answers(&command));
-    Begun::of(status, rollup, None)
+    Begun::of(status, rollup, None, "2026-03-11T02:00:00Z")
+}
+
+/// Every look at the clock is a second after the one before.
+fn ticking() -> impl Fn() -> String {
+    let seconds = std::cell::Cell::new(0);
+    move || {
+        seconds.set(seconds.get() + 1);
+        format!("2026-03-11T02:00:{:02}Z", seconds.get())
+    }
 }
 
 fn made(ask: &mut Ask<'_>) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
-    let made = begun().write(ask, "2026-03-11T02:00:00Z", &shown(), &mut bytes);
+    let made = begun().write(ask, &ticking(), &shown(), &mut bytes);
     made.map(|()| bytes)
 }
 
@@ -92,10 +101,9 @@ fn every_sheet_says_whose_it_is_which_period_and_what_is_missing() {
         assert!(has(rows, "TỈNH TRƯỜNG LÂM"), "{name}");
         let texts: Vec<String> = rows.iter().flatten().map(ToString::to_string).collect();
         assert!(texts.iter().any(|text| text.contains("2026-03")), "{name}");
+        let as_of = texts.iter().find(|text| text.contains("11/03/2026 09:00"));
         assert!(
-            texts
-                .iter()
-                .any(|text| text.contains("11/03/2026 09:00") && text.contains("2")),
+            as_of.is_some_and(|text| text.contains("2 trên 3")),
             "{name}"
         );
         assert!(
@@ -104,6 +112,21 @@ fn every_sheet_says_whose_it_is_which_period_and_what_is_missing() {
                 .any(|text| text.contains(&shown().label("book-not-complete"))),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn each_sheet_says_as_of_when_it_was_asked_for() {
+    // Indicators, units, scores and then the ids of tasks and reports are asked for after the rollup.
+    let seconds = ["00", "04", "05", "01", "02", "03"];
+    for ((name, rows), second) in read().iter().zip(seconds) {
+        let texts: Vec<String> = rows.iter().flatten().map(ToString::to_string).collect();
+        let at = format!("11/03/2026 09:00:{second}");
+        assert!(texts.iter().any(|text| text.contains(&at)), "{name}: {at}");
+        let in_parts = texts
+            .iter()
+            .any(|text| text.contains("mỗi dòng lấy sau đó"));
+        assert_eq!(in_parts, ["04", "05"].contains(&second), "{name}");
     }
 }
 
@@ -186,7 +209,7 @@ fn a_long_table_is_asked_for_in_parts_and_has_every_row_in_its_place() {
     let count = 2 * TOGETHER + 3;
     let bytes = made(&mut many(count as u128)).expect("made");
     let mut book: Xlsx<_> = Xlsx::new(std::io::Cursor::new(bytes)).expect("a workbook");
-    let (_, tasks) = book.worksheets().swap_remove(TASKS - 1);
+    let (_, tasks) = book.worksheets().swap_remove(Sheet::Tasks as usize);
     let rows: Vec<&[Data]> = tasks.rows().collect();
     let first = rows
         .iter()
@@ -221,7 +244,7 @@ fn what_is_refused_on_the_way_leaves_no_whole_workbook() {
         }
     };
     let mut bytes = Vec::new();
-    let made = begun().write(&mut ask, "2026-03-11T02:00:00Z", &shown(), &mut bytes);
+    let made = begun().write(&mut ask, &ticking(), &shown(), &mut bytes);
     assert!(matches!(made, Err(Problem::Refused(_))));
     assert!(!bytes.is_empty() && Xlsx::new(std::io::Cursor::new(bytes)).is_err());
 }

@@ -6,7 +6,7 @@ use nqsync_core::sync::Record;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::records::{self, COLUMNS, Stored};
+use super::records::{self, COLUMNS, Rec, Stored};
 use super::{StoreError, queries};
 
 /// Notes in which group a task is counted.
@@ -60,35 +60,57 @@ pub fn of_issuer(connection: &Connection, issuer: UnitId) -> Result<Vec<String>,
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The tasks of a group.
-pub fn tasks(
+/// Reads the tasks of a group one after the other, in no order: there may be more of them than a small server should hold,
+/// and to put them in order SQLite would hold them all.
+pub fn each_task(
     connection: &Connection,
     issuer: UnitId,
     group: &str,
-) -> Result<Vec<Stored>, StoreError> {
+    mut each: impl FnMut(Stored) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM record WHERE id IN (SELECT task FROM task_group WHERE issuer = ?1 AND grp = ?2)
-         ORDER BY rec"
+        "SELECT {COLUMNS} FROM task_group CROSS JOIN record ON id = task WHERE issuer = ?1 AND grp = ?2"
     );
-    records::select(connection, &sql, params![issuer.0.as_bytes(), group])
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![issuer.0.as_bytes(), group])?;
+    while let Some(row) = rows.next()? {
+        each(records::understand(records::raw_row(row)?)?)?;
+    }
+    Ok(())
 }
 
 /// The title of a group, from the first of its tasks that says one.
 pub fn title(connection: &Connection, issuer: UnitId, group: &str) -> Result<String, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM record WHERE id IN (SELECT task FROM task_group WHERE issuer = ?1 AND grp = ?2)
-         ORDER BY rec"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![issuer.0.as_bytes(), group], records::raw_row)?;
-    for row in rows {
-        let shown = records::understand(row?)?.record.shown("group");
+    let mut statement = connection.prepare_cached(
+        "SELECT rec FROM task_group CROSS JOIN record ON id = task WHERE issuer = ?1 AND grp = ?2 ORDER BY rec",
+    )?;
+    let rows = statement.query_map(params![issuer.0.as_bytes(), group], |row| row.get(0))?;
+    for rec in rows {
+        let stored = records::load_rec(connection, Rec(rec?))?;
+        let shown = stored.and_then(|stored| stored.record.shown("group"));
         let title = shown.as_ref().and_then(|group| group["title"].as_str());
         if let Some(title) = title.filter(|title| !title.is_empty()) {
             return Ok(title.to_owned());
         }
     }
     Ok(String::new())
+}
+
+/// The periods that the tasks of a group were reported for.
+pub fn reported_periods(
+    connection: &Connection,
+    issuer: UnitId,
+    group: &str,
+) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT period FROM task_group CROSS JOIN record ON kind = ?3 AND about = task
+         WHERE issuer = ?1 AND grp = ?2 AND period IS NOT NULL",
+    )?;
+    let issuer = issuer.0.as_bytes();
+    let rows = statement.query_map(params![issuer, group, Kind::Report.number()], |row| {
+        row.get(0)
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The record that another one is about, and its period, without reading either.

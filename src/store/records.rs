@@ -154,17 +154,14 @@ pub fn of_kind(connection: &Connection, kind: Kind) -> Result<Vec<Stored>, Store
     select(connection, &sql, params![kind.number()])
 }
 
-/// Reads the records of a kind one after the other: there may be more of them than a small server should hold.
+/// Reads the records of a kind one after the other, in no order: there may be more of them than a small server should hold,
+/// and to put them in order SQLite would hold them all.
 pub fn each_of_kind(
     connection: &Connection,
     kind: Kind,
     mut each: impl FnMut(Stored) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let sql = const_format(&[
-        "SELECT ",
-        COLUMNS,
-        " FROM record WHERE kind = ?1 ORDER BY rec",
-    ]);
+    let sql = const_format(&["SELECT ", COLUMNS, " FROM record WHERE kind = ?1"]);
     let mut statement = connection.prepare_cached(&sql)?;
     for row in statement.query_map(params![kind.number()], raw_row)? {
         each(understand(row?)?)?;

@@ -246,6 +246,7 @@ book-state = SOCIALIST REPUBLIC OF VIET NAM
 book-motto = Independence - Freedom - Happiness
 book-period = Reporting period { $period }
 book-as-of = As of { $at }. { $coverage }
+book-as-of-rows = List as of { $at }; each row as it stood when it was written here, after that. { $coverage }
 book-coverage = { $received } of { $expected } reports received.
 book-not-complete = NOT COMPLETE.
 book-maker = PREPARED BY

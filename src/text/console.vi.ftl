@@ -246,6 +246,7 @@ book-state = CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM
 book-motto = Độc lập - Tự do - Hạnh phúc
 book-period = Kỳ báo cáo { $period }
 book-as-of = Số liệu đến { $at }. { $coverage }
+book-as-of-rows = Danh sách đến { $at }; mỗi dòng lấy sau đó, lúc ghi ra. { $coverage }
 book-coverage = Đã nhận { $received } trên { $expected } báo cáo.
 book-not-complete = CHƯA ĐẦY ĐỦ.
 book-maker = NGƯỜI LẬP BIỂU

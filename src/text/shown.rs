@@ -54,6 +54,15 @@ impl Shown {
 
     /// An instant (RFC 3339, or milliseconds since 1970) as `dd/mm/yyyy HH:MM` here; a date as `dd/mm/yyyy`.
     pub fn time(&self, value: &Value) -> String {
+        self.instant(value, "%d/%m/%Y %H:%M")
+    }
+
+    /// The same with the second, where minutes do not tell two instants apart.
+    pub fn second(&self, value: &Value) -> String {
+        self.instant(value, "%d/%m/%Y %H:%M:%S")
+    }
+
+    fn instant(&self, value: &Value, format: &str) -> String {
         let instant = match value {
             Value::String(text) => match text.parse::<Timestamp>() {
                 Ok(instant) => Some(instant),
@@ -65,10 +74,10 @@ impl Shown {
             _ => None,
         };
         match instant {
-            Some(instant) => instant
-                .to_zoned(self.zone.clone())
-                .strftime("%d/%m/%Y %H:%M")
-                .to_string(),
+            Some(instant) => {
+                let here = instant.to_zoned(self.zone.clone());
+                here.strftime(format).to_string()
+            }
             None => self.plain(value),
         }
     }

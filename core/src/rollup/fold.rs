@@ -1,6 +1,6 @@
 //! The fold: one group's tasks, and what was reported about them, into counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -103,56 +103,83 @@ impl WarningKind {
 
 /// Counts a group.
 pub fn fold(input: &GroupInput<'_>) -> GroupRollup {
-    let mut rollup = GroupRollup::empty(input.evaluated_on);
-    let index = Index::of(input);
-    let mut seen = std::collections::HashSet::new();
-    for task in input
-        .tasks
-        .iter()
-        .filter(|t| t.is_live() && seen.insert(t.id))
-    {
-        let standings = index.standings(task);
-        rollup.not_read += u32::from(task.unread);
-        for (unit, (standing, due)) in &standings {
-            rollup.not_read += index.unread(task, *unit);
-            rollup.assignments.count(standing);
-            rollup.evidence_pending += u32::from(standing.evidence_pending);
-            rollup.provisional += u32::from(standing.provisional);
-            rollup.in_conflict += u32::from(standing.in_conflict);
-            let part = rollup.units.entry(*unit).or_default();
-            part.expected += u32::from(due.expected);
-            part.received += u32::from(due.received);
-            part.as_of = part.as_of.max(standing.as_of);
-        }
-        if task.has_resolved_lead() {
-            let leads = task
-                .lead
-                .units
-                .iter()
-                .filter_map(|unit| standings.get(unit));
-            let least = leads
-                .map(|(standing, _)| standing)
-                .min_by_key(|s| s.derived);
-            least.into_iter().for_each(|s| rollup.tasks.count(s));
-        } else {
-            rollup.tasks.count_as(UNRESOLVED_LEAD);
-            rollup.tasks.late += u32::from(is_past_due(task, input.evaluated_on));
-            rollup.unresolved_lead += 1;
-        }
-        let warned = warnings_of(task, &standings, input.evaluated_on);
-        let has = |kind| {
-            u32::from(
-                warned
-                    .iter()
-                    .any(|w| w.kind == kind && is_led_by(task, w.unit)),
-            )
-        };
-        rollup.warnings.overdue += has(WarningKind::Overdue);
-        rollup.warnings.behind += has(WarningKind::Behind);
-        rollup.warnings.insufficient += has(WarningKind::Insufficient);
+    let mut counting = Counting::on(input.evaluated_on);
+    counting.add(input);
+    counting.done()
+}
+
+/// Counts a group whose tasks come in parts, so that nobody has to hold all of them at a time.
+#[derive(Debug)]
+pub struct Counting(GroupRollup);
+
+impl Counting {
+    /// Begins with nothing.
+    pub fn on(evaluated_on: Date) -> Counting {
+        Counting(GroupRollup::empty(evaluated_on))
     }
-    rollup.settle();
-    rollup
+
+    /// Counts some of the tasks. With them comes everything about them, and none of them comes again in another part; the
+    /// period and the day are the same in all parts.
+    pub fn add(&mut self, input: &GroupInput<'_>) {
+        let rollup = &mut self.0;
+        let index = Index::of(input);
+        let mut seen = HashSet::new();
+        for task in input
+            .tasks
+            .iter()
+            .filter(|t| t.is_live() && seen.insert(t.id))
+        {
+            count(rollup, &index, task);
+        }
+    }
+
+    /// All parts were there.
+    pub fn done(mut self) -> GroupRollup {
+        self.0.settle();
+        self.0
+    }
+}
+
+fn count(rollup: &mut GroupRollup, index: &Index<'_>, task: &TaskFacts) {
+    let standings = index.standings(task);
+    rollup.not_read += u32::from(task.unread);
+    for (unit, (standing, due)) in &standings {
+        rollup.not_read += index.unread(task, *unit);
+        rollup.assignments.count(standing);
+        rollup.evidence_pending += u32::from(standing.evidence_pending);
+        rollup.provisional += u32::from(standing.provisional);
+        rollup.in_conflict += u32::from(standing.in_conflict);
+        let part = rollup.units.entry(*unit).or_default();
+        part.expected += u32::from(due.expected);
+        part.received += u32::from(due.received);
+        part.as_of = part.as_of.max(standing.as_of);
+    }
+    if task.has_resolved_lead() {
+        let leads = task
+            .lead
+            .units
+            .iter()
+            .filter_map(|unit| standings.get(unit));
+        let least = leads
+            .map(|(standing, _)| standing)
+            .min_by_key(|s| s.derived);
+        least.into_iter().for_each(|s| rollup.tasks.count(s));
+    } else {
+        rollup.tasks.count_as(UNRESOLVED_LEAD);
+        rollup.tasks.late += u32::from(is_past_due(task, index.evaluated_on));
+        rollup.unresolved_lead += 1;
+    }
+    let warned = warnings_of(task, &standings, index.evaluated_on);
+    let has = |kind| {
+        u32::from(
+            warned
+                .iter()
+                .any(|w| w.kind == kind && is_led_by(task, w.unit)),
+        )
+    };
+    rollup.warnings.overdue += has(WarningKind::Overdue);
+    rollup.warnings.behind += has(WarningKind::Behind);
+    rollup.warnings.insufficient += has(WarningKind::Insufficient);
 }
 
 /// Where every assigned unit stands with every live task, and whether its report is due and came.

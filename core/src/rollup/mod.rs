@@ -20,7 +20,9 @@ pub use count::{
     AsOf, Counts, Coverage, GroupRollup, NotCounted, RULES, UNRESOLVED_LEAD, UnitCoverage, Warnings,
 };
 pub use decimal::Decimal;
-pub use fold::{Due, GroupInput, Warning, WarningKind, derive_all, fold, list_warnings, steps};
+pub use fold::{
+    Counting, Due, GroupInput, Warning, WarningKind, derive_all, fold, list_warnings, steps,
+};
 pub use indicator::{
     FigureFacts, IndicatorTotal, Overflow, Remark, RemarkKind, aggregate, remark_figures,
 };

@@ -117,7 +117,7 @@ impl Inputs {
         &self,
         period: &PeriodSpan,
         evaluated_on: Date,
-        ask: impl Fn(&GroupInput<'_>) -> T,
+        ask: impl FnOnce(&GroupInput<'_>) -> T,
     ) -> T {
         ask(&GroupInput {
             period,

@@ -55,24 +55,30 @@ pub async fn get(
 
 async fn begun(console: &Console, person: &Person, asked: &Fields) -> Result<Begun, Failure> {
     let [status, rollup] = official::first(asked.get("period"), asked.get("unit"));
+    let at = now(console);
     let status = console.read(person, status).await?;
     let rollup = console.read(person, rollup).await?;
-    Ok(Begun::of(status, rollup, asked.get("unit")))
+    Ok(Begun::of(status, rollup, asked.get("unit"), &at))
+}
+
+fn now(console: &Console) -> String {
+    time(console.now_ms())
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn sent(console: Arc<Console>, person: Person, begun: Begun) -> Body {
     let (sender, body) = Channel::<Bytes, io::Error>::new(WAITING);
     let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
-        let now = time(console.now_ms());
-        let now = now.as_str().unwrap_or_default();
         let mut pipe = Pipe {
             sender,
             handle: handle.clone(),
             held: Vec::new(),
         };
         let mut ask = |command: Command| handle.block_on(console.read(&person, command));
-        if let Err(problem) = begun.write(&mut ask, now, &person.shown, &mut pipe) {
+        if let Err(problem) = begun.write(&mut ask, &|| now(&console), &person.shown, &mut pipe) {
             let reason = match problem {
                 Problem::Refused(failure) => failure.message,
                 Problem::Made(reason) => reason,

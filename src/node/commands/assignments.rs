@@ -1,12 +1,11 @@
 //! One unit's work on one task, as rollups count it in a period: what pages by unit and scores are made from.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::civil::Date;
 use nqsync_core::model::{Tree, UnitId};
 use nqsync_core::rollup::{Derived, Due, PeriodSpan, TaskFacts};
 use rusqlite::Connection;
-use uuid::Uuid;
 
 use crate::node::rollups::{Before, Inputs};
 use crate::node::standings::{OfPeriod, Standings};
@@ -65,19 +64,22 @@ impl<'a> Assignments<'a> {
         })
     }
 
-    /// Those of some tasks, from what is kept where nothing came after a closing.
-    pub(super) fn of_tasks(&self, tasks: Vec<TaskFacts>) -> Result<Vec<Assignment>, StoreError> {
-        if !self.before.is_empty() {
-            return self.counted_of_tasks(tasks);
+    /// Those of a task that is carried out, from what is kept where nothing came after a closing.
+    pub(super) fn of_task(&self, task: TaskFacts) -> Result<Vec<Assignment>, StoreError> {
+        if !task.is_live() {
+            return Ok(Vec::new());
         }
-        let mut all = Vec::new();
-        for task in tasks.into_iter().filter(TaskFacts::is_live) {
-            let leads: HashSet<UnitId> = task.lead.units.iter().copied().collect();
-            for (unit, stood, due) in self.kept.of(&task) {
+        if !self.before.is_empty() {
+            return self.counted(task);
+        }
+        let leads: HashSet<UnitId> = task.lead.units.iter().copied().collect();
+        let each = self.kept.of(&task).into_iter();
+        Ok(each
+            .map(|(unit, stood, due)| {
                 let derived = stood.map_or(Derived::NotReported, |stood| stood.derived);
                 let (derived, overdue) = derived.on(task.due, self.on_day);
                 let judged = stood.filter(|stood| stood.accepted || stood.rejected);
-                all.push(Assignment {
+                Assignment {
                     unit,
                     leads: leads.contains(&unit),
                     late: overdue || derived == Derived::CompletedLate,
@@ -85,28 +87,26 @@ impl<'a> Assignments<'a> {
                     due,
                     accepted: judged.map(|stood| stood.accepted),
                     at: stood.map(|stood| stood.at),
-                });
-            }
-        }
-        Ok(all)
+                }
+            })
+            .collect())
     }
 
-    fn counted_of_tasks(&self, tasks: Vec<TaskFacts>) -> Result<Vec<Assignment>, StoreError> {
-        let inputs = Inputs::of_facts(self.connection, self.tree, tasks, self.before)?;
-        let tasks: HashMap<Uuid, &TaskFacts> = inputs.tasks.iter().map(|t| (t.id, t)).collect();
+    fn counted(&self, task: TaskFacts) -> Result<Vec<Assignment>, StoreError> {
+        let leads: HashSet<UnitId> = task.lead.units.iter().copied().collect();
+        let inputs = Inputs::of_task(self.connection, self.tree, task, self.before)?;
         let standings = inputs.standings(self.span, self.on_day);
         let each = standings.into_iter();
         Ok(each
-            .map(|((task, unit), (standing, due))| {
+            .map(|((_, unit), (standing, due))| {
                 let completed = matches!(
                     standing.derived,
                     Derived::CompletedLate | Derived::CompletedOnTime
                 );
                 let accepted = completed && !standing.evidence_pending;
-                let leads = tasks.get(&task);
                 Assignment {
                     unit,
-                    leads: leads.is_some_and(|task| task.lead.units.contains(&unit)),
+                    leads: leads.contains(&unit),
                     late: standing.overdue || standing.derived == Derived::CompletedLate,
                     derived: standing.derived,
                     due,

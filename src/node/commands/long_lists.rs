@@ -35,12 +35,12 @@ pub fn ids(
                 let record = &stored.record;
                 let meant = under.is_none() || scope::assigned(record).into_iter().any(&within);
                 if meant && !record.is_deleted() {
-                    found.push(tasks::order(record));
+                    found.push((tasks::order(record), record.key().id));
                 }
                 Ok(())
             })?;
             found.sort_unstable();
-            found.into_iter().map(|(.., id)| id).collect()
+            found.into_iter().map(|(_, id)| id).collect()
         }
         LongList::Reports => {
             let mut found = records::of_period(on.connection, Kind::Report, &period.to_string())?;

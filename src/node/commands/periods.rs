@@ -1,13 +1,13 @@
 //! Reporting periods: the unit says that its reports are in, the unit above accepts or returns them, and closes the
 //! period after consolidation. Both sides write a record of their own; the state is derived in [`nqsync_core::period`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use nqsync_core::calendar::{Period, due_of};
 use nqsync_core::model::{Facts, Kind, PeriodStage, Tree, UnitId};
 use nqsync_core::period::{ReviewValue, STATE, Standing, State, Step, SubmittedValue, standing};
-use nqsync_core::rollup::TaskFacts;
+use nqsync_core::rollup::{PeriodSpan, TaskFacts};
 use nqsync_core::sync::{Edit, Record};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use super::{Reading, Said, Values, Writing, resolve};
 use crate::api::Exit;
 use crate::node::Refusal;
 use crate::node::rollups::{self, closed};
-use crate::node::standings::{Standings, assigned, live_tasks};
+use crate::node::standings::{OfPeriod, Standings, assigned, each_live_task};
 use crate::store::closings;
 use crate::store::{StoreError, Stored, audit, records};
 use crate::text::word;
@@ -407,19 +407,24 @@ fn version_of(reports: &Versions, at: i64) -> String {
 fn tallies(view: &View<'_>, period: Period) -> Result<BTreeMap<UnitId, Tally>, StoreError> {
     let due = due_of(view.duties, &period);
     let standings = Standings::of(view.connection, view.tree)?;
-    let tasks = live_tasks(view.connection)?;
-    let mut tallies = tally(&standings, &tasks, period, due)?;
-    let given: HashMap<Uuid, HashSet<UnitId>> = tasks
-        .iter()
-        .map(|task| (task.id, assigned(task).into_iter().collect()))
-        .collect();
-    for ((task, unit), report, hash) in standings.versions(&rollups::span_of(&period))? {
-        let is_given = given.get(&task).is_some_and(|units| units.contains(&unit));
-        if let Some(tally) = tallies.get_mut(&unit).filter(|_| is_given) {
-            tally.versions.insert(report, hash);
-        }
+    let span = rollups::span_of(&period);
+    let mut versions: HashMap<Uuid, Vec<(UnitId, Uuid, String)>> = HashMap::new();
+    for ((task, unit), report, hash) in standings.versions(&span)? {
+        let of_task = versions.entry(task).or_default();
+        of_task.push((unit, report, hash));
     }
-    Ok(tallies)
+    let mut tallying = Tallying::of(&standings, &span, due)?;
+    each_live_task(view.connection, |task| {
+        tallying.add(&task);
+        for (unit, report, hash) in versions.remove(&task.id).unwrap_or_default() {
+            let is_given = assigned(&task).contains(&unit);
+            if let Some(tally) = tallying.tallies.get_mut(&unit).filter(|_| is_given) {
+                tally.versions.insert(report, hash);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(tallying.tallies)
 }
 
 /// The same for several periods, each with its deadline, without the versions.
@@ -431,33 +436,48 @@ pub(super) fn tallies_of(
         return Ok(Vec::new());
     }
     let standings = Standings::of(view.connection, view.tree)?;
-    let tasks = live_tasks(view.connection)?;
-    let each = periods.iter();
-    each.map(|(period, due)| tally(&standings, &tasks, *period, *due))
-        .collect()
+    let mut all = Vec::new();
+    for (period, due) in periods {
+        all.push(Tallying::of(&standings, &rollups::span_of(period), *due)?);
+    }
+    each_live_task(view.connection, |task| {
+        all.iter_mut().for_each(|tallying| tallying.add(&task));
+        Ok(())
+    })?;
+    Ok(all.into_iter().map(|tallying| tallying.tallies).collect())
 }
 
-fn tally(
-    standings: &Standings<'_>,
-    tasks: &[TaskFacts],
-    period: Period,
-    due: Option<Timestamp>,
-) -> Result<BTreeMap<UnitId, Tally>, StoreError> {
-    let span = rollups::span_of(&period);
-    let due = due.map(|at| at.as_millisecond());
-    let stood = standings.of_period(&span)?;
-    let mut tallies = BTreeMap::<UnitId, Tally>::new();
-    for task in tasks {
-        for (unit, stood, owes) in stood.of(task) {
+/// Counts for one period what was expected of units, and what came, one task after the other.
+struct Tallying {
+    stood: OfPeriod,
+    /// Until when reports are in time, ms since 1970.
+    due: Option<i64>,
+    tallies: BTreeMap<UnitId, Tally>,
+}
+
+impl Tallying {
+    fn of(
+        standings: &Standings<'_>,
+        span: &PeriodSpan,
+        due: Option<Timestamp>,
+    ) -> Result<Tallying, StoreError> {
+        Ok(Tallying {
+            stood: standings.of_period(span)?,
+            due: due.map(|at| at.as_millisecond()),
+            tallies: BTreeMap::new(),
+        })
+    }
+
+    fn add(&mut self, task: &TaskFacts) {
+        for (unit, stood, owes) in self.stood.of(task) {
             let at = stood.filter(|stood| stood.came).map(|stood| stood.at);
-            let in_time = at.is_some_and(|at| due.is_none_or(|due| at <= due));
-            let tally = tallies.entry(unit).or_default();
+            let in_time = at.is_some_and(|at| self.due.is_none_or(|due| at <= due));
+            let tally = self.tallies.entry(unit).or_default();
             tally.expected += u32::from(owes.expected);
             tally.received += u32::from(owes.received);
             tally.on_time += u32::from(in_time);
         }
     }
-    Ok(tallies)
 }
 
 /// Where a unit's period stands, and when it was submitted.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::views::{View, maybe, time};
 use super::{indicators, refs};
 use crate::node::Refusal;
-use crate::node::rollups::{self, Before, Closed, Inputs, evaluated_on, span_of};
+use crate::node::rollups::{self, Before, Closed, span_of};
 use crate::store::closings::{self, Late, Restatement};
 use crate::store::{StoreError, Tx, groups, records};
 
@@ -61,10 +61,9 @@ impl Figures {
     ) -> Result<Figures, Refusal> {
         let before = Before::of(view.connection, &period.to_string(), unit)?;
         Figures::collect(view, period, &before, |issuer, group| {
-            let inputs = Inputs::of_group(view.connection, view.tree, issuer, group, &before)?;
-            let span = span_of(period);
-            let on = evaluated_on(&span, view.today());
-            Ok(inputs.fold(&span, on))
+            let (span, today) = (span_of(period), view.today());
+            let whose = (issuer, group);
+            rollups::count(view.connection, view.tree, whose, &span, today, &before)
         })
     }
 

@@ -17,8 +17,8 @@ use super::{Reading, Said};
 use crate::api::{Exit, RollupBy};
 use crate::node::Refusal;
 use crate::node::rollups::closed::is_closed;
-use crate::node::rollups::load::{facts_of, sum};
-use crate::node::rollups::{self, Before, Inputs};
+use crate::node::rollups::load::{count_for, each_task, sum};
+use crate::node::rollups::{self, Before};
 use crate::store::{StoreError, closings, groups};
 
 /// One issuer's group, as it is shown.
@@ -253,14 +253,14 @@ impl Question<'_> {
         let among = |unit: UnitId| {
             self.within(unit) && (!on_path || self.tree().is_within(unit, self.on.home))
         };
-        let inputs = Inputs::of_units(
+        count_for(
             self.connection(),
             self.tree(),
             (issuer, group),
             &self.before,
+            (&self.span, self.evaluated_on()),
             &among,
-        )?;
-        Ok(inputs.fold_for(&self.span, self.evaluated_on(), &among))
+        )
     }
 
     /// What other nodes counted and sent. None is passed over in silence: a total that lacks a commune looks like one
@@ -382,17 +382,18 @@ impl Question<'_> {
         counted: &Assignments<'_>,
         units: &mut BTreeMap<(UnitId, UnitId), Unit>,
     ) -> Result<(), StoreError> {
-        let tasks = groups::tasks(self.connection(), part.issuer, &part.group)?;
-        for one in counted.of_tasks(facts_of(self.connection(), &tasks)?)? {
-            let row = units.entry((part.issuer, one.unit)).or_default();
-            row.received += u32::from(one.due.received);
-            row.expected += u32::from(one.due.expected);
-            count(&mut row.assignments, &one);
-            if one.leads {
-                count(&mut row.tasks, &one);
+        each_task(self.connection(), part.issuer, &part.group, |task| {
+            for one in counted.of_task(task)? {
+                let row = units.entry((part.issuer, one.unit)).or_default();
+                row.received += u32::from(one.due.received);
+                row.expected += u32::from(one.due.expected);
+                count(&mut row.assignments, &one);
+                if one.leads {
+                    count(&mut row.tasks, &one);
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn row(&self, key: &str, label: &str, issuer: UnitId, rollup: &GroupRollup) -> Value {

@@ -15,7 +15,7 @@ use super::periods::concerned;
 use super::{Reading, Said, indicators, refs, resolve};
 use crate::api::Exit;
 use crate::node::rollups::{self, Before};
-use crate::node::standings::live_tasks;
+use crate::node::standings::each_live_task;
 use crate::node::{Refusal, scoring};
 use crate::store::closings;
 
@@ -76,13 +76,15 @@ fn shares(on: &Reading<'_>, period: &Period) -> Result<BTreeMap<UnitId, Shares>,
     let on_day = rollups::evaluated_on(&span, view.today());
     let due = due_of(view.duties, period).map(|at| at.as_millisecond());
     let over = due.map_or(view.today() > span.end, |due| view.now_ms > due);
-    let tasks = live_tasks(on.connection)?;
     let counted = Assignments::of(on.connection, &on.tree, &span, on_day, &before)?;
-    for one in counted.of_tasks(tasks)? {
-        if let Some(shares) = shares.get_mut(&one.unit) {
-            count(shares, &one, due, over);
+    each_live_task(on.connection, |task| {
+        for one in counted.of_task(task)? {
+            if let Some(shares) = shares.get_mut(&one.unit) {
+                count(shares, &one, due, over);
+            }
         }
-    }
+        Ok(())
+    })?;
     for (unit, reached) in indicators::reached_by_units(&view, period, &before)? {
         if let Some(shares) = shares.get_mut(&unit) {
             let share = shares.entry(Measure::IndicatorsReached).or_default();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nqsync_core::calendar::Period;
 use nqsync_core::model::{Facts, Kind, NodeId, UnitId};
-use nqsync_core::rollup::Derived;
+use nqsync_core::rollup::{Derived, GroupInput, GroupRollup, TaskFacts, fold};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use rusqlite::Connection;
@@ -129,6 +129,32 @@ fn plain(connection: &Connection, view: &View<'_>, period: Period) -> Result<Tol
     Ok(told)
 }
 
+/// What some units do, counted from the records of all.
+fn plainly_for(input: &GroupInput<'_>, among: &dyn Fn(UnitId) -> bool) -> GroupRollup {
+    let (mut led, mut helped) = (Vec::new(), Vec::new());
+    for task in input.tasks {
+        let mut task = task.clone();
+        task.lead.units.retain(|unit| among(*unit));
+        task.coordinating.units.retain(|unit| among(*unit));
+        if !task.lead.units.is_empty() {
+            task.lead.unresolved.clear();
+            led.push(task);
+        } else if !task.coordinating.units.is_empty() {
+            helped.push(task);
+        }
+    }
+    let of = |tasks: &[TaskFacts]| fold(&GroupInput { tasks, ..*input });
+    let (led, helped) = (of(&led), of(&helped));
+    let none = GroupRollup::empty(input.evaluated_on);
+    let assignments = GroupRollup {
+        tasks: none.tasks,
+        unresolved_lead: 0,
+        warnings: none.warnings,
+        ..helped
+    };
+    rollups::load::sum([&led, &assignments]).expect("two of them")
+}
+
 /// The reports that wait, from the records alone.
 fn plainly_waiting(connection: &Connection, view: &View<'_>, wait: Wait) -> Vec<Uuid> {
     let mut found = Vec::new();
@@ -219,16 +245,23 @@ fn check(fixture: &Fixture) -> Result<(), TestCaseError> {
             }
         }
         for (text, by) in PERIODS.iter().flat_map(|text| UNITS.map(|by| (text, by))) {
-            // What is read for one unit against the same counted from the whole group.
+            // One task after the other, and what is read for one unit, against the same from all the records at once.
             let period: Period = text.parse().expect("a period");
             let (span, among) = (rollups::span_of(&period), |of| of == unit(by));
-            let (issuer, before) = (unit(PROVINCE), Before::default());
-            let group = Inputs::of_group(connection, &tree, issuer, "I", &before)?;
-            let group = group.fold_for(&span, view.today(), &among);
-            let own = Inputs::of_units(connection, &tree, (issuer, "I"), &before, &among)?;
-            let own = own.fold_for(&span, view.today(), &among);
-            if own != group {
-                wrong.push(format!("{text} of {by}: {own:?} is {group:?}"));
+            let (whose, before) = ((unit(PROVINCE), "I"), Before::default());
+            let tasks = records::of_kind(connection, Kind::Task)?;
+            let all = Inputs::of_tasks(connection, &tree, &tasks, &before)?;
+            let on = view.today();
+            let group =
+                rollups::load::count(connection, &tree, whose, &before, &[(span.clone(), on)])?;
+            if group != [all.fold(&span, on)] {
+                wrong.push(format!("{text}: {group:?} is {:?}", all.fold(&span, on)));
+            }
+            let plain = all.ask(&span, on, |input| plainly_for(input, &among));
+            let own =
+                rollups::load::count_for(connection, &tree, whose, &before, (&span, on), &among)?;
+            if own != plain {
+                wrong.push(format!("{text} of {by}: {own:?} is {plain:?}"));
             }
         }
         for wait in [Wait::Verdict, Wait::Correction, Wait::Submission] {

@@ -181,40 +181,36 @@ fn has_unresolved(record: &Record) -> bool {
     lead.is_none_or(|lead| lead.units.is_empty() || !lead.unresolved.is_empty())
 }
 
-/// Tasks in the order of a plan: issuer, section (`II` before `IX`), number (`2.9` before `2.10`), birth.
-pub(super) fn order(record: &Record) -> (UnitId, Numbered, Numbered, uuid::Uuid) {
+/// Tasks in the order of a plan: issuer, section (`II` before `IX`), number (`2.9` before `2.10`), birth. In bytes that sort
+/// so: a long list is put in order by them, and each is small.
+pub(super) fn order(record: &Record) -> Box<[u8]> {
     let section = group_of(record).code;
-    let section = match roman(&section) {
-        Some(number) => Numbered::of(number.to_string()),
-        None => Numbered::of(section),
-    };
-    (
-        refs::issuer(record),
-        section,
-        Numbered::of(text_of(record, "number")),
-        record.key().id,
-    )
+    let section = roman(&section).map_or(section, |number| number.to_string());
+    let mut key = refs::issuer(record).0.as_bytes().to_vec();
+    numbered(&section, &mut key);
+    numbered(&text_of(record, "number"), &mut key);
+    key.extend(record.key().id.as_bytes());
+    key.into()
 }
 
-/// A text ordered by the numbers in it.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Numbered {
-    parts: Vec<(u64, String)>,
-    text: String,
-}
-
-impl Numbered {
-    fn of(text: String) -> Numbered {
-        let parts = text.split(['.', '-', '/', ' ']);
-        let number = |part: &str| match part.parse() {
-            Ok(number) => (number, String::new()),
-            Err(_) => (u64::MAX, part.to_owned()),
+/// Adds a text ordered by the numbers in it: parts that are numbers before others.
+fn numbered(text: &str, key: &mut Vec<u8>) {
+    for part in text.split(['.', '-', '/', ' ']) {
+        let (number, words) = match part.parse::<u64>() {
+            Ok(number) => (number, ""),
+            Err(_) => (u64::MAX, part),
         };
-        Numbered {
-            parts: parts.map(number).collect(),
-            text,
-        }
+        // What goes on sorts after what ends; of two numbers the one with fewer bytes is less.
+        let bytes = number.to_be_bytes();
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        key.extend([1, 8 - zeros as u8]);
+        key.extend(&bytes[zeros..]);
+        key.extend(words.as_bytes());
+        key.push(0);
     }
+    key.push(0);
+    key.extend(text.as_bytes());
+    key.push(0);
 }
 
 /// `task add`.

@@ -6,8 +6,9 @@ use jiff::civil::Date;
 use nqsync_core::calendar::Period;
 use nqsync_core::model::{Kind, Tree, UnitId};
 use nqsync_core::rollup::{
-    ArrivalFacts, Due, GroupInput, GroupRollup, PeriodSpan, ReportFacts, Standing, TaskFacts,
-    VerdictFacts, add, derive_all, fold, read_arrival, read_report, read_task, read_verdict,
+    ArrivalFacts, Counting, Due, GroupInput, GroupRollup, PeriodSpan, ReportFacts, Standing,
+    TaskFacts, VerdictFacts, add, derive_all, fold, read_arrival, read_report, read_task,
+    read_verdict,
 };
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -17,16 +18,84 @@ use super::span_of;
 use crate::node::standings::assigned;
 use crate::store::{StoreError, Stored, groups, queries, records};
 
-/// Tasks as counting needs them.
-pub fn facts_of(connection: &Connection, tasks: &[Stored]) -> Result<Vec<TaskFacts>, StoreError> {
+/// Reads the tasks of a group as counting needs them, one after the other.
+pub fn each_task(
+    connection: &Connection,
+    issuer: UnitId,
+    group: &str,
+    mut each: impl FnMut(TaskFacts) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let today = queries::today(connection)?;
-    let tasks = tasks.iter().filter_map(|stored| read_task(&stored.record));
-    Ok(tasks
-        .map(|mut task| {
-            task.doubt_clock(today);
-            task
-        })
-        .collect())
+    groups::each_task(connection, issuer, group, |stored| {
+        match read_task(&stored.record) {
+            Some(mut task) => {
+                task.doubt_clock(today);
+                each(task)
+            }
+            None => Ok(()),
+        }
+    })
+}
+
+/// Counts a group as of some periods, each on its day: one task after the other, each record as it is counted.
+pub fn count(
+    connection: &Connection,
+    tree: &Tree,
+    (issuer, group): (UnitId, &str),
+    before: &Before,
+    periods: &[(PeriodSpan, Date)],
+) -> Result<Vec<GroupRollup>, StoreError> {
+    let counting = periods.iter().map(|(_, on)| Counting::on(*on));
+    let mut counting: Vec<Counting> = counting.collect();
+    each_task(connection, issuer, group, |task| {
+        let inputs = Inputs::of_task(connection, tree, task, before)?;
+        for (counting, (span, on)) in counting.iter_mut().zip(periods) {
+            counting.add(&inputs.input(span, *on));
+        }
+        Ok(())
+    })?;
+    Ok(counting.into_iter().map(Counting::done).collect())
+}
+
+/// Counts of a group only what some units do: tasks by those among their leads, assignments of these units alone. What
+/// others reported is not read.
+pub fn count_for(
+    connection: &Connection,
+    tree: &Tree,
+    (issuer, group): (UnitId, &str),
+    before: &Before,
+    (span, on): (&PeriodSpan, Date),
+    among: &dyn Fn(UnitId) -> bool,
+) -> Result<GroupRollup, StoreError> {
+    let (mut led, mut helped) = (Counting::on(on), Counting::on(on));
+    each_task(connection, issuer, group, |mut task| {
+        task.lead.units.retain(|unit| among(*unit));
+        task.coordinating.units.retain(|unit| among(*unit));
+        let mut inputs = Inputs::default();
+        for unit in assigned(&task) {
+            let reports = records::about_by(connection, Kind::Report, task.id, unit)?;
+            inputs.add(connection, tree, &reports, before)?;
+        }
+        let counting = match (&*task.lead.units, &*task.coordinating.units) {
+            ([], []) => return Ok(()),
+            ([], _) => &mut helped,
+            _ => {
+                // Names nobody knows are somebody else's; what these units do is known.
+                task.lead.unresolved.clear();
+                &mut led
+            }
+        };
+        inputs.tasks.push(task);
+        counting.add(&inputs.input(span, on));
+        Ok(())
+    })?;
+    let (led, mut helped) = (led.done(), helped.done());
+    // Tasks that these units only help with are not theirs; the assignments are.
+    let none = GroupRollup::empty(on);
+    helped.tasks = none.tasks;
+    helped.unresolved_lead = 0;
+    helped.warnings = none.warnings;
+    Ok(sum([&led, &helped]).unwrap_or(led))
 }
 
 /// Tasks with everything that was reported and noted about them.
@@ -40,62 +109,45 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads a group, each record as it is counted.
-    pub fn of_group(
-        connection: &Connection,
-        tree: &Tree,
-        issuer: UnitId,
-        group: &str,
-        before: &Before,
-    ) -> Result<Inputs, StoreError> {
-        let tasks = groups::tasks(connection, issuer, group)?;
-        Inputs::of_tasks(connection, tree, &tasks, before)
-    }
-
-    /// Reads what belongs to these tasks.
+    /// Reads what belongs to these tasks, each record as it is counted.
     pub fn of_tasks(
         connection: &Connection,
         tree: &Tree,
         tasks: &[Stored],
         before: &Before,
     ) -> Result<Inputs, StoreError> {
-        Inputs::of_facts(connection, tree, facts_of(connection, tasks)?, before)
-    }
-
-    /// The same of tasks that were read before.
-    pub fn of_facts(
-        connection: &Connection,
-        tree: &Tree,
-        tasks: Vec<TaskFacts>,
-        before: &Before,
-    ) -> Result<Inputs, StoreError> {
+        let today = queries::today(connection)?;
         let mut inputs = Inputs::default();
-        for task in tasks {
-            let reports = records::about(connection, Kind::Report, task.id)?;
-            inputs.add(connection, tree, &reports, before)?;
-            inputs.tasks.push(task);
+        for mut task in tasks.iter().filter_map(|stored| read_task(&stored.record)) {
+            task.doubt_clock(today);
+            inputs.add_task(connection, tree, task, before)?;
         }
         Ok(inputs)
     }
 
-    /// Reads of a group only what some units reported: enough for [`Inputs::fold_for`] about the same units.
-    pub fn of_units(
+    /// Reads what belongs to one task that was read before.
+    pub fn of_task(
         connection: &Connection,
         tree: &Tree,
-        (issuer, group): (UnitId, &str),
+        task: TaskFacts,
         before: &Before,
-        among: &dyn Fn(UnitId) -> bool,
     ) -> Result<Inputs, StoreError> {
         let mut inputs = Inputs::default();
-        let tasks = groups::tasks(connection, issuer, group)?;
-        for task in facts_of(connection, &tasks)? {
-            for unit in assigned(&task).into_iter().filter(|unit| among(*unit)) {
-                let reports = records::about_by(connection, Kind::Report, task.id, unit)?;
-                inputs.add(connection, tree, &reports, before)?;
-            }
-            inputs.tasks.push(task);
-        }
+        inputs.add_task(connection, tree, task, before)?;
         Ok(inputs)
+    }
+
+    fn add_task(
+        &mut self,
+        connection: &Connection,
+        tree: &Tree,
+        task: TaskFacts,
+        before: &Before,
+    ) -> Result<(), StoreError> {
+        let reports = records::about(connection, Kind::Report, task.id)?;
+        self.add(connection, tree, &reports, before)?;
+        self.tasks.push(task);
+        Ok(())
     }
 
     /// Reads what one unit reported on a task.
@@ -149,7 +201,7 @@ impl Inputs {
 
     /// Counts the group.
     pub fn fold(&self, span: &PeriodSpan, evaluated_on: Date) -> GroupRollup {
-        fold(&self.input(span, evaluated_on, &self.tasks))
+        fold(&self.input(span, evaluated_on))
     }
 
     /// Where every assigned unit stands with every task.
@@ -158,38 +210,7 @@ impl Inputs {
         span: &PeriodSpan,
         evaluated_on: Date,
     ) -> BTreeMap<(Uuid, UnitId), (Standing, Due)> {
-        derive_all(&self.input(span, evaluated_on, &self.tasks))
-    }
-
-    /// Counts only what some units do: tasks by those among their leads, assignments of these units alone.
-    pub fn fold_for(
-        &self,
-        span: &PeriodSpan,
-        evaluated_on: Date,
-        among: &dyn Fn(UnitId) -> bool,
-    ) -> GroupRollup {
-        let mut led = Vec::new();
-        let mut helped = Vec::new();
-        for task in &self.tasks {
-            let mut task = task.clone();
-            task.lead.units.retain(|unit| among(*unit));
-            task.coordinating.units.retain(|unit| among(*unit));
-            if !task.lead.units.is_empty() {
-                // Names nobody knows are somebody else's; what these units do is known.
-                task.lead.unresolved.clear();
-                led.push(task);
-            } else if !task.coordinating.units.is_empty() {
-                helped.push(task);
-            }
-        }
-        let led = fold(&self.input(span, evaluated_on, &led));
-        let mut helped = fold(&self.input(span, evaluated_on, &helped));
-        // Tasks that these units only help with are not theirs; the assignments are.
-        let none = GroupRollup::empty(evaluated_on);
-        helped.tasks = none.tasks;
-        helped.unresolved_lead = 0;
-        helped.warnings = none.warnings;
-        sum([&led, &helped]).unwrap_or(led)
+        derive_all(&self.input(span, evaluated_on))
     }
 
     /// Asks something about all the tasks.
@@ -199,19 +220,14 @@ impl Inputs {
         evaluated_on: Date,
         question: impl Fn(&GroupInput<'_>) -> T,
     ) -> T {
-        question(&self.input(span, evaluated_on, &self.tasks))
+        question(&self.input(span, evaluated_on))
     }
 
-    fn input<'a>(
-        &'a self,
-        period: &'a PeriodSpan,
-        evaluated_on: Date,
-        tasks: &'a [TaskFacts],
-    ) -> GroupInput<'a> {
+    fn input<'a>(&'a self, period: &'a PeriodSpan, evaluated_on: Date) -> GroupInput<'a> {
         GroupInput {
             period,
             evaluated_on,
-            tasks,
+            tasks: &self.tasks,
             reports: &self.reports,
             verdicts: &self.verdicts,
             arrivals: &self.arrivals,

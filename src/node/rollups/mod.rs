@@ -268,10 +268,14 @@ fn recompute_group(
 ) -> Result<(), StoreError> {
     let Change { issuer, group, .. } = *change;
     let tree = tx.tree();
-    let inputs = Inputs::of_group(tx.connection(), &tree, issuer, group, &Before::default())?;
     let known = known_periods(tx.connection(), issuer)?;
     let mut periods = known.clone();
-    periods.extend(inputs.periods());
+    let reported = groups::reported_periods(tx.connection(), issuer, group)?;
+    periods.extend(
+        reported
+            .iter()
+            .filter_map(|text| text.parse::<Period>().ok()),
+    );
     periods.extend([current, Period::containing(PeriodKind::Month, today)]);
     let closing = change
         .since
@@ -292,6 +296,8 @@ fn recompute_group(
             || !known.contains(period)
             || closing.contains(period)
     };
+    // Those in which everything counts as it is are counted together.
+    let (mut plain, mut others) = (Vec::new(), Vec::new());
     for period in periods.iter().filter(|period| counts(period)) {
         let last = closing.contains(period);
         if !last && closed.is(tx.connection(), &tree, issuer, *period)? {
@@ -300,14 +306,31 @@ fn recompute_group(
         let span = span_of(period);
         let before = Before::of(tx.connection(), &span.name, None)?;
         let on = evaluated_on(&span, today);
-        let rollup = match before.is_empty() {
-            true => inputs.fold(&span, on),
-            false => {
-                Inputs::of_group(tx.connection(), &tree, issuer, group, &before)?.fold(&span, on)
-            }
-        };
-        let written = put(tx, issuer, group, &span, &rollup, now_ms)?;
-        if written && !known.contains(period) {
+        match before.is_empty() {
+            true => plain.push((span, on)),
+            false => others.push(((span, on), before)),
+        }
+    }
+    let whose = (issuer, group);
+    let counted = load::count(tx.connection(), &tree, whose, &Before::default(), &plain)?;
+    let mut all: Vec<(PeriodSpan, GroupRollup)> = plain
+        .into_iter()
+        .map(|(span, _)| span)
+        .zip(counted)
+        .collect();
+    for (one, before) in others {
+        let counted = load::count(
+            tx.connection(),
+            &tree,
+            whose,
+            &before,
+            std::slice::from_ref(&one),
+        )?;
+        all.extend(counted.into_iter().map(|rollup| (one.0.clone(), rollup)));
+    }
+    for (span, rollup) in &all {
+        let written = put(tx, issuer, group, span, rollup, now_ms)?;
+        if written && !known.iter().any(|period| period.to_string() == span.name) {
             // The other groups follow; each takes this period from its mark.
             groups::mark_all(tx.connection(), issuer, &span.name)?;
         }
@@ -448,10 +471,27 @@ pub fn present(
         None if closed => Ok(GroupRollup::empty(evaluated_on(span, today))),
         _ => {
             let before = Before::of(connection, &span.name, None)?;
-            let inputs = Inputs::of_group(connection, tree, issuer, group, &before)?;
-            Ok(inputs.fold(span, evaluated_on(span, today)))
+            count(connection, tree, (issuer, group), span, today, &before)
         }
     }
+}
+
+/// Counts a group anew from its records, as they are counted in the period.
+pub fn count(
+    connection: &Connection,
+    tree: &Tree,
+    whose: (UnitId, &str),
+    span: &PeriodSpan,
+    today: Date,
+    before: &Before,
+) -> Result<GroupRollup, StoreError> {
+    let on = evaluated_on(span, today);
+    let one = [(span.clone(), on)];
+    let counted = load::count(connection, tree, whose, before, &one)?;
+    Ok(counted
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| GroupRollup::empty(on)))
 }
 
 fn facts_of(issuer: UnitId, group: &str, span: &PeriodSpan) -> Facts {
