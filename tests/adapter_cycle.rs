@@ -132,6 +132,7 @@ async fn a_field_changed_on_both_sides_is_a_conflict_and_its_decision_goes_there
         take: None,
         value: Some(json!("sửa ở đây")),
         reason: Some("đã gọi".into()),
+        token: None,
     };
     desk.ask(decide).await.expect("a decision");
     desk.run_well().await;
@@ -220,6 +221,7 @@ async fn beside_an_open_conflict_a_new_outside_value_is_one_more_voice() {
         take: None,
         value: Some(json!("sửa lần nữa")),
         reason: Some("đã gọi".into()),
+        token: None,
     };
     desk.ask(decide).await.expect("a decision");
     // Decided and not submitted yet: the version of before does not go over it, and that it waits is told.

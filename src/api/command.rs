@@ -213,11 +213,12 @@ pub enum Command {
     EvidenceGet { evidence: String, to: String },
     /// Takes evidence back.
     EvidenceRemove { evidence: String, reason: String },
-    /// The reviewer's verdict on a report's latest submission.
+    /// The reviewer's verdict on a report's latest submission; `token`: only while the report stands so.
     EvidenceVerdict {
         report: ReportRef,
         accepted: bool,
         reason: Option<String>,
+        token: Option<String>,
     },
 
     /// Indicators and their values.
@@ -275,11 +276,12 @@ pub enum Command {
         proposal: String,
         reason: Option<String>,
     },
-    /// Answers a proposal; accepting also writes the value.
+    /// Answers a proposal; accepting also writes the value. `token`: only while the proposal stands so.
     ProposalDecide {
         proposal: String,
         accept: bool,
         reason: Option<String>,
+        token: Option<String>,
     },
 
     /// Reporting periods of the units here and directly below.
@@ -360,12 +362,13 @@ pub enum Command {
     ConflictList,
     /// One conflict: both values, who, when, from which unit, and what they were based on.
     ConflictShow { conflict: String },
-    /// Settles it: `take` counts from 1 in the order shown.
+    /// Settles it: `take` counts from 1 in the order shown. `token`: only while the record stands so.
     ConflictResolve {
         conflict: String,
         take: Option<usize>,
         value: Option<Value>,
         reason: Option<String>,
+        token: Option<String>,
     },
 
     /// Records set aside, here or at a peer.

@@ -59,6 +59,7 @@ impl Verb {
                         take: take.map(usize::from),
                         value,
                         reason,
+                        token: None,
                     },
                     written,
                 )

@@ -122,6 +122,7 @@ impl Verb {
                     report: report.into(),
                     accepted: true,
                     reason,
+                    token: None,
                 },
                 written,
             ),
@@ -132,6 +133,7 @@ impl Verb {
                         report: report.into(),
                         accepted: false,
                         reason,
+                        token: None,
                     },
                     written,
                 )

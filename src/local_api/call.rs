@@ -16,10 +16,12 @@ use uuid::Uuid;
 
 use super::door::{self, Caller};
 use super::keys::Reserved;
-use super::operations::{Ask, Does, Named, Operation, Present, Shape, Wrong};
+use super::operations::{Ask, Base, Does, Named, Operation, Shape, Wrong};
 use super::problem::{Problem, of_store};
 use super::{LocalApi, document, events, files};
 use crate::api::{Answer, Asker, Command, Exit, Outcome, Request as Asking, roles};
+use crate::node::Refusal;
+use crate::node::commands::refuse;
 use crate::store::blobs::hex;
 use crate::store::queries;
 use crate::t;
@@ -90,10 +92,10 @@ async fn carried_out(
     let Ask {
         command,
         acting_for,
-        present,
+        base,
     } = ask;
     if !repeated {
-        call.is_present(present).await?;
+        call.is_present(base).await?;
     }
     let acting_for = acting_for.or_else(|| call.common("for"));
     let command = call.narrowed(command)?;
@@ -241,13 +243,17 @@ impl<'a> Call<'a> {
 
     /// Refuses a write that is based on a state which is not the present one. Between this look and the write somebody may
     /// write all the same: the mark goes into the verb, and then both values stay, as a conflict.
-    async fn is_present(&self, present: Option<Present>) -> Result<(), Problem> {
+    async fn is_present(&self, base: Base) -> Result<(), Problem> {
         if !self.headers.contains_key(header::IF_MATCH) {
             return Ok(());
         }
-        let Some(present) = present else {
-            let detail = t!(self.caller.lang, "api-no-mark");
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "no_mark", detail));
+        let present = match base {
+            Base::Shown(present) => present,
+            Base::Verb => return Ok(()),
+            Base::Unseen => {
+                let detail = t!(self.caller.lang, "api-no-mark");
+                return Err(Problem::new(StatusCode::BAD_REQUEST, "no_mark", detail));
+            }
         };
         let asking = self.asking(Uuid::new_v4().to_string(), None, present.command);
         let shown = match self.api.service.execute(asking).await {
@@ -262,12 +268,7 @@ impl<'a> Call<'a> {
         if stands {
             return Ok(());
         }
-        let detail = t!(self.caller.lang, "api-changed");
-        Err(Problem::new(
-            StatusCode::PRECONDITION_FAILED,
-            "changed",
-            detail,
-        ))
+        Err(refuse(self.caller.lang, Refusal::usage("changed", [])).into())
     }
 
     /// The id under which the answer is kept for a repetition, and whether this is one. The key is this request's until what is

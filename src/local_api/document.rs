@@ -140,7 +140,10 @@ fn described(operation: &Operation, of: &mut Generators) -> Value {
     if operation.writes() {
         common.push("key");
     }
-    let has_mark = matches!(operation.id, "get_unit" | "get_task" | "get_report");
+    let has_mark = matches!(
+        operation.id,
+        "get_unit" | "get_task" | "get_report" | "get_conflict"
+    );
     let takes_mark = matches!(
         operation.id,
         "update_task"
@@ -149,6 +152,9 @@ fn described(operation: &Operation, of: &mut Generators) -> Value {
             | "submit_report"
             | "withdraw_report"
             | "set_indicator_value"
+            | "judge_report"
+            | "resolve_conflict"
+            | "decide_proposal"
     );
     if takes_mark {
         common.push("mark");

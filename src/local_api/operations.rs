@@ -17,8 +17,18 @@ pub struct Ask {
     pub command: Command,
     /// The unit acted for, where the address names it.
     pub acting_for: Option<String>,
-    /// Where the present state of what is written can be read, if it has one.
-    pub present: Option<Present>,
+    /// How the mark that it is based on is looked at.
+    pub base: Base,
+}
+
+/// How the mark in `If-Match` is looked at.
+pub enum Base {
+    /// It is not.
+    Unseen,
+    /// It is compared with what this shows, before the write.
+    Shown(Box<Present>),
+    /// The verb compares it.
+    Verb,
 }
 
 /// Finds the mark of a state in what shows it.
@@ -37,7 +47,7 @@ impl From<Command> for Ask {
         Ask {
             command,
             acting_for: None,
-            present: None,
+            base: Base::Unseen,
         }
     }
 }
@@ -223,17 +233,25 @@ pub fn token(shown: &Value) -> Option<String> {
     shown["token"].as_str().map(str::to_owned)
 }
 
+/// A decision about what was shown, and about nothing else.
+pub(super) fn decision(command: Command) -> Ask {
+    Ask {
+        base: Base::Verb,
+        ..command.into()
+    }
+}
+
 /// A write to a report: for the unit of the address, based on what it shows.
 pub(super) fn on_report(named: &Named, command: Command) -> Ask {
     Ask {
         command,
         acting_for: Some(named.part("unit")),
-        present: Some(Present {
+        base: Base::Shown(Box::new(Present {
             command: Command::ReportShow {
                 report: named.report(),
             },
             mark: Box::new(token),
-        }),
+        })),
     }
 }
 
@@ -241,12 +259,12 @@ pub(super) fn on_task(named: &Named, command: Command) -> Ask {
     Ask {
         command,
         acting_for: None,
-        present: Some(Present {
+        base: Base::Shown(Box::new(Present {
             command: Command::TaskShow {
                 task: named.part("task"),
             },
             mark: Box::new(token),
-        }),
+        })),
     }
 }
 
@@ -262,12 +280,12 @@ pub(super) fn on_figure(named: &Named, command: Command) -> Ask {
     Ask {
         command,
         acting_for: Some(named.part("unit")),
-        present: Some(Present {
+        base: Base::Shown(Box::new(Present {
             command: Command::IndicatorList {
                 period: Some(named.part("period")),
                 unit: Some(named.part("unit")),
             },
             mark: Box::new(mark),
-        }),
+        })),
     }
 }

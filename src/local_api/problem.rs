@@ -103,6 +103,7 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Problem {
         let status = match failure.exit {
             _ if ABSENT.contains(&failure.code.as_str()) => StatusCode::NOT_FOUND,
+            _ if failure.code == "changed" => StatusCode::PRECONDITION_FAILED,
             Exit::Usage => StatusCode::BAD_REQUEST,
             Exit::Authentication => StatusCode::FORBIDDEN,
             Exit::Unreachable => StatusCode::BAD_GATEWAY,

@@ -12,8 +12,8 @@ use super::answers::{
 use super::asked;
 use super::asked::Nothing;
 use super::operations::{
-    Ask, Does, Operation, Shape, fields, list, on_figure, on_report, on_task, one, read, schema,
-    write,
+    Ask, Does, Operation, Shape, decision, fields, list, on_figure, on_report, on_task, one, read,
+    schema, write,
 };
 use crate::api::{Command, Narrowed, TaskFields};
 
@@ -174,12 +174,12 @@ fn reports() -> Vec<Operation> {
             "judge_report",
             "The reviewer's verdict on the evidence of what was submitted last",
             |named, body| {
-                Command::EvidenceVerdict {
+                decision(Command::EvidenceVerdict {
                     report: named.report(),
                     accepted: body.accept,
                     reason: body.reason,
-                }
-                .into()
+                    token: named.mark.clone(),
+                })
             },
         ),
     ]
@@ -347,13 +347,13 @@ fn decisions() -> Vec<Operation> {
             "resolve_conflict",
             "Settles a conflict with one of its values or with another",
             |named, body| {
-                Command::ConflictResolve {
+                decision(Command::ConflictResolve {
                     conflict: named.part("conflict"),
                     take: body.take,
                     value: body.value,
                     reason: body.reason,
-                }
-                .into()
+                    token: named.mark.clone(),
+                })
             },
         ),
         list::<asked::Proposals, Proposal>(
@@ -383,12 +383,12 @@ fn decisions() -> Vec<Operation> {
             "decide_proposal",
             "Answers a proposal; accepting also writes the value",
             |named, body| {
-                Command::ProposalDecide {
+                decision(Command::ProposalDecide {
                     proposal: named.part("proposal"),
                     accept: body.accept,
                     reason: body.reason,
-                }
-                .into()
+                    token: named.mark.clone(),
+                })
             },
         ),
         write::<asked::Perhaps, Proposal>(

@@ -37,6 +37,5 @@ api-slow = The body came too slowly; nothing was done, send it again.
 api-bad-key = An Idempotency-Key has 1 to { $most } bytes.
 api-other-request = Something else was asked under this Idempotency-Key; nothing was done. Each new deed needs a new key.
 api-no-mark = This request looks at no ETag, so that If-Match would promise what is not kept; nothing was done. Send it without.
-api-changed = This is no longer as it was read; nothing was written. Read it again, see whether you still want to, and send the new ETag.
 api-bad-cursor = "{ $text }" is no id of an event; leave Last-Event-ID out to begin now.
 api-too-many-listeners = Too many programs listen already; close one and try again.

@@ -37,6 +37,5 @@ api-slow = Nội dung đến quá chậm; chưa làm gì, hãy gửi lại.
 api-bad-key = Idempotency-Key phải có từ 1 đến { $most } byte.
 api-other-request = Idempotency-Key này đã dùng cho một yêu cầu khác; chưa làm gì. Mỗi việc mới cần một khoá mới.
 api-no-mark = Yêu cầu này không so ETag, nên If-Match sẽ hứa điều không được giữ; chưa làm gì. Hãy gửi lại không có If-Match.
-api-changed = Dữ liệu không còn như khi được đọc; chưa ghi gì. Đọc lại, xem có còn muốn ghi không, rồi gửi với ETag mới.
 api-bad-cursor = "{ $text }" không phải id của một sự kiện; bỏ Last-Event-ID để bắt đầu từ bây giờ.
 api-too-many-listeners = Đã có quá nhiều chương trình đang nghe; đóng bớt rồi thử lại.

@@ -32,6 +32,7 @@ err-ambiguous-unit = "{ $unit }" can mean { $paths }; write one of these.
 err-not-our-unit = This node serves neither { $unit } nor a unit above it, so it cannot write for it.
 err-not-owner = This { $kind } belongs to { $owner } and { $unit } may not change it; propose the change with nqsync proposal make.
 err-needs-for = { $unit } is served by another node; to write on its behalf, add --for { $unit }.
+err-changed = This is no longer as it was read; nothing was written. Read it again, see whether you still want to, and ask anew; a program sends the new ETag.
 err-bad-token = The token cannot be read: { $detail }. Get it again with show.
 err-other-token = What was given was filled in for another record, perhaps for another period. Nothing was changed; open this one again and fill it in there.
 err-nothing-given = No value was given; nothing was changed.

@@ -32,6 +32,7 @@ err-ambiguous-unit = "{ $unit }" có thể là { $paths }; hãy ghi rõ một tr
 err-not-our-unit = Nút này không phục vụ đơn vị { $unit } hay cấp trên của đơn vị ấy, nên không ghi thay được.
 err-not-owner = Bản ghi loại { $kind } này thuộc { $owner }, đơn vị { $unit } không được sửa trực tiếp; hãy đề xuất bằng nqsync proposal make.
 err-needs-for = Đơn vị { $unit } do nút khác phục vụ; nếu đúng là ghi thay cho đơn vị ấy, thêm --for { $unit }.
+err-changed = Dữ liệu không còn như khi được đọc; chưa ghi gì. Đọc lại, xem có còn muốn ghi không, rồi làm lại; chương trình thì gửi ETag mới.
 err-bad-token = Không đọc được dấu phiên bản (--token): { $detail }. Hãy lấy lại bằng lệnh show.
 err-other-token = Nội dung này được điền cho một bản ghi khác, có thể là kỳ khác. Chưa có gì thay đổi; hãy mở lại đúng bản ghi này rồi điền.
 err-nothing-given = Chưa cho biết giá trị nào để ghi; chưa có gì bị thay đổi.

@@ -256,6 +256,7 @@ async fn decide(world: &mut World, at: usize, rng: &mut StdRng) -> Done {
         proposal: proposal.clone(),
         accept,
         reason: Some("đã xem".to_owned()),
+        token: None,
     };
     let done = world.write(at, None, &targets, command).await;
     if done.is_ok() {
@@ -290,6 +291,7 @@ async fn settle(world: &mut World, at: usize) -> Done {
             take: Some(1),
             value: None,
             reason: Some("đã xem".to_owned()),
+            token: None,
         };
         // A conflict in somebody else's record is theirs to settle.
         let done = world.write(at, None, &[record], command).await;

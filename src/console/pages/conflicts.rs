@@ -47,6 +47,7 @@ pub async fn resolve(
         take: sent.fields.get("take").and_then(|take| take.parse().ok()),
         value: typed.map(Value::String),
         reason: sent.fields.text("reason"),
+        token: sent.fields.text("token"),
     };
     let outcome = console.ask(&sent.person, command).await;
     let next = match &outcome {

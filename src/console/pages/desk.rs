@@ -79,6 +79,7 @@ pub async fn proposal(
             proposal,
             accept: decision == Some("accept"),
             reason,
+            token: None,
         },
     };
     let outcome = console.ask(&sent.person, command).await;

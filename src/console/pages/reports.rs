@@ -175,6 +175,7 @@ pub async fn judge(State(console): State<Arc<Console>>, Path(path): Named, sent:
         report: named(&path),
         accepted,
         reason: sent.fields.text("reason"),
+        token: None,
     };
     let outcome = console.ask(&sent.person, command).await;
     let done = match accepted {

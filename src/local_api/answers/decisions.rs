@@ -41,6 +41,8 @@ pub struct ConflictShown {
     /// The value that all of them were based on.
     pub base: Value,
     pub siblings: Vec<Sibling>,
+    /// Mark of this state, for `If-Match`.
+    pub token: String,
 }
 
 /// One of the values.
@@ -75,6 +77,8 @@ pub struct Settled {
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Proposal {
     pub id: String,
+    /// Mark of this state, for `If-Match`.
+    pub token: String,
     /// Id of the record.
     pub target: String,
     pub target_title: Option<String>,

@@ -81,6 +81,7 @@ pub fn show(on: &Reading<'_>, conflict: &str) -> Result<Said, Refusal> {
         "since": since(&choices),
         "base": base(on.connection, &stored, &register)?,
         "siblings": siblings,
+        "token": record.token().to_string(),
     })))
 }
 
@@ -88,11 +89,13 @@ pub fn show(on: &Reading<'_>, conflict: &str) -> Result<Said, Refusal> {
 pub fn resolve(
     on: &mut Writing<'_, '_>,
     conflict: &str,
-    take: Option<usize>,
-    value: Option<&Value>,
+    (take, value): (Option<usize>, Option<&Value>),
     reason: Option<&str>,
+    token: Option<&str>,
 ) -> Result<Said, Refusal> {
     let (stored, register) = find(on.tx.connection(), conflict)?;
+    // Another value may have come since: then the numbers mean others.
+    shared::decided_on(&stored.record, token)?;
     let record = stored.record.clone();
     let id = name(&record, &register);
     let writer = on.tx.tree().writer(&record);

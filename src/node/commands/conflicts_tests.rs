@@ -11,22 +11,25 @@ fn in_conflict(fixture: &Fixture, issuer: u128) -> Uuid {
     let task = fixture.task(issuer, 1, "I", &[COMMUNE]);
     let seen = fixture.token_of(task);
     for (place, title) in [(11, "One"), (12, "Two")] {
-        fixture.wait_ms(1000);
-        let facts = Facts::Task {
-            issuer: unit(issuer),
-            parent: None,
-        };
-        let values = [("title", json!(title))];
-        fixture.put_seeing(
-            unit(issuer),
-            facts,
-            task,
-            &values,
-            Some(seen.clone()),
-            place,
-        );
+        write_title(fixture, issuer, task, title, (seen.clone(), place));
     }
     task
+}
+
+fn write_title(
+    fixture: &Fixture,
+    issuer: u128,
+    task: Uuid,
+    title: &str,
+    (seen, place): (Token, u8),
+) {
+    fixture.wait_ms(1000);
+    let facts = Facts::Task {
+        issuer: unit(issuer),
+        parent: None,
+    };
+    let values = [("title", json!(title))];
+    fixture.put_seeing(unit(issuer), facts, task, &values, Some(seen), place);
 }
 
 fn resolve(conflict: &str, take: Option<usize>, value: Option<Value>) -> Command {
@@ -35,6 +38,7 @@ fn resolve(conflict: &str, take: Option<usize>, value: Option<Value>) -> Command
         take,
         value,
         reason: Some("checked".into()),
+        token: None,
     }
 }
 
@@ -70,6 +74,33 @@ fn both_values_are_shown_with_what_they_were_based_on_until_the_owner_takes_one(
         fixture.refused(resolve(&id, Some(1), None)),
         "no_such_conflict"
     );
+}
+
+#[test]
+fn what_was_chosen_before_another_value_came_is_refused() {
+    let fixture = Fixture::new();
+    let task = fixture.task(PROVINCE, 1, "I", &[COMMUNE]);
+    let first = fixture.token_of(task);
+    let write = |title, place| write_title(&fixture, PROVINCE, task, title, (first.clone(), place));
+    write("One", 11);
+    write("Two", 12);
+    let shown = || {
+        fixture.data(Command::ConflictShow {
+            conflict: "1".into(),
+        })
+    };
+    let take = |seen: &Value| Command::ConflictResolve {
+        conflict: "1".into(),
+        take: Some(1),
+        value: None,
+        reason: Some("checked".into()),
+        token: seen["token"].as_str().map(str::to_owned),
+    };
+    let seen = shown();
+    write("Three", 13);
+    assert_eq!(fixture.refused(take(&seen)), "changed");
+    assert_eq!(fixture.record(task).register("title").siblings.len(), 3);
+    assert_eq!(fixture.data(take(&shown()))["value"], "Three");
 }
 
 #[test]

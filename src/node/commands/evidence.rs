@@ -223,12 +223,14 @@ pub fn judge(
     report: &ReportRef,
     accepted: bool,
     reason: Option<&str>,
+    token: Option<&str>,
 ) -> Result<Said, Refusal> {
     let reason = reason.unwrap_or_default().trim();
     if !accepted && reason.is_empty() {
         return Err(Refusal::usage("reason-needed", []));
     }
     let stored = judged(on, report)?;
+    super::shared::decided_on(&stored.record, token)?;
     let Facts::Report {
         unit,
         issuer,

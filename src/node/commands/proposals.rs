@@ -170,6 +170,7 @@ fn item(
     };
     Ok(json!({
         "id": proposal.key().id,
+        "token": proposal.token().to_string(),
         "target": target,
         "target_title": title,
         "field": register,
@@ -293,8 +294,10 @@ pub fn decide(
     proposal: &str,
     accept: bool,
     reason: Option<&str>,
+    token: Option<&str>,
 ) -> Result<Said, Refusal> {
     let stored = shared::require(on.tx.connection(), Kind::Proposal, proposal)?;
+    shared::decided_on(&stored.record, token)?;
     let Facts::Proposal {
         proposer,
         owner,

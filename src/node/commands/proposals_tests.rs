@@ -20,6 +20,7 @@ fn decide(id: &Value, accept: bool, reason: Option<&str>) -> Command {
         proposal: id.as_str().expect("an id").to_owned(),
         accept,
         reason: reason.map(str::to_owned),
+        token: None,
     }
 }
 
@@ -93,6 +94,28 @@ fn a_wish_for_a_deadline_stays_a_proposal_until_the_issuer_decides() {
         fixture.data(make(task, "15/4/2026", "floods"))["state"],
         "open"
     );
+}
+
+#[test]
+fn a_wish_that_was_changed_since_it_was_read_is_not_accepted() {
+    let fixture = Fixture::new();
+    let task = fixture.task(PROVINCE, 1, "I", &[COMMUNE]);
+    let id = arrived(&fixture, task, "2026-04-15", None);
+    let accept = |seen: &Value| Command::ProposalDecide {
+        proposal: id.to_string(),
+        accept: true,
+        reason: None,
+        token: seen["token"].as_str().map(str::to_owned),
+    };
+    let seen = list(&fixture).remove(0);
+    fixture.wait_ms(1000);
+    arrived(&fixture, task, "2027-04-15", Some(fixture.token_of(id)));
+    assert_eq!(fixture.refused(accept(&seen)), "changed");
+    let seen = list(&fixture).remove(0);
+    assert_eq!(seen["state"], "open");
+    fixture.data(accept(&seen));
+    let deadline = fixture.record(task).shown("deadline").expect("a deadline");
+    assert_eq!(deadline["due"], "2027-04-15");
 }
 
 #[test]

@@ -149,6 +149,15 @@ pub(super) async fn answered_before(
     Ok(earlier.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
+/// Refuses a decision that was made about another state of a record than the present one. A value that was written
+/// meanwhile stays beside one that is written; a decision has no such second place.
+pub fn decided_on(record: &Record, token: Option<&str>) -> Result<(), Refusal> {
+    match token {
+        Some(token) if record.token().to_string() != token => Err(Refusal::usage("changed", [])),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 #[path = "shared_tests.rs"]
 mod tests;

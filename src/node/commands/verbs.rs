@@ -153,7 +153,8 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
             report,
             accepted,
             reason,
-        } => evidence::judge(on, report, *accepted, reason.as_deref()),
+            token,
+        } => evidence::judge(on, report, *accepted, reason.as_deref(), token.as_deref()),
         Command::Import {
             kind,
             source,
@@ -191,7 +192,8 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
             proposal,
             accept,
             reason,
-        } => proposals::decide(on, proposal, *accept, reason.as_deref()),
+            token,
+        } => proposals::decide(on, proposal, *accept, reason.as_deref(), token.as_deref()),
         Command::PeriodSubmit { period } => periods::submit(on, period.as_deref()),
         Command::PeriodDecide {
             step,
@@ -216,7 +218,11 @@ pub(crate) fn write_verb(on: &mut Writing<'_, '_>) -> Result<Said, Refusal> {
             take,
             value,
             reason,
-        } => conflicts::resolve(on, conflict, *take, value.as_ref(), reason.as_deref()),
+            token,
+        } => {
+            let settled = (*take, value.as_ref());
+            conflicts::resolve(on, conflict, settled, reason.as_deref(), token.as_deref())
+        }
         Command::QuarantineRetry { item } => quarantine::retry(on, *item),
         Command::QuarantineDrop { item, reason } => quarantine::drop_item(on, *item, reason),
         Command::HoldRelease { hold, .. } => holds::release(on, *hold),

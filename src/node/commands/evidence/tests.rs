@@ -93,6 +93,7 @@ async fn the_issuer_or_the_unit_above_judges_and_a_rejection_says_why() {
         report: of(&task, "27001"),
         accepted,
         reason: reason.map(str::to_owned),
+        token: None,
     };
     assert_eq!(desk.no(verdict(true, None)).await.code, "unknown_report");
     let path = desk.file("x.pdf", b"bytes");
@@ -101,14 +102,33 @@ async fn the_issuer_or_the_unit_above_judges_and_a_rejection_says_why() {
         status: Some("completed".to_owned()),
         ..Default::default()
     };
-    desk.ok(Command::ReportSet {
+    let submit = |fields| Command::ReportSet {
         report: of(&task, "27001"),
         fields,
         token: None,
         submit: true,
-    })
-    .await;
+    };
+    desk.ok(submit(fields)).await;
     assert_eq!(desk.no(verdict(false, None)).await.code, "reason_needed");
+    // What was read is not what is submitted by now.
+    let seen = desk
+        .ok(Command::ReportShow {
+            report: of(&task, "27001"),
+        })
+        .await
+        .data;
+    let fields = ReportFields {
+        result: Some("khác".to_owned()),
+        ..Default::default()
+    };
+    desk.ok(submit(fields)).await;
+    let late = Command::EvidenceVerdict {
+        report: of(&task, "27001"),
+        accepted: true,
+        reason: None,
+        token: seen["token"].as_str().map(str::to_owned),
+    };
+    assert_eq!(desk.no(late).await.code, "changed");
     let refused = desk.no_as("27001", verdict(true, None)).await;
     assert_eq!(
         (refused.exit, refused.code.as_str()),
