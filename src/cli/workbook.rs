@@ -44,12 +44,12 @@ pub(super) fn run(args: WorkbookArgs, caller: &Caller, out: &Output) -> Result<E
         return Err(failure(Exit::Usage, "cannot_write", message));
     }
     let mut ask = |question| put(question, caller).map(|answer| answer.data);
-    let [status, rollup] = official::first(args.period.as_deref(), args.unit.as_deref());
+    let [status, indicators] = official::first(args.period.as_deref(), args.unit.as_deref());
     let clock = Clock::system();
     let now = || time(clock.now_ms()).as_str().unwrap_or_default().to_owned();
     let asked = now();
-    let begun = Begun::of(ask(status)?, ask(rollup)?, args.unit.as_deref(), &asked);
-    let (period, complete) = (begun.period().to_owned(), begun.is_complete());
+    let begun = Begun::of(ask(status)?, ask(indicators)?, args.unit.as_deref(), &asked);
+    let period = begun.period().to_owned();
     // Papers tell the office's time, whatever the terminal's is.
     let shown = Shown {
         lang: caller.lang,
@@ -57,11 +57,13 @@ pub(super) fn run(args: WorkbookArgs, caller: &Caller, out: &Output) -> Result<E
     };
     let mut bytes = Vec::new();
     let written = match begun.write(&mut ask, &now, &shown, &mut bytes) {
-        Ok(()) => export::write(&args.file, &bytes).map_err(|error| error.to_string()),
+        Ok(complete) => export::write(&args.file, &bytes)
+            .map(|()| complete)
+            .map_err(|error| error.to_string()),
         Err(Problem::Refused(failure)) => return Err(failure),
         Err(Problem::Made(reason)) => Err(reason),
     };
-    written.map_err(|reason| {
+    let complete = written.map_err(|reason| {
         let message = t!(
             caller.lang,
             "err-cannot-write",

@@ -89,17 +89,14 @@ impl From<ZipError> for Problem {
     }
 }
 
-/// The verbs that say whose workbook it is and whether there is one at all: `status` and `rollup show`. `unit`: with all
-/// below it; `None`: everything this node sees.
+/// The verbs that say whose workbook it is and whether there is one at all: `status` and `indicator list`. Neither counts:
+/// who waits sees the download begin. `unit`: with all below it; `None`: everything this node sees.
 pub fn first(period: Option<&str>, unit: Option<&str>) -> [Command; 2] {
-    let rollup = Command::RollupShow {
+    let indicators = Command::IndicatorList {
         period: period.map(str::to_owned),
         unit: unit.map(str::to_owned),
-        by: RollupBy::Group,
-        recompute: false,
-        version: None,
     };
-    [Command::Status, rollup]
+    [Command::Status, indicators]
 }
 
 /// A workbook of which the first answers are there.
@@ -124,7 +121,7 @@ struct Sources {
 
 impl Sources {
     fn period(&self) -> &str {
-        self.rollup["period"].as_str().unwrap_or_default()
+        self.indicators["period"].as_str().unwrap_or_default()
     }
 }
 
@@ -136,13 +133,13 @@ pub type Ask<'a> = dyn FnMut(Command) -> Result<Value, Failure> + 'a;
 
 impl Begun {
     /// From the answers to [`first`]. `at`: RFC 3339, when they were asked for.
-    pub fn of(status: Value, rollup: Value, unit: Option<&str>, at: &str) -> Begun {
+    pub fn of(status: Value, indicators: Value, unit: Option<&str>, at: &str) -> Begun {
         Begun {
             unit: unit.map(str::to_owned),
             sources: Sources {
                 status,
-                rollup,
-                at: [(Sheet::Consolidated, at.to_owned())].into(),
+                indicators,
+                at: [(Sheet::Indicators, at.to_owned())].into(),
                 ..Sources::default()
             },
         }
@@ -151,11 +148,6 @@ impl Begun {
     /// The reporting period it is of.
     pub fn period(&self) -> &str {
         self.sources.period()
-    }
-
-    /// Whether everything that was expected is in it.
-    pub fn is_complete(&self) -> bool {
-        self.sources.rollup["coverage"]["complete"] == true
     }
 
     /// A name for the file: unit and period.
@@ -171,7 +163,8 @@ impl Begun {
         format!("{unit}-{}.xlsx", self.period())
     }
 
-    /// Asks for the rest and writes it all. `now`: tells the time, RFC 3339.
+    /// Asks for the rest and writes it all; answers whether everything that was expected is in it. `now`: tells the time,
+    /// RFC 3339.
     ///
     /// # Errors
     /// What was written until then is no workbook.
@@ -181,10 +174,8 @@ impl Begun {
         now: &dyn Fn() -> String,
         shown: &Shown,
         out: impl Write,
-    ) -> Result<(), Problem> {
-        let mut outgoing = Outgoing::to(out);
-        let (sketch, _) = Maker::of(&self.sources, shown).book()?;
-        outgoing.begin(&sketch)?;
+    ) -> Result<bool, Problem> {
+        let outgoing = Outgoing::begin(out)?;
         let period = self.period().to_owned();
         self.ask(ask, &period, now)?;
         let maker = Maker::of(&self.sources, shown);
@@ -213,7 +204,8 @@ impl Begun {
                 }
             }
             Ok(())
-        })
+        })?;
+        Ok(self.sources.rollup["coverage"]["complete"] == true)
     }
 
     fn ask(
@@ -228,11 +220,14 @@ impl Begun {
             sources.at.insert(sheet, now());
             ask(command)
         };
-        sources.indicators = of(
-            Sheet::Indicators,
-            Command::IndicatorList {
+        sources.rollup = of(
+            Sheet::Consolidated,
+            Command::RollupShow {
                 period: asked.clone(),
                 unit: unit.clone(),
+                by: RollupBy::Group,
+                recompute: false,
+                version: None,
             },
         )?;
         sources.periods = of(

@@ -11,6 +11,8 @@ use zip::{ZipArchive, ZipWriter};
 use super::Problem;
 use super::layout::{self, Cell, Column, Kind, Place};
 
+/// The part that every workbook begins with.
+const FIRST: &str = "[Content_Types].xml";
 /// Longest text that a cell may hold, in UTF-16 units.
 const MOST_TEXT: usize = 32_767;
 
@@ -50,35 +52,26 @@ pub(super) struct Outgoing<W: Write> {
     /// Goes before the archive: fields are dropped in their order.
     _closing: Closing,
     zip: Zip<W>,
-    /// What went out before the rest was known.
-    first: Option<(String, Vec<u8>)>,
 }
 
 impl<W: Write> Outgoing<W> {
-    pub(super) fn to(out: W) -> Outgoing<W> {
+    /// Begins with the head of the first part, which is the same in every workbook: who waits sees that it comes.
+    pub(super) fn begin(out: W) -> Result<Outgoing<W>, Problem> {
         let open = Arc::new(AtomicBool::new(true));
         let gate = Gate {
             out,
             open: open.clone(),
         };
-        Outgoing {
+        let mut begun = Outgoing {
             _closing: Closing(open),
             zip: ZipWriter::new_stream(gate),
-            first: None,
-        }
+        };
+        begun.start(FIRST)?;
+        begun.zip.flush()?;
+        Ok(begun)
     }
 
-    /// Sends the first part of a workbook that has the same sheets: it names the parts and says nothing of what is in them.
-    pub(super) fn begin(&mut self, sketch: &[u8]) -> Result<(), Problem> {
-        let part = read(&mut ZipArchive::new(Cursor::new(sketch))?, 0)?;
-        self.start(&part.0)?;
-        self.zip.write_all(&part.1)?;
-        self.zip.flush()?;
-        self.first = Some(part);
-        Ok(())
-    }
-
-    /// Sends a workbook; `rows` writes those of the long table in the sheet of this number, from 1.
+    /// Sends the rest of a workbook; `rows` writes those of the long table in the sheet of this number, from 1.
     pub(super) fn send(
         mut self,
         book: &[u8],
@@ -87,15 +80,14 @@ impl<W: Write> Outgoing<W> {
     ) -> Result<(), Problem> {
         let mut archive = ZipArchive::new(Cursor::new(book))?;
         for index in 0..archive.len() {
-            let part = read(&mut archive, index)?;
-            if index == 0 && self.first.is_some() {
-                if self.first.as_ref() != Some(&part) {
-                    return Err(Problem::Made("its parts changed meanwhile".to_owned()));
+            let (name, bytes) = read(&mut archive, index)?;
+            match index {
+                0 if name != FIRST => {
+                    return Err(Problem::Made(format!("{name} stands before {FIRST}")));
                 }
-                continue;
+                0 => {}
+                _ => self.start(&name)?,
             }
-            let (name, bytes) = part;
-            self.start(&name)?;
             let long = places
                 .iter()
                 .find(|(sheet, _)| name == format!("xl/worksheets/sheet{sheet}.xml"));

@@ -54,11 +54,11 @@ pub async fn get(
 }
 
 async fn begun(console: &Console, person: &Person, asked: &Fields) -> Result<Begun, Failure> {
-    let [status, rollup] = official::first(asked.get("period"), asked.get("unit"));
+    let [status, indicators] = official::first(asked.get("period"), asked.get("unit"));
     let at = now(console);
     let status = console.read(person, status).await?;
-    let rollup = console.read(person, rollup).await?;
-    Ok(Begun::of(status, rollup, asked.get("unit"), &at))
+    let indicators = console.read(person, indicators).await?;
+    Ok(Begun::of(status, indicators, asked.get("unit"), &at))
 }
 
 fn now(console: &Console) -> String {
