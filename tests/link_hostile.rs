@@ -475,6 +475,19 @@ async fn what_is_kept_aside_of_one_child_has_a_limit() {
     let kept = world.province.set_aside().await.len() as u64;
     assert_eq!(kept, nqsync::node::receive::MAX_SET_ASIDE_PER_LINK);
     assert_eq!(world.commune.sync().await.agrees, Some(true));
+    // Not in bytes either: few that are large.
+    let mut raw = Raw::of(&world.commune).await;
+    raw.open().await;
+    let long = "x".repeat(1_000_000);
+    for from in (1..).step_by(8).take(5) {
+        let large = |n| json!({ "k": "poem", "id": Uuid::from_u128(n), "x": long }).to_string();
+        let lines: Vec<String> = (from..from + 8).map(large).collect();
+        assert_eq!(raw.push(&lines).await.set_aside.len(), 8);
+    }
+    let kept = world.province.set_aside().await.len() as u64;
+    let bytes = (kept - nqsync::node::receive::MAX_SET_ASIDE_PER_LINK) * 1_000_000;
+    let most = nqsync::node::receive::MAX_BYTES_ASIDE_PER_LINK;
+    assert!(bytes > most / 2 && bytes <= most + 1_000_000, "{bytes}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -372,7 +372,7 @@ fn what_the_parent_said_of_a_record_is_not_undone_by_its_answer_that_came_later(
                 task: None,
             };
             quarantine::put(c, &item)?;
-            let shown = quarantine::to_parent(c, 10)?;
+            let shown = quarantine::to_parent(c, 10, usize::MAX)?;
             assert_eq!(quarantine::note_gone(c, record)?, [child]);
             quarantine::shown_to_parent(c, shown[0].item)?;
             Ok::<_, StoreError>((child, quarantine::gone(c, child, 10)?))

@@ -118,21 +118,22 @@ pub fn prepare_but(
     position: &Position,
     leave_out: &mut dyn FnMut(&Due) -> bool,
 ) -> Result<Option<Batch>, StoreError> {
+    let limit = target.batch_bytes.min(node.settings.batch_bytes);
     let due = links::due(
         connection,
         target.link,
         target.after,
         node.settings.batch_records,
+        limit.saturating_mul(2),
     )?;
     let owed = receipts::due(connection, target.link, node.settings.batch_records)?;
     let brought = match links::row(connection, target.link)?.role {
-        Role::Upstream => quarantine::to_parent(connection, node.settings.batch_records)?,
+        Role::Upstream => quarantine::to_parent(connection, node.settings.batch_records, limit)?,
         Role::Downstream => quarantine::gone(connection, target.link, node.settings.batch_records)?,
     };
     if due.is_empty() && owed.is_empty() && brought.is_empty() {
         return Ok(None);
     }
-    let limit = target.batch_bytes.min(node.settings.batch_bytes);
     let mut text = String::with_capacity(limit.min(1 << 20));
     let mut batch = Batch {
         number: position.batch + 1,

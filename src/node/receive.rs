@@ -45,12 +45,14 @@ pub struct Applied {
     /// Tasks that changed here: reports may have waited for one.
     tasks: Vec<Uuid>,
     /// How many records of this neighbour are set aside here in all; counted when the first one is.
-    held_aside: Option<u64>,
+    held_aside: Option<(u64, u64)>,
 }
 
 /// Most records of one neighbour that are kept aside. Further ones are refused with their reason all the same, and stay
 /// where they are: at the sender, who can offer them again.
 pub const MAX_SET_ASIDE_PER_LINK: u64 = 10_000;
+/// The same in bytes; the last one may exceed it.
+pub const MAX_BYTES_ASIDE_PER_LINK: u64 = 32 << 20;
 
 /// Takes a batch in. The caller moves the link's position in the same transaction.
 pub fn apply(
@@ -209,10 +211,15 @@ fn set_aside(
     }
     let held = match applied.held_aside {
         Some(held) => held,
-        None => quarantine::count_incoming(tx.connection(), link)?,
+        None => quarantine::of_peer(tx.connection(), link)?,
     };
-    applied.held_aside = Some(held + 1);
-    if held < MAX_SET_ASIDE_PER_LINK {
+    // What is held keeps its line with its hold.
+    let body = (bad.code != HELD).then(|| text.to_owned());
+    let bytes = body.as_ref().map_or(0, |body| body.len() as u64);
+    // Work that the parent may have lost goes on to it from here, and its sender does not offer it again.
+    let has_room = bytes == 0 || to_parent || held.1 < MAX_BYTES_ASIDE_PER_LINK;
+    applied.held_aside = Some((held.0 + 1, held.1 + bytes));
+    if held.0 < MAX_SET_ASIDE_PER_LINK && has_room {
         quarantine::put(
             tx.connection(),
             &quarantine::Item {
@@ -224,8 +231,7 @@ fn set_aside(
                 digest: None,
                 code: bad.code.to_owned(),
                 reason: bad.reason.clone(),
-                // What is held keeps its line with its hold.
-                body: (bad.code != HELD).then(|| text.to_owned()),
+                body,
                 at: now_ms,
                 to_parent,
                 task: helps.task.filter(|_| bad.code == "not_assigned"),

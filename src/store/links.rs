@@ -321,6 +321,7 @@ pub fn due(
     link: LinkId,
     after: (i64, i64),
     limit: usize,
+    bytes: usize,
 ) -> Result<Vec<(i64, Due)>, StoreError> {
     let columns: Vec<String> = COLUMNS
         .split(", ")
@@ -341,8 +342,14 @@ pub fn due(
         ))
     })?;
     let mut due = Vec::new();
+    let mut held = 0;
     for row in rows {
+        // Thousands that each have the greatest size would fill the memory before a batch is cut from them.
+        if held >= bytes {
+            break;
+        }
         let (raw, scope, lane) = row?;
+        held += raw.3.len() + raw.4.len();
         let stored = records::understand(raw)?;
         let item = match scope {
             2 => Due::Left(stored.rec, stored.record.key().id, stored.record.key().kind),

@@ -44,6 +44,9 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
 
 const COLUMNS: &str =
     "item, direction, link, kind, record, digest, code, reason, body, at, brought, task";
+/// The same without what was sent: a list of thousands must not cost what they weigh.
+const BUT_BODIES: &str =
+    "item, direction, link, kind, record, digest, code, reason, NULL, at, brought, task";
 /// Value of `brought`: to be shown to the parent.
 const TO_PARENT: i64 = 1;
 
@@ -73,10 +76,10 @@ pub fn put(connection: &Connection, new: &Item) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Everything set aside.
+/// Everything set aside, without the bodies.
 pub fn all(connection: &Connection) -> Result<Vec<Item>, StoreError> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM quarantine ORDER BY item"))?;
+    let sql = format!("SELECT {BUT_BODIES} FROM quarantine ORDER BY item");
+    let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([], item)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -99,14 +102,27 @@ pub fn incoming_of(connection: &Connection, record: Uuid) -> Result<Vec<Item>, S
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// What is to be shown to the parent.
-pub fn to_parent(connection: &Connection, limit: usize) -> Result<Vec<Item>, StoreError> {
+/// What is to be shown to the parent: no more than so many, nor much more than so many bytes.
+pub fn to_parent(
+    connection: &Connection,
+    limit: usize,
+    bytes: usize,
+) -> Result<Vec<Item>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM quarantine WHERE brought = {TO_PARENT} ORDER BY item LIMIT ?1"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map([limit as i64], item)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut held = 0;
+    let mut found = Vec::new();
+    for one in statement.query_map([limit as i64], item)? {
+        let one = one?;
+        held += one.body.as_ref().map_or(0, String::len);
+        found.push(one);
+        if held >= bytes {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// The parent has seen it, and answered; unless it has said meanwhile, on the way down, what became of it.
@@ -120,7 +136,7 @@ pub fn shown_to_parent(connection: &Connection, item: i64) -> Result<(), StoreEr
 /// What is set aside of a child's and has left that child's scope, as the parent says.
 pub fn gone(connection: &Connection, link: LinkId, limit: usize) -> Result<Vec<Item>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM quarantine WHERE link = ?1 AND brought = 3 ORDER BY item LIMIT ?2"
+        "SELECT {BUT_BODIES} FROM quarantine WHERE link = ?1 AND brought = 3 ORDER BY item LIMIT ?2"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params![link.0, limit as i64], item)?;
@@ -176,11 +192,19 @@ pub fn clear(
     Ok(())
 }
 
-/// How many records of a neighbour are set aside here.
-pub fn count_incoming(connection: &Connection, link: LinkId) -> Result<u64, StoreError> {
+/// Since when the oldest of them is set aside.
+pub fn oldest_at(connection: &Connection) -> Result<Option<i64>, StoreError> {
+    Ok(connection.query_row("SELECT min(at) FROM quarantine", [], |row| row.get(0))?)
+}
+
+/// How many records of a neighbour are set aside here, and how many bytes they have.
+pub fn of_peer(connection: &Connection, link: LinkId) -> Result<(u64, u64), StoreError> {
     Ok(connection
-        .prepare_cached("SELECT count(*) FROM quarantine WHERE direction = 'in' AND link = ?1")?
-        .query_row([link.0], |row| row.get(0))?)
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(octet_length(body)), 0) FROM quarantine
+             WHERE direction = 'in' AND link = ?1",
+        )?
+        .query_row([link.0], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 /// How many are set aside here, and how many at peers; without those that wait in a hold here, which are counted there.

@@ -83,23 +83,34 @@ async fn g4_g5_bodies_without_end_or_sense_cost_little_time_and_memory() {
         in_time("a bomb", begin);
     }
     site.cost_little(before, "bombs");
-    // As much as a batch may have, of values that take many times their bytes in a careless reader.
+    // As much as a batch may have, of values that take many times their bytes in a careless reader. Each is set aside.
+    let of = |number, value: &str| {
+        let nobody = support::world::nobody();
+        let facts = report_facts(nobody, nobody, uuid::Uuid::nil());
+        let text = line(number, facts, nobody, values([("progress", json!("x"))]));
+        text.replace(r#""v":"x""#, &format!(r#""v":{value}"#))
+    };
+    let many = format!("[{}[]]", "[],".repeat(330_000));
     let before = site.rest();
-    let good = line(
-        1,
-        report_facts(
-            support::world::nobody(),
-            support::world::nobody(),
-            uuid::Uuid::nil(),
-        ),
-        support::world::nobody(),
-        values([("progress", json!("x"))]),
-    );
-    let many = format!("\"v\":[{}[]]", "[],".repeat(330_000));
-    let large = good.replace(r#""v":"x""#, &many);
-    let ack = site.hostile.push(&vec![large; 15]).await;
+    let ack = site.hostile.push(&vec![of(1, &many); 15]).await;
     assert_eq!(ack.set_aside.len() + ack.unreadable as usize, 15);
     site.cost_little(before, "a full batch");
+    for batch in 0..5 {
+        let before = site.rest();
+        let lines = (0..15).map(|number| {
+            let id = uuid::Uuid::from_u128(batch * 15 + number + 1);
+            format!(r#"{{"k":"poem","id":"{id}","f":{{}},"e":{many}}}"#)
+        });
+        let ack = site.hostile.push(&lines.collect::<Vec<_>>()).await;
+        assert_eq!(ack.set_aside.len(), 15, "{}", ack.unreadable);
+        site.cost_little(before, "a batch to be set aside");
+    }
+    let before = site.rest();
+    for verb in [&["status"][..], &["quarantine", "list"]] {
+        site.machines[0].run(verb);
+    }
+    site.cost_little(before, "a look at what was set aside");
+    let good = of(1, r#""x""#);
     let before = site.rest();
     // Records with values that no reader could show: each by itself, the rest of the batch is taken.
     let mut lines = vec![good.clone()];

@@ -26,7 +26,7 @@ use super::{Site, serve, until_closed};
 /// Half-open connections.
 const HALF_OPEN: usize = 5_000;
 /// How long a crowd goes on; each request has a deadline of three seconds.
-const ATTACK: Duration = Duration::from_secs(8);
+const ATTACK: Duration = Duration::from_secs(5);
 
 /// A connection from another address than that of the good child: one address has its own limit.
 async fn from_elsewhere(site: &Site) -> TcpStream {

@@ -328,7 +328,14 @@ impl Place {
 
     /// Everything set aside, here or at a neighbour.
     pub async fn set_aside(&self) -> Vec<quarantine::Item> {
-        self.node.store.read(quarantine::all).await.expect("a read")
+        let read = self.node.store.read(|connection| {
+            let all = quarantine::all(connection)?.into_iter();
+            // A list leaves the content out.
+            let whole = all.map(|item| quarantine::get(connection, item.item));
+            whole.filter_map(Result::transpose).collect()
+        });
+        let found: Result<_, StoreError> = read.await;
+        found.expect("a read")
     }
 
     /// The receipts of a record.

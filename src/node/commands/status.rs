@@ -27,6 +27,8 @@ use crate::trust::renewal;
 
 /// Records listed by a preview; counts and bytes are of all.
 const PREVIEW_RECORDS: usize = 200;
+/// What they may have in all: the list shows names, and reads whole records for them.
+const PREVIEW_BYTES: usize = 16 << 20;
 /// Every lane of records.
 const LANES: [Lane; 3] = [Lane::Units, Lane::Assignments, Lane::Reports];
 /// A clock that is off by more is shown as a problem; it loses nothing, but dates look wrong.
@@ -68,10 +70,7 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
     }
     let (set_aside_here, set_aside_there) = quarantine::counts(on.connection)?;
     if set_aside_here + set_aside_there > 0 {
-        let oldest = quarantine::all(on.connection)?
-            .iter()
-            .map(|item| item.at)
-            .min();
+        let oldest = quarantine::oldest_at(on.connection)?;
         problems.add(
             "problem-quarantine",
             (set_aside_here + set_aside_there).to_string(),
@@ -555,7 +554,7 @@ pub fn preview(on: &Reading<'_>) -> Result<Said, Refusal> {
         }
         let room = PREVIEW_RECORDS.saturating_sub(listed.len());
         let peer = peer_code(on.connection, &on.tree, row.link)?;
-        for (lane, due) in links::due(on.connection, row.link, (-1, -1), room)? {
+        for (lane, due) in links::due(on.connection, row.link, (-1, -1), room, PREVIEW_BYTES)? {
             listed.push(due_item(&due, lane, &peer));
         }
     }
