@@ -60,7 +60,9 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
             let returned = workbook::read_rows(lang, rows)?;
             let taking = workbook::Taking {
                 node: node.clone(),
-                request: request.clone(),
+                lang,
+                person: request.person.clone(),
+                acting_for: request.acting_for.clone(),
                 trial: *dry_run,
                 submit: false,
                 units: None,

@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use nqsync_core::sync::Token;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::ours::{self, About, Applied, Change, Fields, Ours, Scope, own_fields, register_of};
 use super::profile::StreamKind;
 use crate::api::{Answer, Exit, Failure, ImportKind, Lang, Outcome, Request};
+use crate::node::commands::views::View;
 use crate::node::commands::{self, refuse, resolve, surroundings};
 use crate::node::{Node, Refusal};
 use crate::sheet::replica::{Base, Edited, Returned, hash};
@@ -152,7 +154,7 @@ pub async fn take_back(taking: Taking, source: &str, returned: Returned) -> Outc
     let total = returned.edited.len();
     let mut joined =
         |item: Option<Result<Result<Vec<Value>, StoreError>, _>>| -> Result<(), Failure> {
-            let failed = |error: StoreError| refuse(taking.request.lang, error.into());
+            let failed = |error: StoreError| refuse(taking.lang, error.into());
             let rows = item.unwrap_or(Ok(Ok(Vec::new())));
             let rows = rows
                 .map_err(|e: tokio::task::JoinError| failed(StoreError::Panicked(e.to_string())))?;
@@ -195,8 +197,12 @@ pub async fn take_back(taking: Taking, source: &str, returned: Returned) -> Outc
 pub struct Taking {
     /// The node.
     pub node: Node,
+    /// Language of what is told.
+    pub lang: Lang,
     /// Who brings it.
-    pub request: Request,
+    pub person: String,
+    /// The unit acted for where a row names none.
+    pub acting_for: Option<String>,
     /// Tell only.
     pub trial: bool,
     /// Whether reports are submitted as well.
@@ -212,14 +218,13 @@ impl Taking {
             return Ok(vec![self.refused(&edited, "", "unreadable mark")]);
         };
         if let Some(unit) = self.stranger(&about) {
-            let message =
-                crate::text::text(self.request.lang, "adapter-not-for-unit", &[("unit", unit)]);
+            let message = crate::text::text(self.lang, "adapter-not-for-unit", &[("unit", unit)]);
             return Ok(vec![self.refused(&edited, "", &message)]);
         }
         let judged = match self.judge(&about, &edited).await {
             Ok(judged) => judged,
             Err(refusal) => {
-                let message = refuse(self.request.lang, refusal).message;
+                let message = refuse(self.lang, refusal).message;
                 return Ok(vec![self.refused(&edited, "", &message)]);
             }
         };
@@ -234,7 +239,7 @@ impl Taking {
             match self.write(about, fields, &edited).await {
                 Ok(applied) => note = applied.not_submitted,
                 Err(refusal) => {
-                    let message = refuse(self.request.lang, refusal).message;
+                    let message = refuse(self.lang, refusal).message;
                     return Ok(judged
                         .iter()
                         .map(|(field, _, _)| self.refused(&edited, field, &message))
@@ -281,10 +286,13 @@ impl Taking {
             About::Figure { unit, .. } => (StreamKind::Indicators, Some(unit.clone())),
             _ => (StreamKind::Tasks, None),
         };
-        let (node, request, about) = (self.node.clone(), self.request.clone(), about.clone());
+        let (node, about, lang) = (self.node.clone(), about.clone(), self.lang);
+        // The tree that the writer keeps: one row of fifty thousand must not read all units again.
+        let shown = self.node.store.shown();
+        let home = shown.unit.ok_or(StoreError::NotEnrolled)?;
+        let here = shown.node.ok_or(StoreError::NotEnrolled)?;
         let read = self.node.store.read(move |connection| {
-            let on = surroundings(&node, connection, &request)?;
-            let unit = unit.map_or(Ok(on.home), |unit| resolve(&on.tree, &unit, on.home))?;
+            let unit = unit.map_or(Ok(home), |unit| resolve(&shown.tree, &unit, home))?;
             let period = match &about {
                 About::Report { period, .. } | About::Figure { period, .. } => period.parse().ok(),
                 _ => None,
@@ -296,10 +304,21 @@ impl Taking {
                 period: period.unwrap_or_else(|| node.current_period()),
                 ceiling: node.store.level(),
             };
-            ours::load_one(&on.view(), &scope, &about)
+            let view = View {
+                connection,
+                tree: &shown.tree,
+                home,
+                here,
+                zone: &node.settings.zone,
+                period: node.settings.period,
+                duties: &node.settings.duties,
+                now_ms: node.clock.now_ms(),
+                lang,
+            };
+            ours::load_one(&view, &scope, &about)
         });
         let now = read.await?.ok_or_else(|| Refusal::usage("row-gone", []))?;
-        let shown = |field: &str| cell(self.request.lang, field, &now.fields);
+        let shown = |field: &str| cell(self.lang, field, &now.fields);
         let moved = |field: &String| edited.base.cells.get(field) != Some(&hash(&shown(field)));
         let judge = |(field, text): (&String, &String)| {
             let register = register_of(kind, field);
@@ -330,7 +349,7 @@ impl Taking {
     ) -> Result<Applied, Refusal> {
         let unit = match &about {
             About::Report { unit, .. } | About::Figure { unit, .. } => Some(unit.clone()),
-            _ => self.request.acting_for.clone(),
+            _ => self.acting_for.clone(),
         };
         let token = match edited.base.token.is_empty() {
             true => Token::default().to_string(),
@@ -342,9 +361,9 @@ impl Taking {
             token: Some(token),
             submit: self.submit,
             acting_for: unit,
-            author: self.request.person.clone(),
+            author: self.person.clone(),
         };
-        let (node, lang) = (self.node.clone(), self.request.lang);
+        let (node, lang) = (self.node.clone(), self.lang);
         self.node
             .store
             .write(move |tx| {
@@ -365,7 +384,7 @@ impl Taking {
 
 /// The rows of a returned workbook, as the command line hands them over.
 pub fn read_rows(lang: Lang, rows: &Value) -> Result<Returned, Failure> {
-    serde_json::from_value(rows.clone()).map_err(|error| {
+    Returned::deserialize(rows).map_err(|error| {
         let refusal = Refusal::usage("bad-json", [("reason", error.to_string())]);
         commands::refuse(lang, refusal)
     })

@@ -180,7 +180,9 @@ impl Delivery<'_> {
         report.unchanged += returned.unchanged;
         let taking = Taking {
             node: self.open.node.clone(),
-            request: self.request(),
+            lang: self.open.lang,
+            person: adapter_author(self.open.name),
+            acting_for: None,
             trial: self.open.mode.trial,
             submit: self.stream.submit,
             units: Some(Arc::new(self.units()?)),
