@@ -239,6 +239,12 @@ fn a_status_in_words_goes_out_and_comes_back() {
     .expect("a file");
     let (code, data) = desk.import(&file);
     assert_eq!((code, &data["edited"]), (0, &1.into()), "{data:#}");
+    let (code, again) = desk.import(&file);
+    assert_eq!(
+        (code, &again["same"], &again["conflict"]),
+        (0, &1.into(), &0.into()),
+        "other words for what stands there: {again:#}"
+    );
 }
 
 #[test]

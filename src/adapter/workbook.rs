@@ -16,6 +16,7 @@ use crate::api::{Answer, Exit, Failure, ImportKind, Lang, Outcome, Request};
 use crate::node::commands::views::View;
 use crate::node::commands::{self, refuse, resolve, surroundings};
 use crate::node::{Node, Refusal};
+use crate::sheet::records::parse_status;
 use crate::sheet::replica::{Base, Edited, Returned, hash};
 use crate::store::{Rec, StoreError, audit};
 
@@ -134,6 +135,19 @@ fn cell(lang: Lang, name: &str, fields: &Fields) -> String {
             &[],
         ),
         false => text,
+    }
+}
+
+/// A cell that came back, in the words in which it goes out: a status may be typed in others.
+fn as_shown(lang: Lang, name: &str, text: &str) -> String {
+    let status = (name == "status").then(|| parse_status(text)).flatten();
+    match status {
+        Some(status) => cell(
+            lang,
+            name,
+            &Fields::from([(name.to_owned(), status.to_owned())]),
+        ),
+        None => text.to_owned(),
     }
 }
 
@@ -329,7 +343,7 @@ impl Taking {
                 .keys()
                 .filter(|other| register_of(kind, other) == register);
             let verdict = match (
-                hash(text) == hash(&shown(field)),
+                hash(&as_shown(self.lang, field, text)) == hash(&shown(field)),
                 others.into_iter().any(moved),
             ) {
                 (true, _) => Verdict::Same,
