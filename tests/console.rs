@@ -423,6 +423,10 @@ fn what_comes_late_into_a_closed_period_waits_until_somebody_restates_it() {
         rollup.text.contains("version=2"),
         "the newer one is a press away"
     );
+    assert!(
+        rollup.text.contains("<dl class=\"shares\">"),
+        "progress beside the days that are over"
+    );
 }
 
 #[test]

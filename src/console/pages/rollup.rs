@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use jiff::civil::Date;
+use nqsync_core::calendar::Period;
 use serde_json::{Value, json};
 
 use crate::api::{Command, Failure, RollupBy};
@@ -41,11 +43,41 @@ async fn data(console: &Console, person: &Person, asked: &Fields) -> Result<Valu
     };
     let indicators = console.read(person, indicators).await?;
     let units = console.read(person, super::all_units()).await?;
+    let elapsed = elapsed(&rollup);
     Ok(json!({
+        "elapsed": elapsed.map(|(gone, of)| json!({ "days": gone, "of": of })),
         "rollup": rollup,
         "indicators": indicators["items"],
         "units": units["items"],
         "by": by,
         "asked": { "period": asked.get("period"), "unit": asked.get("unit") },
     }))
+}
+
+/// How many days of the period are over, the day of counting included, and how many it has.
+fn elapsed(rollup: &Value) -> Option<(i32, i32)> {
+    let period: Period = rollup["period"].as_str()?.parse().ok()?;
+    let counted: Date = rollup["evaluated_on"].as_str()?.parse().ok()?;
+    let days = |last: Date| (last - period.start()).get_days() + 1;
+    let of = days(period.end());
+    Some((days(counted).clamp(0, of), of))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(period: &str, counted: &str) -> Option<(i32, i32)> {
+        elapsed(&json!({ "period": period, "evaluated_on": counted }))
+    }
+
+    #[test]
+    fn the_day_of_counting_is_a_day_of_the_period() {
+        assert_eq!(of("2026-11", "2026-11-01"), Some((1, 30)));
+        assert_eq!(of("2026-11", "2026-11-28"), Some((28, 30)));
+        assert_eq!(of("2028-02", "2028-02-29"), Some((29, 29)));
+        assert_eq!(of("2026", "2026-12-31"), Some((365, 365)));
+        assert_eq!(of("2026-12", "2026-11-28"), Some((0, 31)), "not begun");
+        assert_eq!(of("?", "2026-11-28"), None);
+    }
 }
