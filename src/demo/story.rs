@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::place::Place;
 use super::relay::Relay;
@@ -538,14 +539,22 @@ impl Told {
         Ok((password, lines))
     }
 
-    /// Leaves the services running until the process is told to end.
+    /// Leaves the services running until the process is told to end, by Ctrl-C or as `kill` and a service manager do it.
     pub fn wait_for_the_end(&self) {
         let signals = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         if let Ok(runtime) = signals {
-            // Without a way to hear Ctrl-C there is nothing to wait for.
-            let _ = runtime.block_on(tokio::signal::ctrl_c());
+            runtime.block_on(async {
+                // Without a way to hear of the end there is nothing to wait for.
+                let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+                    return;
+                };
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+            });
         }
     }
 
