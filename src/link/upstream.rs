@@ -16,8 +16,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nqsync_core::protocol::{
-    Ack, Agree, BATCH_HEADER, BEFORE_HEADER, HEAD_HEADER, Hello, PROTOCOL, Pull, Refused, Renew,
-    SetAside, Welcome, hex, running_hash, unhex,
+    Ack, Agree, BATCH_HEADER, BEFORE_HEADER, HEAD_HEADER, Hello, PROTOCOL, Pull, Renew, SetAside,
+    Welcome, hex, unhex,
 };
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -476,16 +476,7 @@ impl Upstream {
         let link = self.inner.link;
         let record_bytes = node.settings.max_record_bytes;
         let unpacked = tokio::task::spawn_blocking(move || {
-            let hash = running_hash(&before, number, &body).to_vec();
-            let lines = receive::decode(&body, limit, record_bytes)?;
-            Ok::<_, Refused>((
-                lines,
-                Position {
-                    batch: number,
-                    hash,
-                    before,
-                },
-            ))
+            receive::unpack(&body, number, before, limit, record_bytes)
         });
         let (lines, position) = unpacked
             .await

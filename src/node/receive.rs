@@ -17,7 +17,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use self::ceiling::within;
-pub use self::lines::{Incoming, decode, line};
+pub use self::lines::{Incoming, decode, line, unpack};
 pub use self::receipts::{owe_receipts, relay_receipt};
 
 use self::lines::read_line;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::adapter::engine::EngineError;
 use crate::adapter::secret::Secret;
+use crate::link::upstream::chain_of;
 
 /// What a workbook is for mail programs.
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
@@ -140,7 +141,7 @@ impl Settings {
                 Ok(hidden(format!("{} {}", response.code(), lines.join(" "))))
             }
             Err(error) => {
-                let text = hidden(format!("{place}: {}", chain(&error)));
+                let text = hidden(format!("{place}: {}", chain_of(&error)));
                 Err(match error.status().map(|code| code.to_string()) {
                     Some(code) if matches!(code.as_str(), "530" | "534" | "535" | "538") => {
                         EngineError::Authentication(text)
@@ -232,18 +233,4 @@ impl Settings {
         }
         Ok((builder.build(), secret))
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }

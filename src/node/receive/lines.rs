@@ -2,7 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use nqsync_core::protocol::{BadLine, Line, MAX_BATCH_LINES, MAX_WINDOW_LOG, Refused, parse_line};
+use nqsync_core::protocol::{
+    BadLine, Line, MAX_BATCH_LINES, MAX_WINDOW_LOG, Refused, parse_line, running_hash,
+};
+
+use crate::store::links::Position;
 
 /// A line as it came, with what could be read of it.
 pub struct Incoming {
@@ -57,6 +61,24 @@ pub fn decode(
         }
         lines.push(read_line(text, record_bytes));
     }
+}
+
+/// A batch that came over a line: its lines, and where a link stands once they are taken in. `before`: where it stood.
+pub fn unpack(
+    body: &[u8],
+    number: u64,
+    before: Vec<u8>,
+    batch_bytes: usize,
+    record_bytes: usize,
+) -> Result<(Vec<Incoming>, Position), Refused> {
+    let hash = running_hash(&before, number, body).to_vec();
+    let lines = decode(body, batch_bytes, record_bytes)?;
+    let position = Position {
+        batch: number,
+        hash,
+        before,
+    };
+    Ok((lines, position))
 }
 
 /// One line that did not come in a batch.

@@ -4,14 +4,12 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
-use nqsync_core::protocol::{
-    Ack, BATCH_HEADER, BEFORE_HEADER, HEAD_HEADER, Refused, running_hash, unhex,
-};
+use nqsync_core::protocol::{Ack, BATCH_HEADER, BEFORE_HEADER, HEAD_HEADER, unhex};
 use nqsync_core::sync::Incarnation;
 
 use super::{Child, Hub, Reply, busy, refuse, turn, whole};
 use crate::node::{offer, receive};
-use crate::store::links::{self, Contact, Direction, Position};
+use crate::store::links::{self, Contact, Direction};
 use crate::store::{StoreError, audit};
 
 /// Takes a batch in, and acknowledges it when that is on disk.
@@ -37,16 +35,7 @@ pub(super) async fn push(
     let node = hub.inner.node.clone();
     let record_bytes = node.settings.max_record_bytes;
     let unpacked = tokio::task::spawn_blocking(move || {
-        let hash = running_hash(&before, number, &body).to_vec();
-        let lines = receive::decode(&body, limits.batch_bytes, record_bytes)?;
-        Ok::<_, Refused>((
-            lines,
-            Position {
-                batch: number,
-                hash,
-                before,
-            },
-        ))
+        receive::unpack(&body, number, before, limits.batch_bytes, record_bytes)
     });
     let (lines, position) = unpacked
         .await
