@@ -247,7 +247,8 @@ impl Source<'_> {
     }
 }
 
-/// The value without its spans. What no TOML value can be (a number out of range) becomes text, and is refused as such.
+/// The value without its spans. What no TOML value can be (a number out of range, what the parser left of half a time) is
+/// put as something that no key takes.
 fn plain(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::String(text.to_string()),
@@ -255,6 +256,9 @@ fn plain(value: &DeValue<'_>) -> Value {
             .map_or_else(|_| Value::Float(f64::INFINITY), Value::Integer),
         DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(flag) => Value::Boolean(*flag),
+        DeValue::Datetime(time) if time.date.is_none() && time.time.is_none() => {
+            Value::Float(f64::NAN)
+        }
         DeValue::Datetime(time) => Value::Datetime(*time),
         DeValue::Array(items) => {
             Value::Array(items.iter().map(|item| plain(item.get_ref())).collect())

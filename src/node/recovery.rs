@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use nqsync_core::protocol::hex;
 use sha2::{Digest as _, Sha256};
 
 use super::{Node, Refusal};
@@ -72,8 +73,7 @@ fn machine(file: &Path) -> Option<String> {
     let mut hasher = Sha256::new();
     hasher.update(b"nqsync machine ");
     hasher.update(name.as_bytes());
-    let hash: [u8; 32] = hasher.finalize().into();
-    Some(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex(&hasher.finalize()))
 }
 
 /// This store belongs on this machine from now on, wherever it was before.

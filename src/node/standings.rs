@@ -186,10 +186,13 @@ impl<'a> Standings<'a> {
             let fresh = self.fresh().filter(|row| row.tells(span.end));
             found.extend(fresh.map(|row| row.stood(span.start)));
         }
+        found.sort_unstable_by_key(|stood| stood.of);
+        let mut finished = self.finished_before(span)?;
+        finished.sort_unstable();
         Ok(OfPeriod {
             span: span.clone(),
-            stood: found.into_iter().map(|stood| (stood.of, stood)).collect(),
-            finished: self.finished_before(span)?.into_iter().collect(),
+            stood: found,
+            finished,
         })
     }
 
@@ -234,26 +237,40 @@ impl<'a> Standings<'a> {
     }
 }
 
-/// Where all work stands at the end of one period.
+/// Where all work stands at the end of one period. Lists in the order of their pairs: they are smaller than maps and sooner
+/// made.
 pub struct OfPeriod {
     span: PeriodSpan,
-    stood: HashMap<Pair, Stood>,
-    finished: HashSet<Pair>,
+    stood: Vec<Stood>,
+    finished: Vec<Pair>,
 }
 
 impl OfPeriod {
     /// Every unit the task is given to, with where it stands (`None`: it never reported), and whether its report was due and
     /// came.
     pub fn of(&self, task: &TaskFacts) -> Vec<(UnitId, Option<Stood>, Due)> {
+        let stood = about(&self.stood, task.id, |stood| stood.of);
+        let finished = about(&self.finished, task.id, |of| *of);
         let each = assigned(task).into_iter();
         each.map(|unit| {
-            let stood = self.stood.get(&(task.id, unit)).copied();
-            let is_finished = self.finished.contains(&(task.id, unit));
+            let of = (task.id, unit);
+            let stood = stood
+                .binary_search_by_key(&of, |stood| stood.of)
+                .ok()
+                .map(|at| stood[at]);
+            let is_finished = finished.binary_search(&of).is_ok();
             let came = stood.is_some_and(|stood| stood.came);
             (unit, stood, Due::of(task, self.span.end, is_finished, came))
         })
         .collect()
     }
+}
+
+/// The part of a list in the order of pairs that is about a task.
+fn about<T>(list: &[T], task: Uuid, of: impl Fn(&T) -> Pair) -> &[T] {
+    let begin = list.partition_point(|one| of(one).0 < task);
+    let count = list[begin..].partition_point(|one| of(one).0 == task);
+    &list[begin..begin + count]
 }
 
 /// The units a task is given to, each once: the leads first.

@@ -9,6 +9,7 @@ mod shape;
 use std::collections::HashMap;
 
 use nqsync_core::calendar::{Deadline, fold, parse_deadline};
+use nqsync_core::protocol::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -420,11 +421,7 @@ fn add_row_keys(file: &str, rows: &mut [PlanRow], remarks: &mut Vec<Remark>) {
         };
         let parts = [group, &row.number, &row.title, &row.subtask].map(|part| fold(part));
         let hash = Sha256::digest(parts.join("\u{1f}").as_bytes());
-        let key: String = hash
-            .iter()
-            .take(12)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let key = hex(&hash[..12]);
         let (times, first) = seen.entry(key.clone()).or_insert((0, row.row));
         *times += 1;
         row.row_key = if *times == 1 {

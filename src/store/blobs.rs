@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
@@ -50,19 +51,13 @@ pub enum BlobError {
 
 /// Lowercase hexadecimal digits of a blob's name.
 pub fn hex(id: &BlobId) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    nqsync_core::protocol::hex(id)
 }
 
-/// Reads 64 hexadecimal digits.
+/// Reads 64 hexadecimal digits, large or small: other programs write either.
 pub fn parse_hex(text: &str) -> Option<BlobId> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut id = [0; 32];
-    for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(id)
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+    bytes.try_into().ok()
 }
 
 /// Where a whole file is.

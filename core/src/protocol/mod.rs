@@ -11,6 +11,7 @@ mod plain;
 pub mod roster;
 pub mod succession;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -594,16 +595,10 @@ pub fn parse_line(text: &str) -> Result<Line, BadLine> {
 
 /// Bytes as lowercase hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(bytes)
 }
 
-/// Reads hexadecimal digits.
+/// Reads what [`hex`] writes, and no other spelling of it: what is signed or compared as text has one.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    HEXLOWER.decode(text.as_bytes()).ok()
 }

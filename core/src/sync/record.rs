@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -437,9 +438,7 @@ impl fmt::Debug for Digest {
 impl Digest {
     /// Reads 32 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Digest> {
-        u128::from_str_radix(text, 16)
-            .ok()
-            .filter(|_| text.len() == 32)
-            .map(|n| Digest(n.to_be_bytes()))
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Digest)
     }
 }

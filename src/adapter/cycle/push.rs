@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nqsync_core::protocol::hex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -437,8 +438,5 @@ fn idempotency_key(parts: &[&str]) -> String {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher.finalize()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hasher.finalize()[..16])
 }

@@ -1,5 +1,6 @@
 //! Exported records as a table for people, with a mark in each row by which it is known when it comes back.
 
+use nqsync_core::protocol::hex;
 use rust_xlsxwriter::{Format, FormatAlign, FormatBorder, ProtectionOptions, Workbook, XlsxError};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -88,11 +89,7 @@ impl Grid {
                 .chain(&row.cells)
                 .for_each(|text| add(text));
         }
-        hasher
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&hasher.finalize())
     }
 
     /// As a workbook.

@@ -1,12 +1,13 @@
 //! Reporting periods: the unit says that its reports are in, the unit above accepts or returns them, and closes the
 //! period after consolidation. Both sides write a record of their own; the state is derived in [`nqsync_core::period`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use nqsync_core::calendar::{Period, due_of};
 use nqsync_core::model::{Facts, Kind, PeriodStage, Tree, UnitId};
 use nqsync_core::period::{ReviewValue, STATE, Standing, State, Step, SubmittedValue, standing};
+use nqsync_core::protocol::hex;
 use nqsync_core::rollup::{PeriodSpan, TaskFacts};
 use nqsync_core::sync::{Edit, Record};
 use rusqlite::Connection;
@@ -400,7 +401,7 @@ fn answer(on: &Writing<'_, '_>, held: &Held, tally: &Tally) -> Result<Said, Refu
 /// Names a submission: what is in it, and when it was made, so that the same reports submitted again are a new one.
 fn version_of(reports: &Versions, at: i64) -> String {
     let digest = Sha256::digest(json!([reports, at]).to_string());
-    digest[..16].iter().map(|b| format!("{b:02x}")).collect()
+    hex(&digest[..16])
 }
 
 /// What was expected of each unit, and what came, from the tasks held here; with the versions that came.
@@ -416,8 +417,9 @@ fn tallies(view: &View<'_>, period: Period) -> Result<BTreeMap<UnitId, Tally>, S
     let mut tallying = Tallying::of(&standings, &span, due)?;
     each_live_task(view.connection, |task| {
         tallying.add(&task);
+        let given: HashSet<UnitId> = assigned(&task).into_iter().collect();
         for (unit, report, hash) in versions.remove(&task.id).unwrap_or_default() {
-            let is_given = assigned(&task).contains(&unit);
+            let is_given = given.contains(&unit);
             if let Some(tally) = tallying.tallies.get_mut(&unit).filter(|_| is_given) {
                 tally.versions.insert(report, hash);
             }

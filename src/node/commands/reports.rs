@@ -2,6 +2,7 @@
 
 use nqsync_core::model::values::{Figures, Progress, Status, Submission};
 use nqsync_core::model::{Facts, Kind, Tree, UnitId};
+use nqsync_core::protocol::hex;
 use nqsync_core::rollup::Decimal;
 use nqsync_core::sync::{Record, scope};
 use serde_json::{Value, json};
@@ -519,10 +520,7 @@ fn hash_of(report: Uuid, version: &Submission) -> String {
         "evidence": version.evidence,
     });
     let full = Sha256::digest(content.to_string().as_bytes());
-    full[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&full[..16])
 }
 
 /// `report withdraw`.
