@@ -82,6 +82,10 @@ pub fn grip<'a>(
             coming.push((written, loss));
         }
     }
+    // What a subtree holds is counted only when it decides something: that looks at all of it.
+    if open.is_none() && lately.saturating_add(coming.len() as u64) < limits.at_least {
+        return Ok(grip);
+    }
     let waiting: HashSet<Uuid> = match &open {
         Some(hold) => {
             let held = holds::records(tx.connection(), hold.hold)?;
@@ -244,9 +248,11 @@ pub fn of_verb(node: &Node, tx: &mut Tx<'_>) -> Result<Result<(), Stopped>, Stor
     lost.iter().for_each(|lost| own.count(lost.loss));
     let mut tally = holds::lost_since(tx.connection(), HERE, since)?;
     lost.iter().for_each(|lost| tally.count(lost.loss));
-    // What this verb deleted is of the subtree, too.
-    let deleted = lost.iter().filter(|lost| lost.changes.contains_key("life"));
-    tally.of = subtree(tx, None)? + deleted.count() as u64;
+    if tally.losses() >= node.settings.brake.at_least {
+        // What this verb deleted is of the subtree, too.
+        let deleted = lost.iter().filter(|lost| lost.changes.contains_key("life"));
+        tally.of = subtree(tx, None)? + deleted.count() as u64;
+    }
     #[cfg(feature = "faults")]
     let free = crate::faults::thrown(crate::faults::Canary::NoBrake);
     #[cfg(not(feature = "faults"))]
