@@ -160,9 +160,15 @@ mod tests {
     }
 
     #[test]
-    fn a_way_carries_its_own_level_and_those_below() {
+    fn a_way_carries_its_own_level_and_those_below_out_and_in() {
         use Classification::{Confidential, None, Secret, TopSecret};
-        assert!(None.may_pass(None) && Confidential.may_pass(Secret));
-        assert!(!Confidential.may_pass(None) && !TopSecret.may_pass(Secret));
+        for may in [
+            Classification::may_pass,
+            Classification::may_leave,
+            Classification::may_come_in,
+        ] {
+            assert!(may(None, None) && may(Confidential, Secret));
+            assert!(!may(Confidential, None) && !may(TopSecret, Secret));
+        }
     }
 }
