@@ -389,6 +389,13 @@ struct Struck {
     a4: usize,
 }
 
+impl Struck {
+    /// How often the moment was met that was met least.
+    fn least(&self) -> usize {
+        self.a1.min(self.a2).min(self.a3).min(self.a4)
+    }
+}
+
 /// One kill; answers what was kept of the write under way, if it was not answered.
 fn strike(
     site: &mut Site,
@@ -480,7 +487,11 @@ fn a1_a2_a3_a4_whatever_moment_a_service_is_killed_at_what_it_acknowledged_is_th
         rng: StdRng::seed_from_u64(seed),
     };
     let mut struck = Struck::default();
-    for number in 0..kills {
+    // Whether a kill meets its moment is up to the machine: where it is busy, more of them are needed.
+    for number in 0..4 * kills {
+        if number >= kills && struck.least() >= kills / 30 {
+            break;
+        }
         for _ in 0..ledger.rng.random_range(0..3) {
             ledger.write(&site, Role::Commune);
             ledger.write(&site, Role::Province);
@@ -501,19 +512,12 @@ fn a1_a2_a3_a4_whatever_moment_a_service_is_killed_at_what_it_acknowledged_is_th
         assert_eq!(forks, 0, "seed {seed}: a crash is no restore");
     }
     let writes = ledger.writes.len();
-    println!("seed {seed}, {kills} kills, {writes} writes, none lost: {struck:?}");
-    let least = kills / 30;
-    for (id, times) in [
-        ("a1", struck.a1),
-        ("a2", struck.a2),
-        ("a3", struck.a3),
-        ("a4", struck.a4),
-    ] {
-        assert!(
-            times >= least,
-            "seed {seed}: {id} was met {times} times only: {struck:?}"
-        );
-    }
+    let all = struck.kills;
+    println!("seed {seed}, {all} kills, {writes} writes, none lost: {struck:?}");
+    assert!(
+        struck.least() >= kills / 30,
+        "seed {seed}: one of the moments was hardly met: {struck:?}"
+    );
 }
 
 #[test]
