@@ -121,12 +121,16 @@ pub async fn start(
     let serving = Arc::new(serving);
     let acceptor = Acceptor::new(tls.clone(), accept_limits(listen));
     tasks.spawn(keep_certified(serving.clone(), tls.clone(), stop.clone()));
-    tasks.spawn(follow(serving, tls, acceptor.connections(), stop.clone()));
+    let children = Children {
+        hub: hub.clone(),
+        connections: acceptor.connections(),
+    };
     tasks.spawn(ask_for_files(
         node.store.clone(),
-        acceptor.connections(),
+        children.clone(),
         stop.clone(),
     ));
+    tasks.spawn(follow(serving, tls, children, stop.clone()));
     tasks.spawn(note_heard(hub.clone(), stop.clone()));
     let (router, stop) = (hub.router(), stop.clone());
     tasks.spawn(async move { acceptor.serve(listener, router, stop).await });
@@ -282,9 +286,31 @@ async fn note_heard(hub: Hub, stop: CancellationToken) {
     }
 }
 
+/// The children that are connected.
+#[derive(Clone)]
+struct Children {
+    hub: Hub,
+    connections: Connections,
+}
+
+impl Children {
+    /// Has a child greet again, and hear what it is told then.
+    fn greet_again(&self, child: NodeId) {
+        self.hub.end_session(child);
+        self.connections.close(child);
+    }
+
+    fn all_greet_again(&self) {
+        self.hub.end_sessions();
+        for child in self.connections.nodes() {
+            self.connections.close(child);
+        }
+    }
+}
+
 /// A child hears when its session opens which files it has to bring again; so the sessions of those that have to are
 /// opened again.
-async fn ask_for_files(store: Store, connections: Connections, stop: CancellationToken) {
+async fn ask_for_files(store: Store, children: Children, stop: CancellationToken) {
     let mut lost = store.files_lost();
     loop {
         tokio::select! {
@@ -295,7 +321,7 @@ async fn ask_for_files(store: Store, connections: Connections, stop: Cancellatio
             let link = state.link;
             let asked = store.read(move |c| blobs::asked_again(c, link)).await;
             if state.role == Role::Downstream && asked.is_ok_and(|files| !files.is_empty()) {
-                connections.close(state.peer);
+                children.greet_again(state.peer);
             }
         }
     }
@@ -306,7 +332,7 @@ async fn ask_for_files(store: Store, connections: Connections, stop: Cancellatio
 async fn follow(
     serving: Arc<Serving>,
     tls: ServerTls,
-    connections: Connections,
+    children: Children,
     stop: CancellationToken,
 ) {
     let store = serving.store.clone();
@@ -329,22 +355,19 @@ async fn follow(
                     tracing::error!(%error, "the new authority certifies nothing");
                 }
                 // Children hear of it when they greet.
-                for child in connections.nodes() {
-                    connections.close(child);
-                }
+                children.all_greet_again();
             }
             Err(error) => tracing::error!(%error, "the authority cannot be read again"),
         }
         let gone = known.keys().filter(|pin| !now.contains_key(*pin));
         let come = now.keys().filter(|pin| !known.contains_key(*pin));
         gone.chain(come)
-            .for_each(|pin| connections.close_key(&Pin::from_bytes(*pin)));
+            .for_each(|pin| children.connections.close_key(&Pin::from_bytes(*pin)));
         known = now;
         match store.read(nodes::asked_for_key).await {
             Ok(now) => {
-                now.difference(&asked).for_each(|node| {
-                    connections.close(*node);
-                });
+                now.difference(&asked)
+                    .for_each(|child| children.greet_again(*child));
                 asked = now;
             }
             Err(error) => tracing::error!(%error, "cannot tell who is to take a new key"),

@@ -38,7 +38,7 @@ use crate::node::branches::Verdict;
 use crate::node::offer::Batch;
 use crate::node::{Node, branches, enrolment, renewal, session, witness};
 use crate::store::links::{self, Contact, Role};
-use crate::store::{LinkId, StoreError, Tx, blobs, nodes, rosters};
+use crate::store::{LinkId, Shown, StoreError, Tx, blobs, nodes, rosters};
 use crate::trust::authority::Held;
 use crate::trust::pin::Pin;
 use crate::trust::tls::Peer;
@@ -253,12 +253,24 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a request belongs to a session that another one has replaced: of the same machine, or of a copy of it.
-    fn is_replaced(&self, link: LinkId, headers: &HeaderMap) -> bool {
+    /// Whether a request belongs to a session that is over: another one has replaced it, of the same machine or of a copy
+    /// of it, or it was ended here.
+    fn is_over(&self, link: LinkId, headers: &HeaderMap) -> bool {
         let said = headers.get(SESSION_HEADER).and_then(|v| v.to_str().ok());
-        let sessions = self.sessions();
-        said.zip(sessions.get(&link))
-            .is_some_and(|(said, now)| said != now)
+        said.is_some_and(|said| self.sessions().get(&link).is_none_or(|now| said != now))
+    }
+
+    /// Ends the session of a child, so that it greets again before anything else. That its connection is closed is not
+    /// enough: a client with no request under way makes another one and says nothing.
+    pub fn end_session(&self, child: NodeId) {
+        if let Some(link) = downstream(&self.inner.node.store.shown(), child) {
+            self.sessions().remove(&link);
+        }
+    }
+
+    /// [`Hub::end_session`] of every child.
+    pub fn end_sessions(&self) {
+        self.sessions().clear();
     }
 
     fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, Arc<Batch>>> {
@@ -267,6 +279,13 @@ impl Hub {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The link to a child.
+fn downstream(shown: &Shown, child: NodeId) -> Option<LinkId> {
+    let mut links = shown.links.iter();
+    let link = links.find(|link| link.peer == child && link.role == Role::Downstream);
+    link.map(|found| found.link)
 }
 
 /// The child behind a connection.
@@ -340,11 +359,7 @@ async fn known_only(
         }
     };
     let shown = hub.inner.node.store.shown();
-    let link = shown
-        .links
-        .iter()
-        .find(|l| l.peer == node && l.role == Role::Downstream);
-    let Some(link) = link.map(|l| l.link) else {
+    let Some(link) = downstream(&shown, node) else {
         return Err(refuse(
             StatusCode::FORBIDDEN,
             "unknown_node",
@@ -356,8 +371,8 @@ async fn known_only(
         if shown.held.contains(&link) {
             return Err(Reply(StatusCode::FORBIDDEN, branches::cloned()));
         }
-        if hub.is_replaced(link, request.headers()) {
-            let message = "another session has begun meanwhile; open this one again";
+        if hub.is_over(link, request.headers()) {
+            let message = "this session is over; open it again";
             return Err(refuse(StatusCode::CONFLICT, "session", message));
         }
     }
@@ -421,7 +436,7 @@ async fn open(
             let now_ms = node.clock.now_ms();
             let (audit, countersigned) =
                 worker.witness(tx, &child, hello.audit.as_ref(), met.torn, now_ms)?;
-            Ok::<_, StoreError>(Ok(Welcome {
+            let welcome = Welcome {
                 protocol: common,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 node: tx.node()?,
@@ -438,7 +453,10 @@ async fn open(
                 roster: Some(rosters::hash_of(tx.connection(), child.link)?),
                 authorities: worker.successions(tx, &child, hello.authority.as_deref())?,
                 renew: renewal::met(tx, child.node, &child.key, now_ms)?,
-            }))
+            };
+            // Before the commit: whoever ends sessions because of what is committed later finds this one.
+            worker.sessions().insert(child.link, session);
+            Ok::<_, StoreError>(Ok(welcome))
         })
         .await?;
     let welcome = match welcome {
@@ -455,7 +473,6 @@ async fn open(
             return Err(Reply(StatusCode::CONFLICT, again));
         }
     };
-    hub.sessions().insert(child.link, session);
     Ok(Json(welcome))
 }
 
