@@ -3,7 +3,7 @@
 mod support;
 
 use support::browser::Browser;
-use support::console::{CONSOLE, logged_in, pair, period};
+use support::console::{CONSOLE, add_user, logged_in, pair, period};
 use support::machine::until;
 use support::pair::Pair;
 
@@ -41,6 +41,9 @@ fn every_page_opens_in_both_languages_and_shows_no_missing_sentence() {
             "/periods",
             &format!("/periods/{period}/24001"),
             "/adapters",
+            "/connect",
+            "/connect?template=tracker",
+            "/connect?template=lgsp",
             "/node",
             "/sync",
             "/desk",
@@ -453,4 +456,101 @@ fn many_warnings_are_shown_a_page_at_a_time() {
         "{}",
         first.text
     );
+}
+
+#[test]
+fn another_system_is_connected_by_a_form_and_its_secret_is_shown_to_nobody() {
+    let pair = pair();
+    let at = |file: &str| pair.commune.at("adapters.d").join(file);
+    let browser = logged_in(&pair.commune, "an", "en");
+    let answers = [
+        ("template", "tracker"),
+        ("name", "demo"),
+        ("key:unit", "24001"),
+        ("key:http.base_url", "http://127.0.0.1:9"),
+        ("secret:password", "bí mật của tôi"),
+    ];
+    let with = |field: &str, value: &'static str| {
+        answers.map(|(name, given)| (name, if name == field { value } else { given }))
+    };
+    for (field, value, told) in [
+        ("name", "a b", "cannot be the name"),
+        ("name", "../x", "cannot be the name"),
+        ("template", "nothing", "no template"),
+        ("key:unit", "99999", "no unit 99999"),
+        ("key:http.base_url", "nowhere", "http.base_url"),
+    ] {
+        let page = browser.post("/connect", &with(field, value)).expect(400);
+        assert!(page.text.contains(told), "{told}: {}", page.text);
+        assert!(!page.text.contains("bí mật"), "{field}");
+        let kept = std::fs::read_dir(pair.commune.at("adapters.d"));
+        assert!(kept.is_err() || kept.is_ok_and(|mut all| all.next().is_none()));
+    }
+    // Only what is asked can be answered: neither where a secret lies nor what runs.
+    for key in [
+        "key:http.auth.password.file",
+        "key:enabled",
+        "key:engine",
+        "secret:../x",
+    ] {
+        let more = [&answers[..], &[(key, "x")]].concat();
+        let page = browser.post("/connect", &more).expect(400);
+        assert!(page.text.contains("is not asked for"), "{key}");
+    }
+    browser.post("/connect", &answers).expect(303);
+    let again = browser.post("/connect", &answers).expect(400);
+    assert!(again.text.contains("is there already"), "{}", again.text);
+
+    let secret = at("demo.password");
+    assert_eq!(
+        std::fs::read_to_string(&secret).expect("a secret"),
+        "bí mật của tôi"
+    );
+    let mode = std::fs::metadata(&secret).expect("a secret").permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+        0o600
+    );
+    pair.commune.run(&["adapter", "test", "demo"]).expect(0);
+
+    let settings = browser.get("/adapters/demo/settings").expect(200);
+    assert!(settings.text.contains("http://127.0.0.1:9"));
+    assert!(!settings.text.contains("bí mật"));
+    let moved = [
+        ("key:http.base_url", "http://127.0.0.1:10"),
+        ("secret:password", ""),
+    ];
+    browser.post("/adapters/demo/settings", &moved).expect(303);
+    browser
+        .post("/adapters/demo", &[("do", "enable")])
+        .expect(303);
+    let profile = std::fs::read_to_string(at("demo.toml")).expect("a profile");
+    assert!(profile.contains("\"http://127.0.0.1:10\"") && profile.contains("enabled = true"));
+    assert!(profile.contains("demo.password") && !profile.contains("bí mật"));
+    assert_eq!(
+        std::fs::read_to_string(&secret).expect("a secret"),
+        "bí mật của tôi"
+    );
+    let audit = pair.commune.run(&["audit", "show", "--json"]).expect(0).out;
+    assert!(
+        audit.contains("adapter.set") && !audit.contains("bí mật"),
+        "{audit}"
+    );
+
+    // It is not for whoever only operates.
+    add_user(&pair.commune, "binh", "operator");
+    let operator = logged_in(&pair.commune, "binh", "en");
+    assert!(
+        !operator
+            .get("/adapters")
+            .expect(200)
+            .text
+            .contains("/connect")
+    );
+    operator.get("/connect").expect(403);
+    operator.get("/adapters/demo/settings").expect(403);
+    operator
+        .post("/connect", &with("name", "other"))
+        .expect(403);
+    assert!(!at("other.toml").exists());
 }

@@ -8,6 +8,7 @@
 //! Engines know nothing of our records, the cycle knows nothing of HTTP. Mappings are jq and run in a process of their own.
 
 pub mod claims;
+pub mod connect;
 pub mod convert;
 pub mod cycle;
 pub mod delivery;

@@ -1,7 +1,7 @@
 //! New profiles from templates. Pure.
 //!
 //! A template is a profile that works, with a comment `#? …` above each key that nobody can guess. Every key can be set
-//! by its path, and comments stay where they are.
+//! by its path, and comments stay where they are; so a profile can be asked about again.
 
 use std::collections::BTreeMap;
 
@@ -57,6 +57,17 @@ pub struct Question {
     pub text: String,
     /// What the template has.
     pub default: String,
+    /// The key names the file of a secret.
+    pub is_secret: bool,
+}
+
+/// A secret of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretFile {
+    /// What it is: the name of its key, such as `password`.
+    pub key: String,
+    /// What its file, beside the profile, is called after the adapter's name and a dot.
+    pub ending: String,
 }
 
 /// A path or a value that does not fit.
@@ -75,17 +86,39 @@ pub struct Draft(DocumentMut);
 impl Draft {
     /// Begins an adapter `name` from a template. Secrets get files of its own name.
     pub fn begin(template: Template, name: &str) -> Result<Draft, Unfit> {
-        let document = template.text.parse::<DocumentMut>();
-        let mut document = document.map_err(|error| Unfit {
-            path: template.name.to_owned(),
+        let mut draft = Draft::of(template.name, template.text)?;
+        let rename = &mut |_: &str, ending: &str| Some(format!("{name}.{ending}"));
+        each_secret(draft.0.as_table_mut(), "", template.name, rename);
+        Ok(draft)
+    }
+
+    /// The profile of an adapter that is there.
+    pub fn of(name: &str, text: &str) -> Result<Draft, Unfit> {
+        let document = text.parse::<DocumentMut>().map_err(|error| Unfit {
+            path: name.to_owned(),
             why: error.message().to_owned(),
         })?;
-        rename_secrets(
-            document.as_table_mut(),
-            &format!("{}.", template.name),
-            name,
-        );
         Ok(Draft(document))
+    }
+
+    /// The secrets of the adapter `name` that have files of its own name.
+    pub fn secrets(&self, name: &str) -> Vec<SecretFile> {
+        let mut found = Vec::new();
+        let mut table = self.0.as_table().clone();
+        each_secret(&mut table, "", name, &mut |key, ending| {
+            found.push(SecretFile {
+                key: key.to_owned(),
+                ending: ending.to_owned(),
+            });
+            None
+        });
+        found
+    }
+
+    /// The value of a key, as a person would type it.
+    pub fn get(&self, path: &str) -> Option<String> {
+        let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
+        get(self.0.as_table(), &parts).map(shown)
     }
 
     /// What is to be asked, in the order of the file.
@@ -106,11 +139,18 @@ impl Draft {
             } else if let (Some((key, _)), false) = (line.split_once('='), asked.is_empty()) {
                 let mut path = table.clone();
                 path.extend(key.trim().split('.').map(str::to_owned));
-                let default = get(self.0.as_table(), &path).map(shown).unwrap_or_default();
+                let value = get(self.0.as_table(), &path);
+                let names_file = |value: &Value| {
+                    value
+                        .as_inline_table()
+                        .is_some_and(|t| t.contains_key("file"))
+                };
                 found.push(Question {
                     path: path.join("."),
                     text: asked.join(" "),
-                    default,
+                    default: value.map(shown).unwrap_or_default(),
+                    is_secret: path.last().is_some_and(|key| key == "file")
+                        || value.is_some_and(names_file),
                 });
                 asked.clear();
             }
@@ -150,16 +190,9 @@ impl Draft {
         })
     }
 
-    /// The profile's text. What was asked stays as a comment.
+    /// The profile's text. What is asked stays marked, so that it can be asked again.
     pub fn text(&self) -> String {
-        let text = self.0.to_string();
-        let lines = text
-            .lines()
-            .map(|line| match line.trim_start().strip_prefix("#?") {
-                Some(rest) => format!("#{rest}"),
-                None => line.to_owned(),
-            });
-        lines.map(|line| line + "\n").collect()
+        self.0.to_string()
     }
 }
 
@@ -218,7 +251,7 @@ fn place(list: &ArrayOfTables, which: &str) -> Option<usize> {
     list.iter().position(named).or_else(|| which.parse().ok())
 }
 
-/// The text as a value of the same type as `now`.
+/// The text as a value of the same type as `now`; a list of texts may be typed with `;` between them.
 fn value_like(now: Option<&Value>, text: &str) -> Result<Value, String> {
     let parsed = text.trim().parse::<Value>();
     match (now, parsed) {
@@ -227,33 +260,51 @@ fn value_like(now: Option<&Value>, text: &str) -> Result<Value, String> {
         }
         (Some(Value::String(_)), _) => Ok(Value::from(text)),
         (Some(now), Ok(value)) if now.type_name() == value.type_name() => Ok(value),
+        (Some(now), _) if texts(now).is_some() => {
+            let parts = text.split(';').map(str::trim);
+            Ok(Value::from_iter(parts.filter(|part| !part.is_empty())))
+        }
         (Some(now), _) => Err(format!("is \"{text}\"; write a TOML {}", now.type_name())),
         (None, Ok(value)) => Ok(value),
         (None, Err(_)) => Ok(Value::from(text)),
     }
 }
 
+/// The texts of a list that holds nothing else.
+fn texts(value: &Value) -> Option<Vec<&str>> {
+    value.as_array()?.iter().map(Value::as_str).collect()
+}
+
 /// A value as a person would type it.
 fn shown(value: &Value) -> String {
-    match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => value.to_string().trim().to_owned(),
+    match (value.as_str(), texts(value)) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(list)) => list.join("; "),
+        (None, None) => value.to_string().trim().to_owned(),
     }
 }
 
-/// `file = "rest.token"` of the template `rest` is `file = "NAME.token"`.
-fn rename_secrets(table: &mut dyn TableLike, prefix: &str, name: &str) {
+/// Calls `with` for each `file = "NAME.ENDING"` with the key that it stands under and its ending; what it answers becomes the
+/// name of the file. The secrets of an adapter have files of its name.
+fn each_secret(
+    table: &mut dyn TableLike,
+    under: &str,
+    name: &str,
+    with: &mut dyn FnMut(&str, &str) -> Option<String>,
+) {
     for (key, item) in table.iter_mut() {
         if let Item::ArrayOfTables(list) = item {
-            list.iter_mut()
-                .for_each(|table| rename_secrets(table, prefix, name));
+            for table in list.iter_mut() {
+                each_secret(table, &key, name, with);
+            }
         } else if let Some(table) = item.as_table_like_mut() {
-            rename_secrets(table, prefix, name);
+            each_secret(table, &key, name, with);
         } else if let (true, Some(value)) = (key.get() == "file", item.as_value_mut()) {
-            let ending = value.as_str().and_then(|file| file.strip_prefix(prefix));
-            if let Some(ending) = ending.map(str::to_owned) {
+            let file = value.as_str().and_then(|file| file.strip_prefix(name));
+            let ending = file.and_then(|rest| rest.strip_prefix('.'));
+            if let Some(renamed) = ending.and_then(|ending| with(under, ending)) {
                 let decor = value.decor().clone();
-                *value = Value::from(format!("{name}.{ending}"));
+                *value = Value::from(renamed);
                 *value.decor_mut() = decor;
             }
         }
@@ -335,7 +386,7 @@ limit = 50
         let text = draft.text();
         for part in [
             "# A tracker.\n",
-            "# What people call it\ntitle = \"Theo dõi 57\" # shown in lists\n",
+            "#? What people call it\ntitle = \"Theo dõi 57\" # shown in lists\n",
             "limit = 100\n",
             "path = \"issues\"\n",
             "enabled = true\n",
@@ -343,7 +394,39 @@ limit = 50
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
-        assert!(!text.contains("#?"));
+        let again = Draft::of("nq57", &text).unwrap();
+        assert_eq!(again.questions().len(), draft.questions().len());
+        assert_eq!(again.get("title").as_deref(), Some("Theo dõi 57"));
+    }
+
+    #[test]
+    fn a_secret_has_a_file_of_the_adapters_own_name() {
+        let template = Template {
+            name: "t",
+            text: "[http.auth]\n#? The key\nkey = { file = \"t.key\" }\n[stream.workbook]\nfile = \"theirs.xlsx\"\n",
+        };
+        let draft = Draft::begin(template, "nq57").unwrap();
+        let [key] = &draft.secrets("nq57")[..] else {
+            panic!("{:?}", draft.secrets("nq57"));
+        };
+        assert_eq!((key.key.as_str(), key.ending.as_str()), ("key", "key"));
+        assert!(draft.questions()[0].is_secret);
+        let text = draft.text();
+        assert!(
+            text.contains("nq57.key") && text.contains("theirs.xlsx"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_list_of_texts_is_shown_and_typed_without_brackets() {
+        let text = "#? Whom\nto = [\"a@x\", \"B <b@x>\"]\n";
+        let mut draft = Draft::of("t", text).unwrap();
+        assert_eq!(draft.questions()[0].default, "a@x; B <b@x>");
+        draft.set("to", "c@x; D <d@x>").unwrap();
+        assert_eq!(draft.get("to").as_deref(), Some("c@x; D <d@x>"));
+        draft.set("to", "[\"e@x\"]").unwrap();
+        assert_eq!(draft.get("to").as_deref(), Some("e@x"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::connect::{self, Answers};
 use super::cycle::Mode;
 use super::delivery::{self, Delivered};
 use super::run::{self, NotBegun};
@@ -23,6 +24,25 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
     match &request.command {
         Command::AdapterList => list(node, lang).await,
         Command::AdapterShow { name } => show(node, name, lang).await,
+        Command::AdapterTemplates => connect::templates(),
+        Command::AdapterTemplate { template } => connect::template(node, lang, template),
+        Command::AdapterSettings { name } => connect::settings(node, lang, name),
+        Command::AdapterSet {
+            name,
+            template,
+            keys,
+            secrets,
+            enabled,
+        } => {
+            let answers = Answers {
+                name,
+                template: template.as_deref(),
+                keys,
+                secrets,
+                enabled: *enabled,
+            };
+            connect::set(node, &request, &answers).await
+        }
         Command::AdapterCheck { name } => {
             let mode = Mode {
                 trial: true,

@@ -1,5 +1,7 @@
 //! Every verb that is answered by a node.
 
+use std::collections::BTreeMap;
+
 use nqsync_core::model::{NodeId, UnitId};
 use nqsync_core::period::Step;
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Adopt, AuditFilter, ImportKind, LongList, Narrowed, ReportFields, ReportRef, ReportWait, Role,
-    RollupBy, TaskFields,
+    RollupBy, Secret, TaskFields,
 };
 
 #[allow(missing_docs)] // Fields carry the names of the flags; the command line documents each.
@@ -393,6 +395,21 @@ pub enum Command {
         release: bool,
     },
 
+    /// The systems that one begins with.
+    AdapterTemplates,
+    /// What a person is asked to connect one of them.
+    AdapterTemplate { template: String },
+    /// The same of an adapter that is there, with what was answered.
+    AdapterSettings { name: String },
+    /// Connects a system (`template`), or changes how it is: answers by the keys and the secrets that were asked for.
+    AdapterSet {
+        name: String,
+        template: Option<String>,
+        keys: BTreeMap<String, String>,
+        secrets: BTreeMap<String, Secret>,
+        enabled: Option<bool>,
+    },
+
     /// People who may log in at the console of this node.
     UserList,
     /// A new one. `secret` is the hash of the password, never the password.
@@ -521,6 +538,7 @@ impl Command {
             WarningList { .. } | WarningShow { .. } => false,
             AuditShow { .. } | AuditVerify | AuditExport { .. } | BundleShow { .. } => false,
             AdapterList | AdapterShow { .. } | AdapterCheck { .. } => false,
+            AdapterTemplates | AdapterTemplate { .. } | AdapterSettings { .. } => false,
             AdapterRun { dry_run, .. } | ImportEdits { dry_run, .. } => !dry_run,
             Export { .. } | UserList | TokenList => false,
             Import { dry_run, .. } => !dry_run,
@@ -548,6 +566,7 @@ impl Command {
                 | UserRole { .. }
                 | UserPassword { .. }
                 | UserRemove { .. }
+                | AdapterSet { .. }
                 | TokenNew { .. }
                 | TokenRevoke { .. }
                 | NodeToken { .. }

@@ -132,6 +132,8 @@ pub fn duty(command: &Command) -> Duty {
             Duty::Administer
         }
         TokenList | TokenNew { .. } | TokenRevoke { .. } => Duty::Administer,
+        AdapterTemplates | AdapterTemplate { .. } => Duty::Administer,
+        AdapterSettings { .. } | AdapterSet { .. } => Duty::Administer,
         AuditAccept { .. } | Adopt { .. } | NodeDropDeposit { .. } => Duty::Administer,
 
         // Who can choose the recovery key can read every backup from then on.

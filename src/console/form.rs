@@ -51,6 +51,14 @@ impl Fields {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The fields whose name begins so, by the rest of it, without spaces around them.
+    pub fn under(&self, prefix: &str) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().filter_map(move |(name, value)| {
+            let rest = name.strip_prefix(prefix)?;
+            Some((rest.to_owned(), value.trim().to_owned()))
+        })
+    }
+
     /// Units as they are typed into one field, one on each line or with `;` between them.
     pub fn lines(&self, name: &str) -> Vec<String> {
         let text = self.raw(name).unwrap_or_default();
@@ -111,5 +119,7 @@ mod tests {
         assert_eq!((fields.get("b"), fields.raw("b")), (None, Some("")));
         assert_eq!((fields.get("c"), fields.raw("c")), (None, None));
         assert_eq!(fields.lines("units"), ["24001", "24002", "24003"]);
+        let under: Vec<_> = fields.under("un").collect();
+        assert_eq!(under[0].0, "its");
     }
 }

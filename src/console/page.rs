@@ -35,6 +35,14 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("period.html", include_str!("templates/period.html")),
     ("adapters.html", include_str!("templates/adapters.html")),
     ("adapter.html", include_str!("templates/adapter.html")),
+    (
+        "adapter_form.html",
+        include_str!("templates/adapter_form.html"),
+    ),
+    (
+        "adapter_new.html",
+        include_str!("templates/adapter_new.html"),
+    ),
     ("node.html", include_str!("templates/node.html")),
     ("sync.html", include_str!("templates/sync.html")),
     ("desk.html", include_str!("templates/desk.html")),

@@ -1,5 +1,6 @@
 //! *Adapters*: outside systems, their last runs, what would change, and exchanging now.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -7,10 +8,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::{encoded, status_of};
-use crate::api::{Command, Failure};
+use crate::api::{Command, Failure, Secret};
 use crate::console::Console;
 use crate::console::ask::Person;
-use crate::console::form::Sent;
+use crate::console::form::{Asked, Fields, Sent};
+
+/// What stands before the path of a key in the name of its field, and before the ending of a secret's file.
+const KEY: &str = "key:";
+const SECRET: &str = "secret:";
 
 /// All of them.
 pub async fn list(State(console): State<Arc<Console>>, person: Person) -> Response {
@@ -42,7 +47,117 @@ async fn shown(
     Ok(json!({ "adapter": adapter, "trial": trial }))
 }
 
-/// Tries without writing, exchanges, or lets pass what the brake holds.
+/// The systems that can be connected, or the questions of the one that was chosen.
+pub async fn fresh(
+    State(console): State<Arc<Console>>,
+    person: Person,
+    Asked(query): Asked,
+) -> Response {
+    let Some(template) = query.text("template") else {
+        let data = console.read(&person, Command::AdapterTemplates).await;
+        return console
+            .page(&person, "adapters", "adapter_new.html", data)
+            .await;
+    };
+    let form = Command::AdapterTemplate { template };
+    asked(&console, &person, form, &Fields::default(), None).await
+}
+
+/// Connects a system.
+pub async fn add(State(console): State<Arc<Console>>, sent: Sent) -> Response {
+    let template = sent.fields.text("template").unwrap_or_default();
+    let name = sent.fields.text("name").unwrap_or_default();
+    let form = Command::AdapterTemplate {
+        template: template.clone(),
+    };
+    set(&console, &sent, name, Some(template), form).await
+}
+
+/// What was answered when a system was connected.
+pub async fn settings(
+    State(console): State<Arc<Console>>,
+    person: Person,
+    Path(name): Path<String>,
+) -> Response {
+    let form = Command::AdapterSettings { name };
+    asked(&console, &person, form, &Fields::default(), None).await
+}
+
+/// Changes it.
+pub async fn change(
+    State(console): State<Arc<Console>>,
+    Path(name): Path<String>,
+    sent: Sent,
+) -> Response {
+    let form = Command::AdapterSettings { name: name.clone() };
+    set(&console, &sent, name, None, form).await
+}
+
+/// A form, with what was typed into it when it was refused: but for secrets, which no page shows.
+async fn asked(
+    console: &Console,
+    person: &Person,
+    form: Command,
+    typed: &Fields,
+    refused: Option<&Failure>,
+) -> Response {
+    let form = console.read(person, form).await;
+    let data = form.map(|mut form| {
+        for question in form["questions"].as_array_mut().into_iter().flatten() {
+            let field = format!("{KEY}{}", question["key"].as_str().unwrap_or_default());
+            let last = field
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches(KEY);
+            question["label"] = last.into();
+            if let Some(value) = typed.raw(&field) {
+                question["value"] = value.into();
+            }
+            question["field"] = field.into();
+        }
+        if let Some(name) = typed.raw("name") {
+            form["name"] = name.into();
+        }
+        json!({ "form": form, "error": refused.map(|failure| &failure.message) })
+    });
+    let page = console
+        .page(person, "adapters", "adapter_form.html", data)
+        .await;
+    match refused {
+        Some(failure) => (status_of(failure.exit), page).into_response(),
+        None => page,
+    }
+}
+
+async fn set(
+    console: &Console,
+    sent: &Sent,
+    name: String,
+    template: Option<String>,
+    form: Command,
+) -> Response {
+    let answers = |prefix| sent.fields.under(prefix);
+    let keys: BTreeMap<String, String> = answers(KEY).collect();
+    let secrets = answers(SECRET).map(|(ending, text)| (ending, Secret::new(text)));
+    let command = Command::AdapterSet {
+        name: name.clone(),
+        template,
+        keys,
+        secrets: secrets.collect(),
+        enabled: None,
+    };
+    let outcome = console.ask(&sent.person, command).await;
+    match &outcome {
+        Ok(_) => {
+            let next = format!("/adapters/{}", encoded(&name));
+            console.after(&sent.person, &outcome, "console-adapter-set", &next)
+        }
+        Err(failure) => asked(console, &sent.person, form, &sent.fields, Some(failure)).await,
+    }
+}
+
+/// Tries without writing, exchanges, lets pass what the brake holds, or has the service run it by itself.
 pub async fn run(
     State(console): State<Arc<Console>>,
     Path(name): Path<String>,
@@ -59,12 +174,32 @@ pub async fn run(
         let page = console.page(person, "adapters", "adapter.html", data).await;
         return (status.unwrap_or_default(), page).into_response();
     }
-    let command = Command::AdapterRun {
-        name: name.clone(),
-        dry_run: false,
-        release: sent.fields.get("do") == Some("release"),
+    let next = format!("/adapters/{}", encoded(&name));
+    let enabled = match sent.fields.get("do") {
+        Some("enable") => Some(true),
+        Some("disable") => Some(false),
+        _ => None,
+    };
+    let (command, done) = match enabled {
+        Some(_) => {
+            let command = Command::AdapterSet {
+                name,
+                template: None,
+                keys: BTreeMap::new(),
+                secrets: BTreeMap::new(),
+                enabled,
+            };
+            (command, "console-adapter-set")
+        }
+        None => {
+            let command = Command::AdapterRun {
+                name,
+                dry_run: false,
+                release: sent.fields.get("do") == Some("release"),
+            };
+            (command, "console-adapter-done")
+        }
     };
     let outcome = console.ask(person, command).await;
-    let next = format!("/adapters/{}", encoded(&name));
-    console.after(person, &outcome, "console-adapter-done", &next)
+    console.after(person, &outcome, done, &next)
 }

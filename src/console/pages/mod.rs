@@ -84,6 +84,11 @@ pub fn router(console: Arc<Console>) -> Router {
             get(periods::show).post(periods::decide),
         )
         .route("/adapters", get(adapters::list))
+        .route("/connect", get(adapters::fresh).post(adapters::add))
+        .route(
+            "/adapters/{name}/settings",
+            get(adapters::settings).post(adapters::change),
+        )
         .route("/adapters/{name}", get(adapters::show).post(adapters::run))
         .route("/node", get(node::show))
         .route("/node/waiting/{pin}", post(node::waiting))
