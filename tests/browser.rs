@@ -180,7 +180,7 @@ fn the_five_jobs_of_the_day_are_done_in_a_browser_and_every_page_is_readable() {
     browser.press("main a.button.primary");
     browser.shows("Chọn hệ thống");
     seen.look("connect");
-    browser.press("main a[href$=tracker]");
+    browser.press("main a[href$='=tracker']");
     browser.fill("#name", "tap-huan");
     browser.fill("[name='key:http.base_url']", &address);
     browser.fill("[name='secret:password']", "demo");

@@ -514,7 +514,7 @@ fn another_system_is_connected_by_a_form_and_its_secret_is_shown_to_nobody() {
     pair.commune.run(&["adapter", "test", "demo"]).expect(0);
 
     let settings = browser.get("/adapters/demo/settings").expect(200);
-    assert!(settings.text.contains("http://127.0.0.1:9"));
+    assert!(settings.text.contains("127.0.0.1:9"));
     assert!(!settings.text.contains("bí mật"));
     let moved = [
         ("key:http.base_url", "http://127.0.0.1:10"),

@@ -164,17 +164,17 @@ pub async fn run(
     sent: Sent,
 ) -> Response {
     let person = &sent.person;
+    let next = format!("/adapters/{}", encoded(&name));
     if sent.fields.get("do") == Some("check") {
         let check = Command::AdapterCheck { name: name.clone() };
-        let data = match console.ask(person, check).await {
-            Ok(answer) => shown(&console, person, name, answer.data).await,
-            Err(failure) => Err(failure),
+        let outcome = console.ask(person, check).await;
+        let Ok(answer) = &outcome else {
+            // Beside the way to its settings.
+            return console.after(person, &outcome, "", &next);
         };
-        let status = data.as_ref().err().map(|failure| status_of(failure.exit));
-        let page = console.page(person, "adapters", "adapter.html", data).await;
-        return (status.unwrap_or_default(), page).into_response();
+        let data = shown(&console, person, name, answer.data.clone()).await;
+        return console.page(person, "adapters", "adapter.html", data).await;
     }
-    let next = format!("/adapters/{}", encoded(&name));
     let enabled = match sent.fields.get("do") {
         Some("enable") => Some(true),
         Some("disable") => Some(false),
