@@ -12,6 +12,7 @@ use super::template::{self, Draft, Question, TEMPLATES};
 use crate::api::{Answer, Exit, Lang, Outcome, Request, Secret};
 use crate::node::{Node, Refusal, commands};
 use crate::store::{StoreError, audit};
+use crate::text;
 use crate::trust::files::{self, Existing, FileError, Secrecy};
 
 /// The key under which the service runs an adapter by itself.
@@ -51,7 +52,7 @@ pub fn template(node: &Node, lang: Lang, template: &str) -> Outcome {
             .set("unit", &own.code)
             .map_err(|error| refuse(unfit(&error)))?;
     }
-    let mut form = form(&draft, template);
+    let mut form = form(&draft, template, lang);
     form["template"] = template.into();
     Ok(done(form))
 }
@@ -61,7 +62,7 @@ pub fn settings(node: &Node, lang: Lang, name: &str) -> Outcome {
     let refuse = |refusal| commands::refuse(lang, refusal);
     let file = file_of(node, name).map_err(refuse)?;
     let draft = kept(name, &file).map_err(refuse)?;
-    let mut form = form(&draft, name);
+    let mut form = form(&draft, name, lang);
     for secret in form["secrets"].as_array_mut().into_iter().flatten() {
         let ending = secret["ending"].as_str().unwrap_or_default();
         secret["is_there"] = secret_file(&file, name, ending).exists().into();
@@ -69,35 +70,52 @@ pub fn settings(node: &Node, lang: Lang, name: &str) -> Outcome {
     Ok(done(form))
 }
 
-fn form(draft: &Draft, name: &str) -> Value {
+fn form(draft: &Draft, name: &str, lang: Lang) -> Value {
+    // A key that no shipped template asks for is called what its profile calls it.
+    let label = |key: &str, own: &str| {
+        let last = key.rsplit('.').next().unwrap_or(key);
+        text::word(lang, "word-adapter-ask-", last).unwrap_or_else(|| own.to_owned())
+    };
     let questions: Vec<Value> = asked(draft)
-        .map(|q| json!({ "key": q.path, "text": q.text, "value": q.default }))
+        .map(|q| json!({ "key": q.path, "label": label(&q.path, &q.text), "value": q.default }))
         .collect();
     let secrets: Vec<Value> = draft
         .secrets(name)
         .into_iter()
-        .map(|secret| json!({ "key": secret.key, "ending": secret.ending, "is_there": false }))
+        .map(|secret| {
+            let label = label(&secret.key, &secret.key);
+            json!({ "ending": secret.ending, "label": label, "is_there": false })
+        })
         .collect();
-    json!({
-        "name": name, "title": draft.get("title"), "questions": questions, "secrets": secrets,
-        "enabled": draft.get(ENABLED).as_deref() == Some("true"),
-    })
+    json!({ "name": name, "title": draft.get("title"), "questions": questions, "secrets": secrets })
 }
 
 /// Writes answers down: the secrets first, so that a profile never names one that is not there.
 pub async fn set(node: &Node, request: &Request, answers: &Answers<'_>) -> Outcome {
     let refuse = |refusal| commands::refuse(request.lang, refusal);
-    let (text, file) = checked(node, answers).map_err(refuse)?;
-    let written = |path: &Path, text: &str| {
-        files::write(path, text.as_bytes(), Secrecy::Private, Existing::Replace)
-            .map_err(|error| refuse(unwritten(path, &error)))
-    };
-    for (ending, secret) in answers.secrets {
-        if !secret.reveal().is_empty() {
-            written(&secret_file(&file, answers.name, ending), secret.reveal())?;
-        }
-    }
-    written(&file, &text)?;
+    let (profile, file) = checked(node, answers).map_err(refuse)?;
+    let given = answers
+        .secrets
+        .iter()
+        .filter(|(_, secret)| !secret.reveal().is_empty());
+    let mut all: Vec<(PathBuf, String)> = given
+        .map(|(ending, secret)| {
+            let path = secret_file(&file, answers.name, ending);
+            (path, secret.reveal().to_owned())
+        })
+        .collect();
+    all.push((file.clone(), profile));
+    let written = tokio::task::spawn_blocking(move || {
+        all.iter().try_for_each(|(path, text)| {
+            files::write(path, text.as_bytes(), Secrecy::Private, Existing::Replace)
+                .map_err(|error| unwritten(path, &error))
+        })
+    });
+    let panicked = |error: tokio::task::JoinError| StoreError::Panicked(error.to_string());
+    written
+        .await
+        .unwrap_or_else(|error| Err(panicked(error).into()))
+        .map_err(refuse)?;
     let (at, person) = (node.clock.now_ms(), request.person.clone());
     let name = answers.name.to_owned();
     let detail = json!({
@@ -222,7 +240,6 @@ fn done(data: Value) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text;
 
     #[test]
     fn each_template_and_each_of_its_questions_has_words_in_both_languages() {

@@ -105,12 +105,6 @@ async fn asked(
     let data = form.map(|mut form| {
         for question in form["questions"].as_array_mut().into_iter().flatten() {
             let field = format!("{KEY}{}", question["key"].as_str().unwrap_or_default());
-            let last = field
-                .rsplit('.')
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches(KEY);
-            question["label"] = last.into();
             if let Some(value) = typed.raw(&field) {
                 question["value"] = value.into();
             }
