@@ -120,3 +120,22 @@ async fn a_program_that_misbehaves_ends_its_run_and_is_told() {
         assert_eq!(outcome.exit(), exit, "{program}: {data}");
     }
 }
+
+#[tokio::test]
+async fn a_program_is_not_run_for_another_user_than_the_one_who_could_name_it() {
+    if !python() {
+        return;
+    }
+    let desk = desk(1, include_str!("../examples/adapters/tracker.py")).await;
+    let profile = desk.place.node.settings.adapters_dir.join("tracker.toml");
+    if std::os::unix::fs::chown(&profile, Some(65_534), None).is_err() {
+        println!("not run: only root can give a file to another user");
+        return;
+    }
+    let outcome = desk.run().await;
+    let data = outcome
+        .data(Lang::En, "tracker", Mode::default())
+        .to_string();
+    assert!(data.contains("belongs to another user"), "{data}");
+    assert!(!profile.with_file_name("tracker.json").exists());
+}

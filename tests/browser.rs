@@ -183,6 +183,7 @@ fn the_five_jobs_of_the_day_are_done_in_a_browser_and_every_page_is_readable() {
     browser.press("main a[href$='=tracker']");
     browser.fill("#name", "tap-huan");
     browser.fill("[name='key:http.base_url']", &address);
+    browser.fill("[name='key:http.auth.user']", "demo");
     browser.fill("[name='secret:password']", "demo");
     seen.look("connect-tracker");
     browser.press("form.card button.primary");

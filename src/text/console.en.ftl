@@ -204,6 +204,7 @@ console-adapter-done = Exchanged.
 console-adapter-connect = Connect another system
 console-adapter-settings = Settings of the connection
 console-adapter-which = Choose a system and answer a few questions. Nothing is sent or written yet: afterwards try it, look at what would change, and then exchange.
+console-adapter-no-questions = This profile marks no questions (#?); edit it in the file { $file }.
 console-adapter-set = The connection is saved.
 console-adapter-enable = Run it by itself
 console-adapter-disable = Stop running it by itself

@@ -204,6 +204,7 @@ console-adapter-done = Đã trao đổi.
 console-adapter-connect = Kết nối hệ thống khác
 console-adapter-settings = Thiết lập kết nối
 console-adapter-which = Chọn hệ thống, rồi trả lời vài câu hỏi. Chưa có gì được gửi đi hay ghi vào: sau đó hãy thử, xem sẽ thay đổi gì, rồi mới trao đổi.
+console-adapter-no-questions = Hồ sơ này không đánh dấu câu hỏi nào (#?); hãy sửa trong tệp { $file }.
 console-adapter-set = Đã lưu kết nối.
 console-adapter-enable = Bật chạy tự động
 console-adapter-disable = Tắt chạy tự động

@@ -3,6 +3,8 @@
 mod program;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -48,6 +50,20 @@ pub struct Process {
     changes: bool,
 }
 
+/// A program is run for whoever could change the profile; so it is not run for somebody else, such as root for the service.
+fn may_name_programs(profile: &Path) -> Result<(), EngineError> {
+    let own = rustix::process::geteuid().as_raw();
+    let owner = std::fs::metadata(profile).map(|meta| meta.uid());
+    match owner {
+        Ok(uid) if uid == own || uid == 0 => Ok(()),
+        _ => Err(EngineError::NotAllowed(format!(
+            "{} belongs to another user, and its program is run for that user or for root only; run this as that user \
+             (sudo -u)",
+            profile.display()
+        ))),
+    }
+}
+
 impl Process {
     /// Starts the program and greets it.
     pub async fn open(open: &Open<'_>) -> Result<Process, EngineError> {
@@ -55,6 +71,7 @@ impl Process {
             let text = "engine = \"process\" needs a table [process]".to_owned();
             return Err(EngineError::NotAllowed(text));
         };
+        may_name_programs(&open.loaded.file)?;
         let folder = open.loaded.file.parent();
         let mut program = Program::start(settings, folder, open.name)?;
         let hello = json!({ "ask": "hello", "protocol": PROTOCOL, "adapter": open.name });

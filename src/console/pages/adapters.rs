@@ -131,13 +131,14 @@ async fn set(
     template: Option<String>,
     form: Command,
 ) -> Response {
-    let answers = |prefix| sent.fields.under(prefix);
-    let keys: BTreeMap<String, String> = answers(KEY).collect();
-    let secrets = answers(SECRET).map(|(ending, text)| (ending, Secret::new(text)));
+    let keys = sent.fields.under(KEY);
+    let keys = keys.map(|(key, text)| (key.to_owned(), text.trim().to_owned()));
+    let secrets = sent.fields.under(SECRET);
+    let secrets = secrets.map(|(ending, text)| (ending.to_owned(), Secret::new(text.to_owned())));
     let command = Command::AdapterSet {
         name: name.clone(),
         template,
-        keys,
+        keys: keys.collect(),
         secrets: secrets.collect(),
         enabled: None,
     };

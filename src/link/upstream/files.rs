@@ -68,6 +68,9 @@ impl Upstream {
             // The parent has not taken the record that names the file, or set it aside: nothing to send now.
             return Ok(());
         }
+        if response.status() == StatusCode::CONFLICT {
+            return Err(self.refusal(response).await);
+        }
         let settings = &self.inner.node.settings;
         let bytes_per_s = settings.bandwidth_bytes_per_s;
         let most = pace::piece(settings.file_piece_bytes, bytes_per_s);
@@ -99,9 +102,11 @@ impl Upstream {
                 .header(OFFSET_HEADER, offset)
                 .body(piece);
             let response = self.raw(request).await?;
+            let told = offset_of(&response);
             offset = match response.status() {
-                status if status.is_success() => offset_of(&response).unwrap_or(offset + length),
-                StatusCode::CONFLICT => offset_of(&response).unwrap_or(0),
+                status if status.is_success() => told.unwrap_or(offset + length),
+                // With a position it tells where the parent is; without one, that the session is over.
+                StatusCode::CONFLICT if told.is_some() => told.unwrap_or(0),
                 StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE => {
                     let refusal = self.refusal(response).await;
                     return Err(LinkError::BadFile(refusal.to_string()));
