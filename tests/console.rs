@@ -520,6 +520,23 @@ fn another_system_is_connected_by_a_form_and_its_secret_is_shown_to_nobody() {
         );
     }
 
+    // A folder that the file names stays where it is; another one is in the data directory.
+    let drop = [
+        ("template", "excel-drop"),
+        ("name", "drop"),
+        ("key:unit", "24001"),
+        ("key:tabular.incoming", "drop/in"),
+    ];
+    browser.post("/connect", &drop).expect(303);
+    std::fs::write(
+        at("drop.toml"),
+        kept("drop.toml").replace("\"drop/in\"", "\"/srv/in\""),
+    )
+    .expect("written");
+    let folder = |name| browser.post("/adapters/drop/settings", &[("key:tabular.incoming", name)]);
+    folder("/srv/in").expect(303);
+    folder("/srv/other").expect(400);
+
     // A profile that has become unfit stays on the list, with the way to its settings.
     let unfit = profile.replace("kind = \"progress\"", "kind = \"x\"");
     std::fs::write(at("demo.toml"), unfit).expect("written");

@@ -137,7 +137,7 @@ pub async fn set(node: &Node, request: &Request, answers: &Answers<'_>) -> Outco
     note(node, request, answers)
         .await
         .map_err(|error| refuse(Refusal::from(error)))?;
-    let mut all: Vec<(PathBuf, String)> = given(answers)
+    let secrets: Vec<(PathBuf, String)> = given(answers)
         .map(|(ending, secret)| {
             let path = secret_file(&file, answers.name, ending);
             (path, secret.reveal().to_owned())
@@ -153,8 +153,8 @@ pub async fn set(node: &Node, request: &Request, answers: &Answers<'_>) -> Outco
             files::write(path, text.as_bytes(), secrecy, existing)
                 .map_err(|error| unwritten(path, &error))
         };
-        for (path, secret) in all.drain(..) {
-            written(&path, &secret, Secrecy::Private, Existing::Replace)?;
+        for (path, secret) in &secrets {
+            written(path, secret, Secrecy::Private, Existing::Replace)?;
         }
         written(&path, &profile, Secrecy::Public, existing)
     });
@@ -266,8 +266,10 @@ fn answer(draft: &mut Draft, lang: Lang, answers: &Answers<'_>) -> Result<(), Re
         if set.chars().any(char::is_control) {
             return Err(Refusal::usage("adapter-one-line", called()));
         }
-        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        if is(&FOLDERS, &question.path) && !Path::new(&set).components().all(inside) {
+        // Whoever has the machine may have named another place in the file.
+        let is_moved = is(&FOLDERS, &question.path) && set != question.default;
+        let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if is_moved && !Path::new(&set).components().all(is_inside) {
             return Err(Refusal::usage("adapter-folder", called()));
         }
     }
