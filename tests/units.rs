@@ -260,3 +260,225 @@ async fn e9_a_unit_handed_to_another_node_is_written_there_and_its_queued_work_a
         .await;
     assert!(refused.is_err(), "the former node may only read");
 }
+
+fn add(code: &str) -> Command {
+    Command::UnitAdd {
+        code: code.to_owned(),
+        name: format!("Phòng {code}"),
+        level: Some("department".to_owned()),
+        parent: None,
+        aliases: Vec::new(),
+    }
+}
+
+fn moved(unit: &str, to: &str, from: Option<&str>) -> Command {
+    Command::UnitMove {
+        unit: unit.to_owned(),
+        to: to.to_owned(),
+        from: from.map(str::to_owned),
+    }
+}
+
+fn merged(unit: &str, into: &str) -> Command {
+    Command::UnitMerge {
+        units: vec![unit.to_owned()],
+        into: into.to_owned(),
+        from: None,
+    }
+}
+
+async fn unit_at(place: &Place, unit: &str) -> Value {
+    let unit = unit.to_owned();
+    place.data(Command::UnitShow { unit }).await
+}
+
+/// Nothing is set aside anywhere, and every node shows the units alike.
+async fn all_alike(world: &World) {
+    let list = |place| Place::data(place, Command::UnitList { under: None });
+    let seen = list(&world.ministry).await;
+    for place in [
+        &world.ministry,
+        &world.province,
+        &world.commune,
+        &world.other,
+    ] {
+        assert!(place.set_aside().await.is_empty());
+        let mut own = list(place).await;
+        for (item, known) in own["items"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .zip(seen["items"].as_array().expect("items"))
+        {
+            item["served_here"] = known["served_here"].clone();
+        }
+        assert_eq!(own, seen);
+    }
+}
+
+#[tokio::test]
+async fn a_unit_that_moved_and_moved_back_unheard_is_taken_in_by_everybody() {
+    let world = World::new().await;
+    let (ministry, province) = (&world.ministry, &world.province);
+    for code in ["D1", "D2"] {
+        province.answer(add(code)).await;
+    }
+    world.settle().await;
+    // Whoever stands above holds the pen: the second move is written by D2, and only 66 has heard of that.
+    province.answer(moved("D1", "D2", None)).await;
+    province.answer(moved("D1", "66", None)).await;
+    world.settle().await;
+    all_alike(&world).await;
+    let rename = Command::UnitRename {
+        unit: "D1".to_owned(),
+        code: None,
+        name: Some("Phòng mới".to_owned()),
+    };
+    province.answer(rename).await;
+    world.settle().await;
+    all_alike(&world).await;
+    assert_eq!(unit_at(ministry, "D1").await["name"], "Phòng mới");
+
+    // The same from above, between two branches.
+    let other_branch = Command::UnitAdd {
+        code: "79".to_owned(),
+        name: "Tỉnh khác".to_owned(),
+        level: None,
+        parent: None,
+        aliases: Vec::new(),
+    };
+    ministry.answer(other_branch).await;
+    world.settle().await;
+    for (to, by) in [("79", "66"), ("66", "79")] {
+        let done = ministry.ask_for(Some(by), moved("24001", to, None)).await;
+        done.expect("the ministry decides for both");
+    }
+    world.settle().await;
+    all_alike(&world).await;
+    // A province gives no unit away, and takes none.
+    let refused = province.refused(moved("24001", "79", None)).await;
+    assert_eq!(refused.code, "unit_beyond");
+    let refused = province.refused(merged("24001", "79")).await;
+    assert_eq!(refused.code, "unit_beyond");
+}
+
+#[tokio::test]
+async fn a_move_that_is_planned_stays_when_another_comes_before_it() {
+    let world = World::new().await;
+    let province = &world.province;
+    for code in ["D1", "D2", "D3"] {
+        province.answer(add(code)).await;
+    }
+    province.answer(moved("D1", "D2", Some("2026-04-10"))).await;
+    let told = province.answer(moved("D1", "D3", None)).await;
+    let words: Vec<&str> = told.notes.iter().map(|note| note.code.as_str()).collect();
+    assert_eq!(words, ["unit_moves_later"]);
+    assert_eq!(unit_at(province, "D1").await["parent"], "D3");
+    world.settle().await;
+    days_after_start(&world, 30).await;
+    assert_eq!(unit_at(&world.ministry, "D1").await["parent"], "D2");
+    all_alike(&world).await;
+}
+
+#[tokio::test]
+async fn i14_two_units_merged_into_each_other_unheard_stay_in_the_tree_until_somebody_decides() {
+    let world = World::new().await;
+    let (ministry, province) = (&world.ministry, &world.province);
+    let task = world.task_of(province, world.commune.unit(), &[]).await;
+    world.settle().await;
+    world.commune.answer(report(task, None, "2026-03")).await;
+    province.answer(merged("24001", "24002")).await;
+    let done = ministry.ask_for(Some("66"), merged("24002", "24001")).await;
+    done.expect("the ministry has not heard of the other");
+    world.settle().await;
+    world.settle().await;
+    all_alike(&world).await;
+    let (one, other) = (
+        unit_at(ministry, "24001").await,
+        unit_at(ministry, "24002").await,
+    );
+    let (gone, stays) = match one["undone"].is_null() {
+        true => (one, other),
+        false => (other, one),
+    };
+    assert_eq!(gone["succession"]["in_force"], true);
+    assert_eq!(
+        (&stays["undone"], &stays["parent"]),
+        (&gone["code"], &json!("66"))
+    );
+    assert!(stays["succession"].is_null() && !stays["served_by"].is_null());
+    let queued = id_of(&world.commune, task, "2026-03").await;
+    assert!(province.holds(queued).await, "queued work is never dropped");
+    let status = province.data(Command::Status).await;
+    assert!(
+        status["problems"].to_string().contains("unit_undone"),
+        "{status}"
+    );
+
+    // Somebody says where it stands, and that is the end of it.
+    let code = stays["code"].as_str().expect("a code");
+    province.answer(moved(code, "66", None)).await;
+    world.settle().await;
+    all_alike(&world).await;
+    assert!(unit_at(ministry, code).await["undone"].is_null());
+    let status = province.data(Command::Status).await;
+    assert!(!status["problems"].to_string().contains("unit_undone"));
+}
+
+#[tokio::test]
+async fn a_task_given_to_others_is_asked_of_a_unit_no_more() {
+    let world = World::new().await;
+    let (province, commune) = (&world.province, &world.commune);
+    let task = world.task_of(province, commune.unit(), &[]).await;
+    world.settle().await;
+    let expected = async |place: &Place| {
+        let list = Command::PeriodList {
+            unit: None,
+            period: Some("2026-04".to_owned()),
+        };
+        let units = place.data(list).await;
+        let own = units["items"]
+            .as_array()
+            .expect("units")
+            .iter()
+            .find(|unit| unit["unit"] == "24001");
+        own.map_or(0, |own| own["expected"].as_u64().expect("a count"))
+    };
+    let state = async || {
+        let show = Command::TaskShow {
+            task: task.to_string(),
+        };
+        commune.data(show).await["status"].clone()
+    };
+    days_after_start(&world, 30).await;
+    assert_eq!(
+        (state().await, expected(commune).await),
+        (json!("not_reported"), 1)
+    );
+    commune.answer(report(task, None, "2026-03")).await;
+    let lead = support::units("24002", &[world.other.unit()]);
+    let given = province
+        .set(task, province.unit(), [("lead", lead)], None)
+        .await;
+    given.expect("written");
+    world.settle().await;
+    assert_eq!(
+        (state().await, expected(commune).await),
+        (json!("given_elsewhere"), 0)
+    );
+    let refused = commune.refused(report(task, None, "2026-04")).await;
+    assert_eq!(refused.code, "task_given_elsewhere");
+    // What was begun may be finished.
+    commune.answer(report(task, None, "2026-03")).await;
+    world.settle().await;
+    assert!(province.set_aside().await.is_empty());
+
+    let lead = support::units("24001", &[commune.unit()]);
+    let given = province
+        .set(task, province.unit(), [("lead", lead)], None)
+        .await;
+    given.expect("written");
+    world.settle().await;
+    assert_ne!(state().await, "given_elsewhere");
+    commune.answer(report(task, None, "2026-04")).await;
+}

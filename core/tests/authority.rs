@@ -3,9 +3,10 @@
 #[path = "authority/oracle.rs"]
 mod oracle;
 
+use jiff::civil::date;
 use nqsync_core::model::values::OrgLevel;
 use nqsync_core::model::{Facts, Kind, NodeId, PeriodStage, Tree, UnitId, UnitInfo};
-use nqsync_core::sync::authority::{Denied, From, judge};
+use nqsync_core::sync::authority::{self, Denied, From, Judge};
 use nqsync_core::sync::scope::{Ends, LinkScope, is_held_at};
 use nqsync_core::sync::{Author, Incarnation, Record};
 use proptest::prelude::*;
@@ -61,6 +62,9 @@ fn tree() -> Tree {
                 served_before: Vec::new(),
                 succession: None,
                 heir: None,
+                places: Vec::new(),
+                placed: None,
+                undone: None,
             }),
     )
 }
@@ -68,6 +72,23 @@ fn tree() -> Tree {
 /// The link between a unit's node and the node above it.
 fn link(child: u8) -> LinkScope {
     LinkScope::of_child(&tree(), node(child))
+}
+
+/// The verdict on 1 November 2026 about a record of which nothing is held.
+fn judge(
+    record: &Record,
+    from: From,
+    scope: &LinkScope,
+    tree: &Tree,
+    new_to_us: bool,
+) -> Result<(), Denied> {
+    let by = Judge {
+        from,
+        scope,
+        tree,
+        today: date(2026, 11, 1),
+    };
+    authority::judge(by, record, None, new_to_us)
 }
 
 fn record(facts: Facts, edits: &[(UnitId, &str, Value)]) -> Record {
@@ -197,6 +218,8 @@ proptest! {
             for edit in record.edits() {
                 match record.facts() {
                     Facts::Arrival { unit, .. } => prop_assert!(tree.is_within(*unit, edit.unit)),
+                    // Whoever stood above a unit once has written into its record.
+                    Facts::Unit { .. } => {}
                     facts => prop_assert_eq!(facts.owner(), Some(edit.unit)),
                 }
                 if from == From::Below && new_to_us {

@@ -222,6 +222,9 @@ fn merged() -> Tree {
             heir: Some(unit(3)),
         }),
         heir: None,
+        places: Vec::new(),
+        placed: None,
+        undone: None,
     }))
 }
 

@@ -257,14 +257,24 @@ fn show(data: &Value, screen: &Screen) -> String {
     ] {
         text += &part(label, name, &versions());
         for version in items(data, name) {
-            let title = t!(
-                screen.lang,
-                "cli-version-moved",
-                version = screen.plain(at(version, "version")),
-                unit = screen.plain(either(version, ["issuer", "unit"])),
-            );
             let lines = numbers(items(version, "moved"));
-            text += &format!("\n{title}\n{}", tabled(&lines, screen, None, &moved()));
+            let (lang, number) = (screen.lang, screen.plain(at(version, "version")));
+            let unit = screen.plain(either(version, ["issuer", "unit"]));
+            text += &match lines.is_empty() {
+                true => {
+                    let title = t!(
+                        lang,
+                        "cli-version-moved-nothing",
+                        version = number,
+                        unit = unit
+                    );
+                    format!("\n{title}\n")
+                }
+                false => {
+                    let title = t!(lang, "cli-version-moved", version = number, unit = unit);
+                    format!("\n{title}\n{}", tabled(&lines, screen, None, &moved()))
+                }
+            };
         }
     }
     text

@@ -136,6 +136,8 @@ pub enum UpstreamKind {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the key table documents every key, once")]
 pub struct Upstream {
+    /// Empty where bundles go by hand and no address was written.
+    #[serde(default)]
     pub url: String,
     pub kind: UpstreamKind,
     #[schemars(with = "String")]

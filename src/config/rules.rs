@@ -107,8 +107,10 @@ fn path_of(layers: &Layers, id: KeyId) -> Option<PathBuf> {
 fn require(layers: &mut Layers, file: &Path) {
     for key in KEYS.iter().filter(|k| k.fallback == Fallback::Required) {
         let id = (key.section, key.name);
-        let off =
-            OPTIONAL_SECTIONS.contains(&key.section) && !layers.sections.contains_key(key.section);
+        let off = OPTIONAL_SECTIONS.contains(&key.section)
+            && !layers.sections.contains_key(key.section)
+            // Where bundles go by hand nobody is dialled.
+            || id == ("upstream", "url") && goes_by_bundle(layers);
         if off || layers.values.contains_key(&id) || layers.refused.contains(&id) {
             continue;
         }
@@ -125,6 +127,11 @@ fn require(layers: &mut Layers, file: &Path) {
             expected: format!("write under [{}]: {}", key.section, example(key.name)),
         });
     }
+}
+
+fn goes_by_bundle(layers: &Layers) -> bool {
+    let kind = layers.values.get(&("upstream", "kind"));
+    kind.is_some_and(|kind| kind.value.as_str() == Some("bundle"))
 }
 
 fn example(name: &str) -> &'static str {

@@ -19,12 +19,12 @@ use tokio_util::task::TaskTracker;
 
 use super::DaemonError;
 use super::service::{Service, Step};
-use super::uplink::Synced;
+use super::uplink::{Cut, Synced};
 use crate::api::{Exit, LEVEL_HEADER, Request};
 use crate::config::Config;
 use crate::local_api::{self, LocalApi};
-use crate::node::Refusal;
 use crate::node::commands::refuse;
+use crate::node::{Refusal, recovery};
 
 /// Greatest request; what the command line takes as an answer.
 const REQUEST_BYTES: usize = 256 << 20;
@@ -109,12 +109,7 @@ async fn command(
 
 /// Exchanges now and tells how it goes, line by line.
 async fn sync(State(service): State<Service>, Json(wish): Json<Value>) -> Response {
-    if !service.has_upstream() {
-        let done = failed(
-            Exit::Failed,
-            "no_upstream",
-            "this node has no line to a node above; enrol it first, or see upstream.kind",
-        );
+    if let Some(done) = no_way_up(&service).await {
         return format!("{done}\n").into_response();
     }
     let (mut sender, body) = Channel::<Bytes, std::convert::Infallible>::new(32);
@@ -151,7 +146,26 @@ async fn sync(State(service): State<Service>, Json(wish): Json<Value>) -> Respon
     Response::new(Body::new(body))
 }
 
-fn done_line(ended: Option<Result<Synced, String>>) -> Value {
+/// Why nothing can be exchanged as this node stands now, if that is so.
+async fn no_way_up(service: &Service) -> Option<Value> {
+    if service.has_upstream() {
+        return None;
+    }
+    let store = &service.node.store;
+    if let Some(damage) = store.damage() {
+        let found = damage.found.join("; ");
+        let message = format!("the store is damaged, and nothing is exchanged: {found}");
+        return Some(failed(Exit::PersonNeeded, "store_damaged", &message));
+    }
+    if store.read(recovery::moved).await.unwrap_or_default() {
+        let message = "this store was last on another machine, and nothing is exchanged until `nqsync adopt --moved`";
+        return Some(failed(Exit::PersonNeeded, "moved", message));
+    }
+    let message = "this node has no line to a node above; enrol it first, or see upstream.kind";
+    Some(failed(Exit::Failed, "no_upstream", message))
+}
+
+fn done_line(ended: Option<Result<Synced, Cut>>) -> Value {
     match ended {
         Some(Ok(synced)) => {
             let report = &synced.report;
@@ -167,7 +181,7 @@ fn done_line(ended: Option<Result<Synced, String>>) -> Value {
                 "files_down": report.files_down, "agree": synced.agrees,
                 "pending": synced.agrees.is_none() } })
         }
-        Some(Err(error)) => failed(Exit::Unreachable, "unreachable", &error),
+        Some(Err(cut)) => failed(cut.exit, &cut.code, &cut.message),
         None => failed(
             Exit::Unreachable,
             "cut",

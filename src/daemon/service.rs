@@ -2,7 +2,7 @@
 
 use tokio::sync::{oneshot, watch};
 
-use super::uplink::{Handle, Synced};
+use super::uplink::{Cut, Handle, Synced};
 use super::verify;
 use crate::adapter;
 use crate::api::{Command, Outcome, Request};
@@ -19,7 +19,7 @@ pub struct Service {
 
 /// An exchange that was asked for.
 pub struct Exchange {
-    answered: oneshot::Receiver<Result<Synced, String>>,
+    answered: oneshot::Receiver<Result<Synced, Cut>>,
     progress: watch::Receiver<Report>,
 }
 
@@ -28,7 +28,7 @@ pub enum Step {
     /// How far it is.
     Progress(Report),
     /// It ended; `None`: it was cut, and goes on by itself when the line is back.
-    Ended(Option<Result<Synced, String>>),
+    Ended(Option<Result<Synced, Cut>>),
 }
 
 impl Exchange {

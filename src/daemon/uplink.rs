@@ -18,11 +18,12 @@ use super::interfaces::Interfaces;
 use super::keys::Line;
 use super::wishes::Wishes;
 use super::{DaemonError, deposit, schedule};
+use crate::api::Exit;
 use crate::config::{Config, Loaded};
 use crate::link::backoff::Backoff;
 use crate::link::{LinkError, Report, Upstream};
 use crate::node::offer::LINE_CEILING;
-use crate::node::{Node, files, recovery};
+use crate::node::{Node, Refusal, branches, files, recovery};
 use crate::store::links::{self, Role};
 use crate::store::queries;
 use crate::trust::pin::Pin;
@@ -49,8 +50,55 @@ pub struct Synced {
     pub agrees: Option<bool>,
 }
 
+/// Why an exchange that was asked for did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Whether trying again may help, or who has to act.
+    pub exit: Exit,
+    /// Stable code.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+}
+
+impl Cut {
+    /// Nobody answers.
+    pub fn unreachable(message: &str) -> Cut {
+        Cut {
+            exit: Exit::Unreachable,
+            code: "unreachable".to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl From<&LinkError> for Cut {
+    fn from(error: &LinkError) -> Cut {
+        let (exit, code) = match error {
+            LinkError::Refused { code, .. } if code == branches::CLONED => {
+                (Exit::PersonNeeded, code.as_str())
+            }
+            LinkError::Refused { code, .. } => (Exit::Refused, code.as_str()),
+            LinkError::Impostor { .. } => (Exit::Refused, "impostor"),
+            LinkError::Keys(_) => (Exit::Failed, "keys"),
+            LinkError::Backup(_) => (Exit::Failed, "backup"),
+            LinkError::Store(error) => Refusal::of_store(error),
+            LinkError::Unreachable { .. }
+            | LinkError::Busy { .. }
+            | LinkError::Reopen(_)
+            | LinkError::Unreadable(_)
+            | LinkError::BadFile(_) => (Exit::Unreachable, "unreachable"),
+        };
+        Cut {
+            exit,
+            code: code.replace('-', "_"),
+            message: error.to_string(),
+        }
+    }
+}
+
 /// A request to exchange now; the answer comes when it is done or has failed.
-pub type Wish = oneshot::Sender<Result<Synced, String>>;
+pub type Wish = oneshot::Sender<Result<Synced, Cut>>;
 
 /// What the rest of the service knows of the way up.
 #[derive(Clone)]
@@ -397,7 +445,7 @@ impl Uplink {
                         agrees: *agrees,
                     })
                 }
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(Cut::from(error)),
             };
             // Whoever asked may have gone away.
             let _ = wish.send(answer);
@@ -433,7 +481,8 @@ impl Uplink {
             if let Ok(Ok(_)) = timeout(waits.connect, TcpStream::connect(&address)).await {
                 return;
             }
-            self.wishes.fail("the parent cannot be reached").await;
+            let cut = Cut::unreachable("the parent cannot be reached");
+            self.wishes.fail(&cut).await;
         }
     }
 
@@ -467,7 +516,7 @@ impl Uplink {
         }
         // A session that is only to be opened again is opened at once: who has not been served yet goes on waiting.
         if !matches!(error, LinkError::Reopen(_)) {
-            self.wishes.fail(&text).await;
+            self.wishes.fail(&Cut::from(error)).await;
         }
         let (link, now, refused) = (
             self.upstream.link(),

@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::uplink::Handle;
+use super::uplink::{Cut, Handle};
 use crate::api::{Exit, Outcome, Request};
 use crate::link::LinkError;
 use crate::link::upstream::Difference;
@@ -82,12 +82,12 @@ fn unreachable(error: LinkError) -> Refusal {
     match error {
         LinkError::Store(error) => error.into(),
         other => {
-            let exit = if other.is_transient() {
-                Exit::Unreachable
-            } else {
-                Exit::Refused
+            let cut = Cut::from(&other);
+            let key = match cut.exit {
+                Exit::Unreachable => "verify-unreachable",
+                _ => "verify-refused",
             };
-            Refusal::with(exit, "verify-unreachable", [("detail", other.to_string())])
+            Refusal::with(cut.exit, key, [("detail", cut.message)])
         }
     }
 }

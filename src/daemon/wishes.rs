@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::uplink::Wish;
+use super::uplink::{Cut, Wish};
 
 /// The receiving end. A wish that ended a wait stays first in line until somebody answers it.
 pub struct Wishes(Mutex<Inner>);
@@ -43,14 +43,14 @@ impl Wishes {
     }
 
     /// Answers every wish there is with a failure.
-    pub async fn fail(&self, reason: &str) {
+    pub async fn fail(&self, cut: &Cut) {
         let mut inner = self.0.lock().await;
         while let Ok(wish) = inner.queue.try_recv() {
             inner.first.push_back(wish);
         }
         for wish in inner.first.drain(..) {
             // Whoever asked may have gone away.
-            let _ = wish.send(Err(reason.to_owned()));
+            let _ = wish.send(Err(cut.clone()));
         }
     }
 }
@@ -67,10 +67,8 @@ mod tests {
         wish.send(answer).await.expect("room");
         wishes.come().await;
         wishes.come().await;
-        wishes.fail("the line is down").await;
-        assert_eq!(
-            answered.await.expect("an answer").unwrap_err(),
-            "the line is down"
-        );
+        let cut = Cut::unreachable("the line is down");
+        wishes.fail(&cut).await;
+        assert_eq!(answered.await.expect("an answer").unwrap_err(), cut);
     }
 }

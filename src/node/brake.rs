@@ -13,6 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Node;
+use super::receive::admit;
 use crate::store::links::{self, LinkId};
 use crate::store::{LinkState, Lost, StoreError, Tx, audit, day_of, holds};
 
@@ -72,7 +73,7 @@ pub fn grip<'a>(
     }
     let (mut ids, mut coming) = (Vec::new(), Vec::new());
     for record in records {
-        if let Some(loss) = would_lose(tx, record, now_ms)? {
+        if let Some(loss) = would_lose(tx, link, record, now_ms)? {
             let stamp = record
                 .greatest_stamp()
                 .map_or(now_ms, |stamp| stamp.millis());
@@ -125,12 +126,20 @@ pub fn grip<'a>(
     Ok(grip)
 }
 
-/// What a record would lose here, were it taken in.
-fn would_lose(tx: &Tx<'_>, incoming: &Record, now_ms: i64) -> Result<Option<Loss>, StoreError> {
+/// What a record would lose here, were it taken in. What may not come by this link is set aside for that, and is no part of
+/// a mass change.
+fn would_lose(
+    tx: &Tx<'_>,
+    link: &LinkState,
+    incoming: &Record,
+    now_ms: i64,
+) -> Result<Option<Loss>, StoreError> {
     let Some(stored) = tx.load(incoming.key().id)? else {
         return Ok(None);
     };
-    if stored.digest == incoming.digest() {
+    if stored.digest == incoming.digest()
+        || admit(tx, link, incoming, Some(&stored.record), true)?.is_err()
+    {
         return Ok(None);
     }
     let mut joined = stored.record.clone();

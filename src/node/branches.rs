@@ -135,10 +135,13 @@ fn alarm(tx: &mut Tx<'_>, link: LinkId, at: i64) -> Result<(), StoreError> {
     audit::append(tx, &act)
 }
 
+/// The code that both sides of a clone hear.
+pub const CLONED: &str = "cloned";
+
 /// What both sides of a clone hear.
 pub fn cloned() -> Refused {
     Refused::new(
-        "cloned",
+        CLONED,
         "two machines use this node's identity, so both are held. Work goes on here and nothing is lost. The \
          administrator of the level above chooses one with `nqsync node adopt`; the other one then enrols anew with \
          `nqsync adopt --new`",

@@ -20,8 +20,8 @@ use crate::store::{Rec, StoreError, Stored, Tx, leaving, quarantine};
 /// What may help a record that is set aside.
 #[derive(Debug, Default)]
 pub struct Helps {
-    /// The task it is about; when that comes, it is tried again.
-    pub task: Option<Uuid>,
+    /// The task or proposal it is about; when that comes, it is tried again.
+    pub about: Option<Uuid>,
     /// The owner, where a seal says that the owner's node may know it.
     sealed_by: Option<UnitId>,
     /// It was passed on to us for that.
@@ -32,12 +32,14 @@ impl Helps {
     /// Of a record that arrived.
     pub fn of(record: &Record, brought: bool) -> Helps {
         let sealed = record.edits().iter().any(Edit::is_sealed);
-        let task = match record.facts() {
-            Facts::Report { task, .. } | Facts::Evidence { task, .. } => Some(*task),
+        let about = match record.facts() {
+            Facts::Report { .. } | Facts::Evidence { .. } | Facts::Decision { .. } => {
+                record.facts().about()
+            }
             _ => None,
         };
         Helps {
-            task,
+            about,
             sealed_by: record.facts().owner().filter(|_| sealed),
             brought,
         }
@@ -95,7 +97,7 @@ pub fn bring_home(
     let mut joined = ours.cloned().unwrap_or_else(|| incoming.clone());
     let replaced = joined.join(&incoming).ok();
     let known = our_own_again(tx, side, ours, &joined)?
-        && admit(&incoming, side, &state, &tx.tree(), false).is_ok();
+        && admit(tx, &state, &incoming, ours, false)?.is_ok();
     let Some(replaced) = replaced.filter(|_| known) else {
         let reason = "the node of its owner does not know it as its own".to_owned();
         return Ok(Err(("not_theirs", reason)));

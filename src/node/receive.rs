@@ -9,9 +9,9 @@ mod receipts;
 
 use std::collections::HashSet;
 
-use nqsync_core::model::{Facts, Kind, Tree};
+use nqsync_core::model::{Facts, Kind};
 use nqsync_core::protocol::{BadLine, Line, SetAside};
-use nqsync_core::sync::authority::{Denied, From as Side, judge};
+use nqsync_core::sync::authority::{Denied, From as Side, Judge, judge};
 use nqsync_core::sync::{Context, Edit, Record};
 use serde_json::json;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ use super::homecoming::{Helps, bring_home, forget_what_came, our_own_again};
 use super::{Node, files, rollups};
 use crate::store::links::{self, LinkId, Role};
 use crate::store::records;
-use crate::store::{LinkState, StoreError, Stored, Tx, leaving, quarantine};
+use crate::store::{LinkState, StoreError, Stored, Tx, leaving, quarantine, queries};
 
 /// What became of a batch.
 #[derive(Debug, Default)]
@@ -42,8 +42,8 @@ pub struct Applied {
     pub lines: usize,
     /// The records that were taken in.
     taken: HashSet<Uuid>,
-    /// Tasks that changed here: reports may have waited for one.
-    tasks: Vec<Uuid>,
+    /// Tasks and proposals that changed here: reports and decisions may have waited for one.
+    awaited: Vec<Uuid>,
     /// How many records of this neighbour are set aside here in all; counted when the first one is.
     held_aside: Option<(u64, u64)>,
 }
@@ -65,14 +65,8 @@ pub fn apply(
     // Whoever sent it has its own check, which may be broken.
     let (lines, above) = within(lines, tx.level());
     let state = tx.link(link)?;
-    let tree = tx.tree();
-    let side = side_of(&state);
-    // What may not come by this link is set aside for that, and is no part of a mass change.
     let records = lines.iter().filter_map(|incoming| match &incoming.line {
-        Ok(Line::Record(record)) => {
-            let admitted = admit(record, side, &state, &tree, true).is_ok();
-            admitted.then_some(record)
-        }
+        Ok(Line::Record(record)) => Some(record),
         _ => None,
     });
     let grip = brake::grip(node, tx, &state, records)?;
@@ -87,16 +81,24 @@ pub fn apply(
         applied.set_aside.extend(above);
     }
     brake::settle(node, tx, link, &grip, &applied.taken)?;
-    let tasks = match tx.anything_set_aside()? {
-        true => applied.tasks.as_slice(),
+    let awaited = match tx.anything_set_aside()? {
+        true => applied.awaited.as_slice(),
         false => &[],
     };
-    for task in tasks {
-        for item in quarantine::waiting_for(tx.connection(), *task)? {
+    for record in awaited {
+        for item in quarantine::waiting_for(tx.connection(), *record)? {
             retry(node, tx, &item)?;
         }
     }
     Ok(applied)
+}
+
+/// Codes of what is tried again when what it is about comes.
+const WAITS: [&str; 2] = ["not_assigned", "not_asked"];
+
+/// Kinds that others wait for.
+fn is_awaited(kind: Kind) -> bool {
+    matches!(kind, Kind::Task | Kind::Proposal)
 }
 
 /// Takes a batch in, but for the records that the brake holds.
@@ -130,8 +132,8 @@ fn apply_but(
                 if verdict.is_ok() {
                     applied.taken.insert(key.id);
                 }
-                if key.kind == Kind::Task && verdict.as_ref().is_ok_and(|changed| *changed) {
-                    applied.tasks.push(key.id);
+                if is_awaited(key.kind) && verdict.as_ref().is_ok_and(|changed| *changed) {
+                    applied.awaited.push(key.id);
                 }
                 verdict
                     .map_err(|(code, reason)| BadLine {
@@ -147,8 +149,8 @@ fn apply_but(
                 helps = Helps::of(&record, true);
                 tx.settle_tree()?;
                 let home = bring_home(tx, link, record, now_ms)?;
-                if key.kind == Kind::Task && home.is_ok() {
-                    applied.tasks.push(key.id);
+                if is_awaited(key.kind) && home.is_ok() {
+                    applied.awaited.push(key.id);
                 }
                 home.map_err(|(code, reason)| BadLine {
                     kind: key.kind.to_string(),
@@ -234,7 +236,7 @@ fn set_aside(
                 body,
                 at: now_ms,
                 to_parent,
-                task: helps.task.filter(|_| bad.code == "not_assigned"),
+                task: helps.about.filter(|_| WAITS.contains(&bad.code)),
             },
         )?;
         if to_parent && let Some(up) = tx.links().iter().find(|up| up.role == Role::Upstream) {
@@ -271,7 +273,7 @@ fn take(
             let mut joined = stored.record.clone();
             if stored.record.key() != incoming.key() || !stored.record.same_facts(&incoming) {
                 // Judged as if it were new first: only who may bring such a record learns that its id is taken.
-                let judged = admit(&incoming, side, &state, &tx.tree(), true);
+                let judged = admit(tx, &state, &incoming, None, true)?;
                 return Ok(Err(match judged {
                     Err(denied) => (denied.code(), denied.to_string()),
                     Ok(()) => (
@@ -284,7 +286,7 @@ fn take(
                 Ok(replaced) => {
                     let news = replaced.changed || !covered(&stored.record, &incoming);
                     // The verdict is about what arrived, so its edits are judged as they came.
-                    if let Err(denied) = admit(&incoming, side, &state, &tx.tree(), news)
+                    if let Err(denied) = admit(tx, &state, &incoming, Some(&stored.record), news)?
                         && !our_own_again(tx, side, Some(&stored.record), &joined)?
                     {
                         return Ok(Err((denied.code(), denied.to_string())));
@@ -296,12 +298,15 @@ fn take(
         }
     };
     if stored.is_none() {
-        if let Err(denied) = admit(&joined, side, &state, &tx.tree(), true)
+        if let Err(denied) = admit(tx, &state, &joined, None, true)?
             && !our_own_again(tx, side, None, &joined)?
         {
             return Ok(Err((denied.code(), denied.to_string())));
         }
         if let Some(reason) = never_assigned(tx, &joined, link, side)? {
+            return Ok(Err(reason));
+        }
+        if let Some(reason) = never_asked(tx, &joined, side)? {
             return Ok(Err(reason));
         }
     }
@@ -345,19 +350,25 @@ pub(super) fn side_of(link: &LinkState) -> Side {
     }
 }
 
-/// Whether a record may come by this link, from this side.
+/// Whether a record, of which we hold `ours`, may come by this link.
 pub(super) fn admit(
-    record: &Record,
-    side: Side,
+    tx: &Tx<'_>,
     link: &LinkState,
-    tree: &Tree,
+    record: &Record,
+    ours: Option<&Record>,
     new_to_us: bool,
-) -> Result<(), Denied> {
+) -> Result<Result<(), Denied>, StoreError> {
     #[cfg(feature = "faults")]
     if crate::faults::thrown(crate::faults::Canary::TrustEverybody) {
-        return Ok(());
+        return Ok(Ok(()));
     }
-    judge(record, side, &link.scope, tree, new_to_us)
+    let by = Judge {
+        from: side_of(link),
+        scope: &link.scope,
+        tree: &tx.tree(),
+        today: queries::today(tx.connection())?,
+    };
+    Ok(judge(by, record, ours, new_to_us))
 }
 
 /// Whether every edit that arrived is one we hold or held.
@@ -412,6 +423,27 @@ fn never_assigned(
         return Ok(None);
     }
     never
+}
+
+/// A decision about a proposal that was not made to its author is set aside: its id names the proposal alone, and who comes
+/// first with it would keep the right answer out. The words are the same for a proposal that is not known here.
+fn never_asked(tx: &Tx<'_>, record: &Record, side: Side) -> Result<Option<Reason>, StoreError> {
+    let Facts::Decision {
+        decider,
+        proposer,
+        proposal,
+    } = record.facts()
+    else {
+        return Ok(None);
+    };
+    if side == Side::Above {
+        return Ok(None);
+    }
+    let asked = tx.load(*proposal)?.is_some_and(|stored| {
+        matches!(stored.record.facts(), Facts::Proposal { proposer: by, owner, .. } if by == proposer && owner == decider)
+    });
+    let reason = "no such proposal was made to its unit, as far as is known here";
+    Ok((!asked).then(|| ("not_asked", reason.to_owned())))
 }
 
 /// What else follows from a record's new state.
@@ -498,7 +530,7 @@ fn note_left(tx: &mut Tx<'_>, link: LinkId, id: uuid::Uuid) -> Result<(), StoreE
     leaving::left_by_peer(tx.connection(), link, stored.rec)?;
     // Refused or not: it is not ours to send any more, and where it belongs they know it.
     quarantine::clear(tx.connection(), link, false, id)?;
-    records::set_left(tx.connection(), stored.rec, true)?;
+    records::set_left(tx.connection(), stored.rec)?;
     for other in tx.links().iter().filter(|other| other.link != link) {
         if leaving::leave(tx.connection(), other.link, stored.rec)? {
             tx.wake(other.link);

@@ -42,9 +42,10 @@ impl Refusal {
     }
 }
 
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        let (exit, code) = match &error {
+impl Refusal {
+    /// How a verb ends that the store could not carry out, and the key of its sentence.
+    pub fn of_store(error: &StoreError) -> (Exit, &'static str) {
+        match error {
             StoreError::Locked { .. } => (Exit::Locked, "store-locked"),
             StoreError::OtherLevel { .. } => (Exit::Refused, "other-level-store"),
             StoreError::NotInitialised(_) => (Exit::NotInitialised, "not-initialised"),
@@ -54,7 +55,13 @@ impl From<StoreError> for Refusal {
             StoreError::ReadOnlyDisk(_) => (Exit::Failed, "disk-read-only"),
             StoreError::Full(_) => (Exit::Failed, "disk-full"),
             _ => (Exit::Failed, "store"),
-        };
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let (exit, code) = Refusal::of_store(&error);
         Refusal {
             exit,
             code,

@@ -19,8 +19,9 @@ use uuid::Uuid;
 use super::Node;
 use super::commands::views::{hashes, maybe, values_now};
 use super::rollups::Inputs;
+use crate::store::records::{self, Flags};
 use crate::store::standings::{self, Kept, Pair, Place, Stood, Wait};
-use crate::store::{StoreError, Stored, Tx, blobs, queries, records};
+use crate::store::{StoreError, Stored, Tx, blobs, queries};
 
 /// Works derived in one job of the writer, so that people's writes do not wait long behind a first load.
 const WORKS_PER_JOB: usize = 512;
@@ -280,14 +281,16 @@ pub fn assigned(task: &TaskFacts) -> Vec<UnitId> {
     units.copied().filter(|unit| seen.insert(*unit)).collect()
 }
 
-/// Reads the tasks held here that are carried out, as counting needs them, one after the other.
+/// Reads the tasks held here that are carried out, as counting needs them, one after the other. What was taken from all who
+/// report by way of this node is carried out elsewhere.
 pub fn each_live_task(
     connection: &Connection,
     mut each: impl FnMut(TaskFacts) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let today = queries::today(connection)?;
     records::each_of_kind(connection, Kind::Task, |stored| {
-        match read_task(&stored.record).filter(TaskFacts::is_live) {
+        let here = !stored.flags.has(Flags::LEFT);
+        match read_task(&stored.record).filter(|task| here && task.is_live()) {
             Some(mut task) => {
                 task.doubt_clock(today);
                 each(task)

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::rollups::{self, Before, Inputs};
 use super::{Node, recovery};
-use crate::store::{StoreError, Stored, Tx, groups, records, warnings};
+use crate::store::records::{self, Flags};
+use crate::store::{StoreError, Stored, Tx, groups, warnings};
 
 /// Tasks looked at in one job of the writer, so that people's writes do not wait long behind a first load.
 const TASKS_PER_JOB: usize = 64;
@@ -106,8 +107,11 @@ pub fn look(node: &Node, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
     for task in &tasks {
         let stored = records::load(tx.connection(), *task)?;
         let judged = match stored {
-            Some(stored) => judge(tx.connection(), &at, *task, stored)?,
-            None => Judged::default(),
+            Some(stored) if !stored.flags.has(Flags::LEFT) => {
+                judge(tx.connection(), &at, *task, stored)?
+            }
+            // Nobody here is asked for it any more.
+            _ => Judged::default(),
         };
         warnings::settle(tx.connection(), *task, &judged.warnings, now_ms)?;
         warnings::watch(tx.connection(), *task, judged.next)?;

@@ -255,7 +255,7 @@ pub(super) fn note_state(
         if scope == 1 && late && Some(digest) != ours && Some(digest) != known_theirs {
             // Written here before we lost the unit, and not sent yet: it still goes to the parent, as late, and is read-only
             // from now on.
-            records::set_left(connection, rec, true)?;
+            records::set_left(connection, rec)?;
             return Ok(true);
         }
         if scope == 1 {
@@ -472,12 +472,13 @@ pub fn held_by_neighbour(
         .query_row(params![node.0.as_bytes(), rec.0], |row| row.get(0))?)
 }
 
-/// How many records exist at no neighbour above: what a lost disk would take with it.
+/// How many records exist at no neighbour above: what a lost disk would take with it. Where records are missing from a
+/// damaged store, what is said of them still counts on the other side.
 pub fn only_here(connection: &Connection, upstream: Option<LinkId>) -> Result<u64, StoreError> {
     Ok(connection
         .prepare_cached(
-            "SELECT (SELECT count(*) FROM record)
-                - (SELECT count(*) FROM link_record WHERE link = ?1 AND pending = 0 AND refused = 0 AND scope = 1)",
+            "SELECT max(0, (SELECT count(*) FROM record)
+                - (SELECT count(*) FROM link_record WHERE link = ?1 AND pending = 0 AND refused = 0 AND scope = 1))",
         )?
         .query_row([upstream.map_or(0, |link| link.0)], |row| row.get(0))?)
 }

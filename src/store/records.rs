@@ -5,7 +5,7 @@ use nqsync_core::sync::{Digest, Edit, Record};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, warnings};
 
 /// Row number of a record; local, never leaves the node.
 #[derive(
@@ -451,17 +451,23 @@ pub fn remarks(connection: &Connection, rec: Rec) -> Result<Vec<(String, String)
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Marks a record as gone from our scope, or back in it.
-pub fn set_left(connection: &Connection, rec: Rec, left: bool) -> Result<(), StoreError> {
-    let sql = if left {
-        "UPDATE record SET flags = flags | ?2 WHERE rec = ?1"
-    } else {
-        "UPDATE record SET flags = flags & ~?2 WHERE rec = ?1"
-    };
-    connection
+/// Marks a record as gone from our scope, until it is written again. Whoever was warned about such a task is asked for it
+/// no more.
+pub fn set_left(connection: &Connection, rec: Rec) -> Result<(), StoreError> {
+    let sql =
+        "UPDATE record SET flags = flags | ?2 WHERE rec = ?1 AND NOT flags & ?2 RETURNING kind, id";
+    let marked = connection
         .prepare_cached(sql)?
-        .execute(params![rec.0, Flags::LEFT])?;
-    Ok(())
+        .query_row(params![rec.0, Flags::LEFT], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?))
+        })
+        .optional()?;
+    match marked {
+        Some((kind, id)) if Kind::from_number(kind) == Some(Kind::Task) => {
+            warnings::mark(connection, Uuid::from_bytes(id))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn edits_text(record: &Record) -> String {

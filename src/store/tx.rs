@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::engine::panic_text;
 use super::links::{self, LinkId, Role};
 use super::records::{self, Flags, Rec, Stored};
-use super::{LEVEL_KEY, StoreError, branches, changes, closings, groups, nodes, queries};
+use super::{LEVEL_KEY, StoreError, branches, changes, closings, groups, nodes, queries, warnings};
 use crate::chance::Chance;
 
 /// Fact of the store: the key of this node's seals.
@@ -434,6 +434,10 @@ impl<'a> Tx<'a> {
             }
             Some(stored) => {
                 flags.keep_local(stored.flags);
+                if stored.flags.has(Flags::LEFT) && record.key().kind == Kind::Task {
+                    // It is back.
+                    warnings::mark(self.connection, record.key().id)?;
+                }
                 if stored.digest != digest || stored.flags != flags {
                     // A new digest over what a disk or a hand has changed would make that ours, and it would travel.
                     records::as_written(stored)?;

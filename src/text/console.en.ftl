@@ -80,6 +80,7 @@ console-previous = Previous
 console-next = Next
 console-six-clear = The six clears
 console-six-clear-missing = Not clear yet:
+console-task-given-elsewhere = The issuer has given it to others; nothing new is expected here.
 console-task-withdrawn = Withdrawn. { $reason }
 console-task-issued = The task is issued; it goes to its units by itself.
 console-in-conflict = in conflict

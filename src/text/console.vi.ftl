@@ -80,6 +80,7 @@ console-previous = Trang trước
 console-next = Trang sau
 console-six-clear = «6 rõ»
 console-six-clear-missing = Còn chưa rõ:
+console-task-given-elsewhere = Cơ quan giao đã chuyển nhiệm vụ này cho đơn vị khác; ở đây không cần báo cáo thêm.
 console-task-withdrawn = Đã thu hồi. { $reason }
 console-task-issued = Đã giao nhiệm vụ; nhiệm vụ tự chuyển đến các đơn vị.
 console-in-conflict = đang mâu thuẫn

@@ -2,6 +2,7 @@
 
 cli-figures-version = { $version } of { $latest }; late changes waiting: { $late }
 cli-version = version { $version }
+cli-version-moved-nothing = Version { $version } of { $unit } moved no number that is counted here.
 cli-version-moved = Version { $version } of { $unit } moved these numbers:
 err-indicator-period-closed = Period { $period } of { $unit } is closed; indicator { $code } takes no more values. Ask the unit above to reopen it.
 err-period-in-conflict = Period { $period } of { $unit } was decided differently at two places. See nqsync conflict list and settle it first.

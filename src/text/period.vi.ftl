@@ -2,6 +2,7 @@
 
 cli-figures-version = { $version } trên { $latest }; thay đổi đến muộn đang chờ: { $late }
 cli-version = bản { $version }
+cli-version-moved-nothing = Phiên bản { $version } của { $unit } không làm thay đổi số liệu nào được tổng hợp ở đây.
 cli-version-moved = Bản { $version } của { $unit } thay đổi các số sau:
 err-indicator-period-closed = Kỳ { $period } của { $unit } đã khóa; chỉ tiêu { $code } không ghi thêm được. Đề nghị cấp trên mở lại kỳ.
 err-period-in-conflict = Kỳ { $period } của { $unit } được quyết định khác nhau ở hai nơi. Xem nqsync conflict list và xử lý trước.

@@ -46,6 +46,7 @@ note-adopted-moved = This machine goes on with the store. The old one must stay 
 problem-moved = This store was last used on another machine; nothing is exchanged and nothing new is taken. Moved, and the old machine is off: "nqsync adopt --moved".
 err-verify-needs-service = Comparing needs the line, so the service must run: "nqsync run". "nqsync verify --local" checks this store alone.
 err-verify-no-parent = There is no node above to compare with. "nqsync verify --local" checks this store; each node below compares itself with this one.
+err-verify-refused = Nothing was compared or changed: { $detail }. Trying again does not help; "nqsync status" says who has to act.
 err-verify-unreachable = The comparison was cut: { $detail }. Nothing was changed; try again.
 note-verify-same = Both levels hold the same { $records } records.
 note-verify-repaired = Both levels hold the same { $records } records again; { $before } differed before.

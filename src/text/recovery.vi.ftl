@@ -46,6 +46,7 @@ note-adopted-moved = Máy này tiếp tục dùng kho. Máy cũ phải để t�
 problem-moved = Kho này lần trước chạy trên máy khác; không trao đổi và không nhận gì mới. Nếu đã chuyển sang đây và máy cũ đã tắt: "nqsync adopt --moved".
 err-verify-needs-service = Đối chiếu cần đường truyền nên dịch vụ phải chạy: "nqsync run". "nqsync verify --local" chỉ kiểm tra kho này.
 err-verify-no-parent = Không có cấp trên để đối chiếu. "nqsync verify --local" kiểm tra kho này; từng nút cấp dưới tự đối chiếu với nút này.
+err-verify-refused = Chưa đối chiếu và chưa thay đổi gì: { $detail }. Thử lại không giúp ích; "nqsync status" cho biết ai phải xử lý.
 err-verify-unreachable = Việc đối chiếu bị ngắt: { $detail }. Chưa thay đổi gì; hãy thử lại.
 note-verify-same = Hai cấp cùng giữ { $records } bản ghi như nhau.
 note-verify-repaired = Hai cấp lại cùng giữ { $records } bản ghi như nhau; trước đó khác { $before }.

@@ -4,6 +4,7 @@ mod classification;
 mod facts;
 mod ids;
 mod kind;
+mod loops;
 mod tree;
 pub mod values;
 

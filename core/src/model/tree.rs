@@ -8,10 +8,11 @@ use jiff::civil::Date;
 
 use super::facts::Facts;
 use super::ids::{NodeId, UnitId};
+use super::loops;
 use super::values::{OrgLevel, ParentSince, Succession};
 use crate::sync::Record;
 
-/// Longest chain of units above one another that is followed; a longer one is a loop in damaged data.
+/// Longest chain of units above one another that is followed.
 const MAX_DEPTH: usize = 16;
 
 /// One org unit on one day.
@@ -39,6 +40,12 @@ pub struct UnitInfo {
     pub succession: Option<Succession>,
     /// Who continues, once it is gone: the one heir of its records.
     pub heir: Option<UnitId>,
+    /// Every unit that it is or was said to stand below.
+    pub places: Vec<UnitId>,
+    /// The first day of its place; `None` when it was always there.
+    pub placed: Option<Date>,
+    /// The unit above or the heir that its record names, and that is not in force because it would then stand below itself.
+    pub undone: Option<UnitId>,
 }
 
 /// All units known to a node.
@@ -109,6 +116,9 @@ impl UnitInfo {
                 .unwrap_or_default(),
             succession,
             heir,
+            placed: parent.and_then(|place| place.from),
+            places: parents.iter().filter_map(|place| place.unit).collect(),
+            undone: None,
         })
     }
 }
@@ -128,10 +138,12 @@ impl Tree {
         self.units.values().map(place).eq(others)
     }
 
-    /// A tree of these units.
+    /// A tree of these units. What would put a unit below itself is undone.
     pub fn new(units: impl IntoIterator<Item = UnitInfo>) -> Tree {
         let mut tree = Tree::default();
-        for mut unit in units {
+        let mut units = units.into_iter().map(|unit| (unit.id, unit)).collect();
+        loops::undo(&mut units);
+        for mut unit in units.into_values() {
             if let Some(heir) = unit.heir {
                 // What is gone stands below whoever continues it: who serves it, who is above it and what belongs to a
                 // branch follow from there.
@@ -208,6 +220,14 @@ impl Tree {
     /// Whether `unit` is `above` or stands below it.
     pub fn is_within(&self, unit: UnitId, above: UnitId) -> bool {
         self.line(unit).any(|info| info.id == above)
+    }
+
+    /// Whether a unit stands above another, or ever did: above itself, or above one that it continues. Who decided while it
+    /// stood there has decided.
+    pub fn ever_above(&self, above: UnitId, unit: UnitId) -> bool {
+        let knew = |info: &UnitInfo| info.owner == above || info.places.contains(&above);
+        let heirs = std::iter::successors(self.get(unit), |info| self.get(info.heir?));
+        self.line(unit).skip(1).any(|info| info.id == above) || heirs.take(MAX_DEPTH).any(knew)
     }
 
     /// The unit and everything below it, the unit first.
@@ -299,7 +319,7 @@ impl Tree {
     }
 
     /// The unit of which the code, `above/code` path, name or alias was typed. Codes come before names; of several,
-    /// those within `near` come first.
+    /// those within `near` come first, and then the one that stands highest.
     pub fn resolve(&self, text: &str, near: Option<UnitId>) -> Result<&UnitInfo, TreeError> {
         let wanted = folded(text);
         if let Ok(id) = wanted.parse::<UnitId>()
@@ -326,6 +346,19 @@ impl Tree {
             found.retain(|unit| self.is_within(*unit, near));
         }
         found.dedup();
+        if found.len() > 1 {
+            // Who gives a unit of its own the code of another one does not take it away from that: the highest is meant.
+            let levels = |unit: &UnitId| self.line(*unit).count();
+            let least = found.iter().map(levels).min();
+            let highest: Vec<UnitId> = found
+                .iter()
+                .copied()
+                .filter(|unit| Some(levels(unit)) == least)
+                .collect();
+            if highest.len() == 1 {
+                found = highest;
+            }
+        }
         match found.as_slice() {
             [] => Err(TreeError::Unknown(text.to_owned())),
             [unit] => self

@@ -3,8 +3,12 @@
 //! A child may bring what its subtree owns, and nothing else; the parent is believed for everything outside our own
 //! subtree and for writes that our own units made elsewhere. Identity comes from the certificate, never from the body.
 
+use jiff::civil::Date;
+
+use super::edit::Edit;
 use super::record::Record;
 use super::scope::{Ends, LinkScope, ends};
+use crate::model::values::{ParentSince, Succession};
 use crate::model::{Facts, Tree, UnitId};
 
 /// From which side a record arrives.
@@ -36,9 +40,19 @@ pub enum Denied {
         /// The owner's code.
         owner: String,
     },
-    /// A unit record would place a unit outside the sender's subtree.
-    #[error("a unit can only be placed under a unit that its author serves")]
+    /// A unit record would place a unit outside the sender's subtree, or let one from outside continue it.
+    #[error("a unit can only be placed under, or continued by, a unit that its author serves")]
     ForeignPlace,
+    /// It says who reviews a unit's work, and that one never stood above the unit.
+    #[error(
+        "unit {reviewer} neither issued the work nor stands above {unit}, so it does not review it"
+    )]
+    NotAbove {
+        /// The unit's code.
+        unit: String,
+        /// The code of the one named as its reviewer.
+        reviewer: String,
+    },
 }
 
 impl Denied {
@@ -49,22 +63,42 @@ impl Denied {
             Denied::NotTheirs { .. } => "not_theirs",
             Denied::NotTheOwner { .. } => "not_the_owner",
             Denied::ForeignPlace => "foreign_place",
+            Denied::NotAbove { .. } => "not_above",
         }
     }
 }
 
-/// Judges an arriving record. `new_to_us` says whether it brings any write we have not seen: a peer that returns what
-/// it got from us says nothing new and is no offender.
+/// Who judges a record, and by what.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    /// From which side the record arrives.
+    pub from: From,
+    /// The link that it comes by.
+    pub scope: &'a LinkScope,
+    /// The units known here.
+    pub tree: &'a Tree,
+    /// The day on which units stand where `tree` says.
+    pub today: Date,
+}
+
+/// Judges an arriving record. `ours` is what is held of it here: an edit that we hold was judged when it came.
+/// `new_to_us` says whether it brings any write we have not seen: a peer that returns what it got from us says nothing new
+/// and is no offender.
 pub fn judge(
+    by: Judge<'_>,
     record: &Record,
-    from: From,
-    scope: &LinkScope,
-    tree: &Tree,
+    ours: Option<&Record>,
     new_to_us: bool,
 ) -> Result<(), Denied> {
+    let Judge {
+        from, scope, tree, ..
+    } = by;
     let owner = record.facts().owner();
-    for edit in record.edits() {
-        if !speaks_for(tree, edit.unit, owner, record) {
+    let is_held = |edit: &Edit| {
+        ours.is_some_and(|ours| ours.edits().iter().any(|held| held.hash() == edit.hash()))
+    };
+    for edit in record.edits().iter().filter(|edit| !is_held(edit)) {
+        if !speaks_for(by, edit.unit, owner, record) {
             let owner = owner.map(|unit| tree.code(unit)).unwrap_or_default();
             return Err(Denied::NotTheOwner {
                 unit: tree.code(edit.unit),
@@ -100,22 +134,55 @@ pub fn judge(
         let owner = owner.map(|unit| tree.code(unit)).unwrap_or_default();
         return Err(Denied::NotTheirs { owner });
     }
-    if ends == Ends::Everywhere && !placed_below(record, scope) {
+    if let Some((unit, reviewer)) = reviewed(record.facts())
+        && tree.get(unit).is_some()
+        && !tree.ever_above(reviewer, unit)
+    {
+        return Err(Denied::NotAbove {
+            unit: tree.code(unit),
+            reviewer: tree.code(reviewer),
+        });
+    }
+    let is_right = || placed_below(by, record, ours) && continued_below(scope, record, ours);
+    if ends == Ends::Everywhere && !is_right() {
         return Err(Denied::ForeignPlace);
     }
     Ok(())
 }
 
+/// Whose work is reviewed, and by whom, where that is not for its issuer: ids of reviews do not name the reviewer, so that
+/// whoever came first with one would keep the right one out.
+fn reviewed(facts: &Facts) -> Option<(UnitId, UnitId)> {
+    match facts {
+        Facts::Period { unit, reviewer, .. } => Some((*unit, *reviewer)),
+        Facts::Evidence {
+            unit,
+            reviewer,
+            issuer,
+            ..
+        }
+        | Facts::Verdict {
+            unit,
+            reviewer,
+            issuer,
+            ..
+        } if reviewer != issuer => Some((*unit, *reviewer)),
+        _ => None,
+    }
+}
+
 /// Whether an edit's unit is the owner, its successor, or (for an arrival) a unit above the one that submitted.
-fn speaks_for(tree: &Tree, unit: UnitId, owner: Option<UnitId>, record: &Record) -> bool {
+fn speaks_for(by: Judge<'_>, unit: UnitId, owner: Option<UnitId>, record: &Record) -> bool {
+    let tree = by.tree;
     match (owner, record.facts()) {
-        (Some(owner), _) => {
+        (Some(owner), facts) => {
             // The day may have come at the writer already, and not here yet.
             let planned = tree.get(owner).and_then(|info| info.succession.as_ref());
             unit == owner
                 || tree.writer(record) == Some(unit)
                 || tree.present(owner) == unit
                 || planned.is_some_and(|planned| planned.heir == Some(unit))
+                || (matches!(facts, Facts::Unit { .. }) && held_the_pen(by, unit, record))
         }
         (
             None,
@@ -133,20 +200,61 @@ fn speaks_for(tree: &Tree, unit: UnitId, owner: Option<UnitId>, record: &Record)
     }
 }
 
-/// Whether every place a unit record gives its unit is below the link's child.
-fn placed_below(record: &Record, scope: &LinkScope) -> bool {
-    let places = record
-        .register("parent")
-        .siblings
-        .into_iter()
-        .map(|write| write.json());
-    // Where it was before is history: it may have come from another branch.
-    places
-        .filter_map(|value| value.as_array()?.last().cloned())
-        .all(|place| {
-            place["unit"]
-                .as_str()
-                .and_then(|unit| unit.parse().ok())
-                .is_some_and(|unit| scope.is_below(unit))
-        })
+/// Whether a unit may once have stood above the one whose record it is. Who writes into a unit's record follows from its place,
+/// which moves; where it stood when an edit was written may never have been heard of here. The parent decides about places
+/// and is believed; a child about those below it, and about those that the record itself tells of.
+fn held_the_pen(by: Judge<'_>, unit: UnitId, record: &Record) -> bool {
+    by.from == From::Above
+        || by.scope.is_below(unit)
+        || places(record).any(|place| place.unit == Some(unit))
+}
+
+/// Every place that a unit's record gives it, in all values that stand beside each other.
+fn places(record: &Record) -> impl Iterator<Item = ParentSince> {
+    let values = record.register("parent").siblings.into_iter();
+    let lists = values.map(|write| serde_json::from_value::<Vec<ParentSince>>(write.json()));
+    lists.flat_map(Result::unwrap_or_default)
+}
+
+/// Whether every place that a record gives its unit, from today on, is below the link's child. Where it was before is
+/// history: it may have come from another branch. So may a place that we gave it ourselves.
+fn placed_below(by: Judge<'_>, record: &Record, ours: Option<&Record>) -> bool {
+    let known: Vec<ParentSince> = ours.map(|ours| places(ours).collect()).unwrap_or_default();
+    let values = record.register("parent").siblings.into_iter();
+    let mut lists = values.map(|write| serde_json::from_value::<Vec<ParentSince>>(write.json()));
+    let mut any = false;
+    let all = lists.all(|list| {
+        any = true;
+        // A unit without a place would be nobody's.
+        let Some(list) = list.ok().filter(|list| !list.is_empty()) else {
+            return false;
+        };
+        let is_past = |at: usize| {
+            let mut later = list.iter().skip(at + 1);
+            later.any(|next| next.from.is_none_or(|from| from <= by.today))
+        };
+        let is_right = |(at, place): (usize, &ParentSince)| {
+            place.unit.is_some_and(|unit| by.scope.is_below(unit))
+                || is_past(at)
+                || known.contains(place)
+        };
+        list.iter().enumerate().all(is_right)
+    });
+    any && all
+}
+
+/// Whether whoever continues a unit is below the link's child, or known here as its heir.
+fn continued_below(scope: &LinkScope, record: &Record, ours: Option<&Record>) -> bool {
+    let known: Vec<Succession> = ours
+        .map(|ours| successions(ours).collect())
+        .unwrap_or_default();
+    successions(record).all(|planned| {
+        let mut heirs = planned.successors.iter().chain(&planned.heir);
+        heirs.all(|heir| scope.is_below(*heir)) || known.contains(&planned)
+    })
+}
+
+fn successions(record: &Record) -> impl Iterator<Item = Succession> {
+    let values = record.register("succession").siblings.into_iter();
+    values.filter_map(|write| serde_json::from_value(write.json()).ok())
 }

@@ -20,5 +20,5 @@ pub mod seal;
 pub use context::{Context, Dot, Incarnation, Token};
 pub use edit::{Edit, EditDraft, EditError, Write};
 pub use hlc::Stamp;
-pub use record::{Author, Digest, LIFE, Record, RecordError, RegisterView, Replaced};
+pub use record::{Author, Digest, LIFE, RESOLVED, Record, RecordError, RegisterView, Replaced};
 pub use seal::SealKey;

@@ -18,6 +18,8 @@ use crate::model::{Classification, Facts, FactsError, Key};
 
 /// The register that says whether a record was deleted.
 pub const LIFE: &str = "life";
+/// Register with the reason of the last decision about a conflict of this record. It is a remark: two of them contradict nobody.
+pub const RESOLVED: &str = "resolved";
 
 /// First half of the SHA-256 over a record's key, facts and edits: equal digests mean equal bytes.
 #[derive(
@@ -290,6 +292,7 @@ impl Record {
         }
         let deleted = self.is_deleted();
         self.registers()
+            .filter(|name| *name != RESOLVED)
             .filter(|name| {
                 let view = self.register(name);
                 let different = view

@@ -3,7 +3,7 @@
 
 use nqsync_core::model::values::OrgLevel;
 use nqsync_core::model::{Facts, NodeId, Tree, UnitId, UnitInfo};
-use nqsync_core::sync::authority::{From, judge};
+use nqsync_core::sync::authority::From;
 use nqsync_core::sync::scope::LinkScope;
 use nqsync_core::sync::{Author, Incarnation, Record};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::any_facts_of;
+use super::{any_facts_of, judge};
 
 /// A unit: its path by who serves it, each digit a unit of its line, and the node that serves it, if one of its own.
 struct Place {
@@ -99,6 +99,9 @@ fn tree() -> Tree {
             served_before: place.formerly.iter().map(|n| node(*n)).collect(),
             succession: None,
             heir: place.heir.map(id),
+            places: Vec::new(),
+            placed: None,
+            undone: None,
         }
     }))
 }
@@ -157,6 +160,8 @@ struct Arriving {
     concerns: Option<Vec<UnitId>>,
     authors: Vec<UnitId>,
     puts_under: Vec<UnitId>,
+    /// Who reviews whose work, where that is not for its issuer.
+    reviews: Option<(UnitId, UnitId)>,
 }
 
 fn is_right(arriving: &Arriving, from: From, child: u8, new: bool) -> bool {
@@ -165,7 +170,13 @@ fn is_right(arriving: &Arriving, from: From, child: u8, new: bool) -> bool {
         [owner, pen(owner), pen(above.unwrap_or(owner))]
     });
     let may_write = |author: UnitId| match (writes_for, arriving.submitter) {
-        (Some(pens), _) => pens.contains(&author),
+        (Some(pens), _) => {
+            // Who stood above a unit once, the parent knows, a child of its own branch, and the record by its places.
+            let stood = from == From::Above
+                || is_below(child, author)
+                || arriving.puts_under.contains(&author);
+            pens.contains(&author) || (arriving.about.is_some() && stood)
+        }
         (None, Some(submitter)) => {
             of(submitter).path.starts_with(of(author).path) && server(author) != server(submitter)
         }
@@ -211,7 +222,15 @@ fn is_right(arriving: &Arriving, from: From, child: u8, new: bool) -> bool {
         .puts_under
         .iter()
         .all(|place| is_below(child, *place));
-    is_theirs && (arriving.concerns.is_some() || is_placed)
+    let is_placed = is_placed && !arriving.puts_under.is_empty();
+    // Nobody reviews a unit but those on the way up from it; the topmost reviews itself.
+    let may_review = |(reviewer, unit): (UnitId, UnitId)| {
+        let (above, below) = (of(reviewer).path, of(unit).path);
+        below.starts_with(above) && (above != below || above == "1")
+    };
+    is_theirs
+        && arriving.reviews.is_none_or(may_review)
+        && (arriving.concerns.is_some() || is_placed)
 }
 
 fn any_unit() -> impl Strategy<Value = UnitId> + Clone {
@@ -282,6 +301,14 @@ fn made(facts: Facts, about: UnitId, edits: &[Edit]) -> (Record, Arriving) {
         Facts::Arrival { unit, .. } => Some(*unit),
         _ => None,
     };
+    let reviews = match record.facts() {
+        Facts::Period { .. } => Some((unit_in("reviewer"), unit_in("unit"))),
+        Facts::Evidence { .. } | Facts::Verdict { .. } => {
+            let reviewer = unit_in("reviewer");
+            (reviewer != unit_in("issuer")).then(|| (reviewer, unit_in("unit")))
+        }
+        _ => None,
+    };
     let is_unit = matches!(record.facts(), Facts::Unit { .. });
     let arriving = Arriving {
         owner: record.facts().owner(),
@@ -290,6 +317,7 @@ fn made(facts: Facts, about: UnitId, edits: &[Edit]) -> (Record, Arriving) {
         concerns,
         authors: edits.iter().map(|(author, ..)| *author).collect(),
         puts_under: named(&["parent"]),
+        reviews,
     };
     (record, arriving)
 }

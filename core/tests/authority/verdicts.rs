@@ -48,6 +48,13 @@ fn each_refusal_has_a_code_of_its_own() {
             "not_the_owner",
         ),
         (Denied::ForeignPlace, "foreign_place"),
+        (
+            Denied::NotAbove {
+                unit: word(),
+                reviewer: word(),
+            },
+            "not_above",
+        ),
     ];
     for (denied, code) in all {
         assert_eq!(denied.code(), code);
@@ -192,7 +199,7 @@ fn the_heir_of_a_unit_writes_for_it_from_the_day_on_and_as_soon_as_it_is_planned
     let mut own = record(unit.clone(), &[(PROVINCE, "parent", placed.clone())]);
     let known = changed(COMMUNE, |info| info.id = UnitId(own.key().id));
     assert_eq!(judge(&own, From::Below, &link(2), &known, true), Ok(()));
-    own = record(unit, &[(NEIGHBOUR, "parent", placed)]);
+    own = record(unit, &[(OTHER_PROVINCE, "parent", placed)]);
     assert!(judge(&own, From::Below, &link(2), &known, true).is_err());
     // And by the heir of the one that it was born under, wherever it stands now.
     let born = Facts::Unit { owner: PROVINCE };
@@ -213,8 +220,198 @@ fn the_heir_of_a_unit_writes_for_it_from_the_day_on_and_as_soon_as_it_is_planned
         judge(&by_heir, From::Above, &link(3), &merged, false),
         Ok(())
     );
-    let refused = judge(&by_heir, From::Above, &link(3), &tree(), false);
+    let refused = judge(&by_heir, From::Below, &link(4), &tree(), false);
     assert!(matches!(refused, Err(Denied::NotTheOwner { .. })));
+}
+
+/// What a unit's own record says of its places.
+fn places(list: &[(&str, UnitId)]) -> Value {
+    let place = |(from, unit): &(&str, UnitId)| match *from {
+        "" => json!({ "unit": unit }),
+        from => json!({ "from": from, "unit": unit }),
+    };
+    list.iter().map(place).collect()
+}
+
+#[test]
+fn whoever_stood_above_a_unit_once_has_written_into_its_record() {
+    let unit = || Facts::Unit { owner: PROVINCE };
+    let by = |author, list: &[(&str, UnitId)]| record(unit(), &[(author, "parent", places(list))]);
+    let judged = |record: &Record, from| judge(record, from, &link(2), &tree(), true);
+    // Moved away and back before anybody heard of it: the parent knows, and a child about those of its own branch.
+    let back = by(COMMUNE, &[("", PROVINCE)]);
+    assert_eq!(judged(&back, From::Below), Ok(()));
+    let back = by(OTHER_PROVINCE, &[("", PROVINCE)]);
+    assert_eq!(judged(&back, From::Above), Ok(()));
+    assert!(matches!(
+        judged(&back, From::Below),
+        Err(Denied::NotTheOwner { .. })
+    ));
+    // The record tells that it was there.
+    let was = [("", OTHER_PROVINCE), ("2026-05-01", PROVINCE)];
+    assert_eq!(judged(&by(OTHER_PROVINCE, &was), From::Below), Ok(()));
+    // What we hold of it was judged when it came.
+    let by_judge = Judge {
+        from: From::Below,
+        scope: &link(2),
+        tree: &tree(),
+        today: date(2026, 11, 1),
+    };
+    let held = authority::judge(by_judge, &back, Some(&back), false);
+    assert_eq!(held, Ok(()));
+}
+
+#[test]
+fn a_unit_goes_only_where_its_author_serves_from_today_on() {
+    let placed = |list: &[(&str, UnitId)], ours: Option<&Record>| {
+        let unit = Facts::Unit { owner: COMMUNE };
+        let record = record(unit, &[(COMMUNE, "parent", places(list))]);
+        let by = Judge {
+            from: From::Below,
+            scope: &link(4),
+            tree: &tree(),
+            today: date(2026, 11, 1),
+        };
+        (authority::judge(by, &record, ours, true), record)
+    };
+    // A place of its own after a foreign one hides nothing, as long as that one is in force or to come.
+    let hidden = [
+        ("", COMMUNE),
+        ("2026-05-01", FAR_COMMUNE),
+        ("2099-01-01", COMMUNE),
+    ];
+    assert_eq!(placed(&hidden, None).0, Err(Denied::ForeignPlace));
+    let to_come = [
+        ("", COMMUNE),
+        ("2027-05-01", FAR_COMMUNE),
+        ("2099-01-01", COMMUNE),
+    ];
+    assert_eq!(placed(&to_come, None).0, Err(Denied::ForeignPlace));
+    let past = [("", FAR_COMMUNE), ("2026-11-01", COMMUNE)];
+    let (verdict, _) = placed(&past, None);
+    assert_eq!(verdict, Ok(()));
+    // A move that we planned ourselves comes back with whatever else is written.
+    let (_, ours) = placed(&to_come, None);
+    assert_eq!(placed(&to_come, Some(&ours)).0, Ok(()));
+}
+
+#[test]
+fn a_unit_without_any_place_does_not_come_from_below() {
+    let unit = || Facts::Unit { owner: COMMUNE };
+    for edits in [
+        vec![(COMMUNE, "code", json!("91"))],
+        vec![(COMMUNE, "parent", json!([]))],
+    ] {
+        let refused = judge(
+            &record(unit(), &edits),
+            From::Below,
+            &link(4),
+            &tree(),
+            true,
+        );
+        assert_eq!(refused, Err(Denied::ForeignPlace));
+    }
+}
+
+#[test]
+fn a_units_work_is_reviewed_by_its_issuer_and_by_those_who_stand_or_stood_above_it() {
+    let period = |unit, reviewer, stage| Facts::Period {
+        unit,
+        reviewer,
+        period: "2026-03".to_owned(),
+        stage,
+    };
+    let evidence = |unit, reviewer| Facts::Evidence {
+        unit,
+        issuer: MINISTRY,
+        task: Uuid::from_u128(50),
+        period: "2026-03".to_owned(),
+        reviewer,
+    };
+    let judged = |facts: Facts, child, tree: &Tree| {
+        let owner = facts.owner().expect("an owner");
+        let record = record(facts, &[(owner, "state", json!(1))]);
+        let scope = LinkScope::of_child(tree, node(child));
+        judge(&record, From::Below, &scope, tree, true)
+    };
+    let review = PeriodStage::Review;
+    // A commune closes nobody's period: not its neighbour's, not its province's, not the ministry's.
+    for unit in [NEIGHBOUR, FAR_COMMUNE, PROVINCE, MINISTRY] {
+        let refused = judged(period(unit, COMMUNE, review), 4, &tree());
+        assert!(matches!(refused, Err(Denied::NotAbove { .. })), "{unit:?}");
+    }
+    // Nor does it hand its own in to a neighbour, or its files.
+    let submission = PeriodStage::Submission;
+    let refused = judged(period(COMMUNE, NEIGHBOUR, submission), 4, &tree());
+    assert!(matches!(refused, Err(Denied::NotAbove { .. })));
+    assert_eq!(
+        judged(period(COMMUNE, PROVINCE, submission), 4, &tree()),
+        Ok(())
+    );
+    let refused = judged(evidence(COMMUNE, NEIGHBOUR), 4, &tree());
+    assert!(matches!(refused, Err(Denied::NotAbove { .. })));
+    for reviewer in [PROVINCE, MINISTRY] {
+        assert_eq!(judged(evidence(COMMUNE, reviewer), 4, &tree()), Ok(()));
+    }
+    // What a province decided while the commune stood below it comes up when it has moved away.
+    let elsewhere = changed(FAR_COMMUNE, |info| {
+        info.places = vec![PROVINCE, OTHER_PROVINCE]
+    });
+    assert_eq!(
+        judged(period(FAR_COMMUNE, PROVINCE, review), 2, &elsewhere),
+        Ok(())
+    );
+    // Also about one that it continues by now, and not if neither ever stood there.
+    let continued = |places: Vec<UnitId>| {
+        changed(NEIGHBOUR, move |info| {
+            info.heir = Some(FAR_COMMUNE);
+            info.owner = MINISTRY;
+            info.places = places.clone();
+        })
+    };
+    let theirs = || period(NEIGHBOUR, PROVINCE, review);
+    assert_eq!(judged(theirs(), 2, &continued(vec![PROVINCE])), Ok(()));
+    let refused = judged(theirs(), 2, &continued(vec![MINISTRY]));
+    assert!(
+        matches!(refused, Err(Denied::NotAbove { .. })),
+        "{refused:?}"
+    );
+    // Nobody reviews his own work but the topmost, which has nobody above.
+    let refused = judged(period(COMMUNE, COMMUNE, review), 4, &tree());
+    assert_eq!(refused, Err(Denied::OutOfScope));
+    // A unit that is not known here: then the link alone decides.
+    assert_eq!(
+        judged(period(unit(77), PROVINCE, review), 2, &tree()),
+        Ok(())
+    );
+}
+
+#[test]
+fn a_unit_is_continued_only_by_those_whom_its_author_serves() {
+    let continued = |heir: UnitId, successors: &[UnitId], ours: Option<&Record>| {
+        let planned = json!({
+            "kind": "merge", "from": "2026-12-01", "successors": successors, "heir": heir,
+        });
+        let unit = Facts::Unit { owner: COMMUNE };
+        let place = places(&[("", COMMUNE)]);
+        let registers = [(COMMUNE, "parent", place), (COMMUNE, "succession", planned)];
+        let record = record(unit, &registers);
+        let by = Judge {
+            from: From::Below,
+            scope: &link(4),
+            tree: &tree(),
+            today: date(2026, 11, 1),
+        };
+        (authority::judge(by, &record, ours, true), record)
+    };
+    assert_eq!(continued(DEPARTMENT, &[DEPARTMENT], None).0, Ok(()));
+    let foreign = Err(Denied::ForeignPlace);
+    assert_eq!(continued(FAR_COMMUNE, &[FAR_COMMUNE], None).0, foreign);
+    assert_eq!(continued(FAR_COMMUNE, &[], None).0, foreign);
+    let (verdict, ours) = continued(DEPARTMENT, &[DEPARTMENT, FAR_COMMUNE], None);
+    assert_eq!(verdict, foreign);
+    let again = continued(DEPARTMENT, &[DEPARTMENT, FAR_COMMUNE], Some(&ours));
+    assert_eq!(again.0, Ok(()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{About, Fields, Ours, own_fields};
 use crate::adapter::profile::StreamKind;
 use crate::node::Refusal;
-use crate::node::commands::refs::Named;
+use crate::node::commands::refs::{Named, is_asked_for};
 use crate::node::commands::views::{View, evidence_of, group_of, maybe, text_of, typed};
 use crate::store::records::{self, Rec, Stored};
 
@@ -119,7 +119,7 @@ fn reports(
     task: &Stored,
     found: &mut Vec<Ours>,
 ) -> Result<(), Refusal> {
-    if task.record.shown("withdrawn").is_some() {
+    if !is_asked_for(task) {
         return Ok(());
     }
     for unit in scope::assigned(&task.record) {
@@ -202,7 +202,7 @@ fn task(view: &View<'_>, scope: &Scope, stored: &Stored) -> Option<Ours> {
         || scope::assigned(record)
             .iter()
             .any(|unit| scope.covers(view, *unit));
-    if !ours || record.shown("withdrawn").is_some() {
+    if !ours || !is_asked_for(stored) {
         return None;
     }
     let context = task_context(view, record);

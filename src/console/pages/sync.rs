@@ -100,7 +100,7 @@ async fn follow(console: Arc<Console>, mut exchange: Exchange) {
             Step::Ended(Some(Ok(synced))) => {
                 break json!({ "report": synced.report, "agrees": synced.agrees });
             }
-            Step::Ended(Some(Err(error))) => break json!({ "failed": error }),
+            Step::Ended(Some(Err(cut))) => break json!({ "failed": cut.message }),
             Step::Ended(None) => break json!({ "failed": "" }),
         }
     };

@@ -109,6 +109,8 @@ pub struct Unit {
     pub aliases: Vec<String>,
     /// By what it is or will be continued.
     pub succession: Option<Value>,
+    /// Code of the unit above or the heir that was said and is not in force, because the unit would stand below itself.
+    pub undone: Option<String>,
 }
 
 /// A unit with those below it.

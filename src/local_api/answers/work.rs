@@ -48,6 +48,8 @@ pub struct Task {
     pub status: String,
     /// Parts of the *6 rõ* that are left open.
     pub missing: Vec<String>,
+    /// Its issuer took it from all units that report by way of this node.
+    pub given_elsewhere: bool,
     pub withdrawn: bool,
     pub withdrawn_reason: Option<String>,
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use nqsync_core::model::Kind;
-use nqsync_core::sync::{Dot, Edit, LIFE, Record, Write};
+use nqsync_core::sync::{Dot, Edit, LIFE, RESOLVED, Record, Write};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -110,6 +110,11 @@ pub fn resolve(
     if record.is_deleted() && register != LIFE && !chosen.is_null() {
         // A value that stays brings its record back.
         values.insert(LIFE.to_owned(), Value::Null);
+    }
+    // The reason of an earlier decision is not that of this one.
+    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
+    if reason.is_some() || record.shown(RESOLVED).is_some() {
+        values.insert(RESOLVED.to_owned(), json!(reason));
     }
     let written = write::update(on.tx, &acting, stored, values, None)?;
     saved(on, &written, Some(&record))?;

@@ -11,6 +11,7 @@ use super::resolve;
 use super::views::{View, group_of, text_of};
 use crate::api::ReportRef;
 use crate::node::Refusal;
+use crate::store::records::Flags;
 use crate::store::records::{self, Stored};
 
 /// Fewest characters of an id that name a record.
@@ -131,11 +132,11 @@ impl Tasks {
         only(found, text, "task", |stored| title(&stored.record))
     }
 
-    /// Those whose group and number were typed. One that was withdrawn counts only when no other is meant.
+    /// Those whose group and number were typed. One that was withdrawn or given to others counts only when no other is meant.
     fn grouped(&self, view: &View<'_>, text: &str) -> Result<Vec<Stored>, Refusal> {
         let mut found = loaded(view, self.by_group.get(&fold(text)))?;
-        if found.iter().any(|s| s.record.shown("withdrawn").is_none()) {
-            found.retain(|s| s.record.shown("withdrawn").is_none());
+        if found.iter().any(is_asked_for) {
+            found.retain(is_asked_for);
         }
         Ok(found)
     }
@@ -152,8 +153,16 @@ impl Tasks {
             stored.record.shown("withdrawn").is_none()
                 && scope::assigned(&stored.record).contains(&unit)
         });
+        if found.iter().any(is_asked_for) {
+            found.retain(is_asked_for);
+        }
         Ok(found)
     }
+}
+
+/// Whether the issuer still asks for a task here.
+pub fn is_asked_for(task: &Stored) -> bool {
+    task.record.shown("withdrawn").is_none() && !task.flags.has(Flags::LEFT)
 }
 
 fn push(map: &mut HashMap<String, Vec<Uuid>>, key: String, id: Uuid) {

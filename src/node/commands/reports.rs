@@ -22,8 +22,9 @@ use crate::node::standings::Standings;
 use crate::node::write::Acting;
 use crate::sheet::records::parse_status;
 use crate::sheet::{NumberStyle, parse_number_as};
+use crate::store::Stored;
+use crate::store::records::{self, Flags};
 use crate::store::standings::Wait;
-use crate::store::{Stored, records};
 
 /// Remark on a report whose part is greater than its whole.
 const NUMERATOR_ABOVE: &str = "numerator-above-denominator";
@@ -175,6 +176,10 @@ pub fn check_open(view: &View<'_>, named: &Named) -> Result<(), Refusal> {
     };
     if named.report.is_none() && !was_assigned(view, task, named.unit)? {
         return Err(Refusal::usage("not-assigned", args()));
+    }
+    // What was begun before may be finished: it goes up as late.
+    if named.report.is_none() && task.flags.has(Flags::LEFT) {
+        return Err(Refusal::usage("task-given-elsewhere", args()));
     }
     if task.record.shown("withdrawn").is_some() {
         return Err(Refusal::usage("task-withdrawn", args()));

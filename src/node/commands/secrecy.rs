@@ -65,6 +65,9 @@ pub fn above(level: Classification, ceiling: Classification) -> Refusal {
     }
 }
 
+/// What the law forbids here: that somebody tried stands in the audit.
+pub(super) const FORBIDDEN: [&str; 2] = ["above-ceiling", "above-node-ceiling"];
+
 /// The refusal of a word that names no level.
 pub fn unknown(text: &str) -> Refusal {
     Refusal::usage("unknown-classification", [("text", text.to_owned())])

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use nqsync_core::model::{Kind, Lane, UnitId};
+use nqsync_core::model::{Kind, Lane, UnitId, UnitInfo};
 use nqsync_core::protocol::PROTOCOL;
 use nqsync_core::sync::Record;
 use serde_json::{Value, json};
@@ -67,6 +67,10 @@ pub fn show(on: &Reading<'_>) -> Result<Said, Refusal> {
     let conflicts = conflicts::count(on.connection)?;
     if conflicts > 0 {
         problems.add("problem-conflicts", conflicts.to_string(), None);
+    }
+    let undone = undone_units(on);
+    if !undone.is_empty() {
+        problems.add("problem-unit-undone", undone.join("; "), None);
     }
     let (set_aside_here, set_aside_there) = quarantine::counts(on.connection)?;
     if set_aside_here + set_aside_there > 0 {
@@ -237,6 +241,17 @@ fn downstream(
         all.push(item);
     }
     Ok(all)
+}
+
+/// Units below this node's own whose place or heir is not in force because each would stand below the other.
+fn undone_units(on: &Reading<'_>) -> Vec<String> {
+    let told = |unit: &UnitInfo| {
+        let other = on.tree.code(unit.undone?);
+        let above = unit.parent.unwrap_or(unit.id);
+        let ours = on.view().serves(above) || on.view().serves(unit.owner);
+        ours.then(|| format!("{} → {other}", unit.code))
+    };
+    on.tree.iter().filter_map(told).collect()
 }
 
 /// Bundles without a receipt, and those that wait for one before them.

@@ -33,6 +33,15 @@ fn goes_on(tree: &Tree, unit: UnitId) -> Result<(), Refusal> {
     }
 }
 
+/// A unit goes to one of those below this node; where it leaves them, the node above both has to say so.
+fn is_reached(on: &Writing<'_, '_>, tree: &Tree, unit: UnitId) -> Result<(), Refusal> {
+    if tree.served_at_or_below(on.tx.node()?).contains(&unit) {
+        return Ok(());
+    }
+    let args = [("unit", tree.code(unit))];
+    Err(Refusal::usage("unit-beyond", args))
+}
+
 /// `unit move`.
 pub fn change_place(
     on: &mut Writing<'_, '_>,
@@ -46,6 +55,7 @@ pub fn change_place(
     let above = resolve(&tree, to, on.tx.unit()?)?;
     goes_on(&tree, id)?;
     goes_on(&tree, above)?;
+    is_reached(on, &tree, above)?;
     if tree.is_within(above, id) {
         return Err(Refusal::usage("unit-in-itself", pair(&tree, id, above)));
     }
@@ -53,15 +63,35 @@ pub fn change_place(
         check_level(info.level, other.level)?;
     }
     let mut places: Vec<ParentSince> = typed(&stored.record, "parent");
-    places.retain(|place| place.from.is_none_or(|day| day < from));
+    // A move planned for a later day stands.
+    places.retain(|place| place.from != Some(from));
     places.push(ParentSince {
         from: Some(from),
         unit: Some(above),
     });
-    let values = Values::from([("parent".to_owned(), json!(places))]);
+    places.sort_by_key(|place| place.from);
+    let mut values = Values::from([("parent".to_owned(), json!(places))]);
+    if tree.get(id).is_some_and(|info| info.undone.is_some()) {
+        // Whoever says where it stands decides against what could not be in force.
+        values.insert("succession".to_owned(), json!(null));
+    }
+    let later = places.iter().find(|place| place.from > Some(from));
+    let later = later.map(|place| {
+        let to = place.unit.map(|unit| tree.code(unit));
+        let day = place.from.map(|day| day.to_string());
+        [
+            ("unit", tree.code(id)),
+            ("other", to.unwrap_or_default()),
+            ("from", day.unwrap_or_default()),
+        ]
+    });
     let saved = save(on, stored, values)?;
     on.tx.settle_tree()?;
-    answer(on, &saved, 0)
+    let said = answer(on, &saved, 0)?;
+    Ok(match later {
+        Some(args) => said.note("note-unit-moves-later", args),
+        None => said,
+    })
 }
 
 /// `unit merge`: each of the units is continued by `into`, which inherits its records.
@@ -122,6 +152,7 @@ fn succeed(
         let splits_off = kind == SuccessionKind::Split && *successor == id;
         if !splits_off {
             goes_on(&tree, *successor)?;
+            is_reached(on, &tree, *successor)?;
         }
         let into_itself = kind == SuccessionKind::Merge && *successor == id;
         // What belongs to a unit goes where it goes; it cannot go into what belongs to it.

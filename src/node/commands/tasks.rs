@@ -8,8 +8,8 @@ use nqsync_core::sync::{Record, scope};
 use serde_json::{Value, json};
 
 use super::views::{
-    View, evidence_item, group_of, maybe, missing, report_item, span, task_alone, task_item,
-    task_listed, task_shown, task_status, text_of,
+    GIVEN_ELSEWHERE, View, evidence_item, group_of, maybe, missing, report_item, span, task_alone,
+    task_item, task_listed, task_shown, task_status, text_of,
 };
 use super::{Reading, Said, Values, Writing, refs, resolve, secrecy, shared, token};
 use crate::api::{Command, Narrowed, TaskFields};
@@ -66,7 +66,7 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
     if narrowed.status.is_some() || narrowed.open {
         let mut fit = Vec::new();
         for stored in tasks {
-            let status = task_status(&view, &standings, &stored.record, day)?;
+            let status = task_status(&view, &standings, &stored, day)?;
             let is_meant = narrowed.status.as_deref().is_none_or(|s| s == status);
             if is_meant && !(narrowed.open && DONE.contains(&status)) {
                 fit.push(stored);
@@ -94,11 +94,12 @@ pub fn list(on: &Reading<'_>) -> Result<Said, Refusal> {
 }
 
 /// States of tasks of which nothing more is to be done.
-const DONE: [&str; 4] = [
+const DONE: [&str; 5] = [
     "completed_on_time",
     "completed_late",
     "cancelled",
     "withdrawn",
+    GIVEN_ELSEWHERE,
 ];
 
 fn due_of(record: &Record) -> Option<Date> {

@@ -25,6 +25,9 @@ struct Found {
 /// Carries `verify` out on this store alone. Comparing with the parent is for the running service.
 pub async fn here(node: &Node, local: bool, repair: bool) -> Result<Said, Refusal> {
     if !local {
+        if let Some(damage) = node.store.damage() {
+            return Err(StoreError::Unsound(damage.found.join("; ")).into());
+        }
         let enrolled = node
             .store
             .read(|connection| queries::meta(connection, "upstream_node"))

@@ -20,7 +20,8 @@ use crate::api::Lang;
 use crate::clock::date_of;
 use crate::node::Refusal;
 use crate::node::standings::{self, Standings};
-use crate::store::{Role, Stored, adapters, blobs, links, receipts, records};
+use crate::store::records::{self, Flags};
+use crate::store::{Role, Stored, adapters, blobs, links, receipts};
 
 /// What listings need: a snapshot, or the state a transaction has reached.
 #[derive(Clone, Copy)]
@@ -113,6 +114,7 @@ pub fn unit_item(view: &View<'_>, unit: UnitId) -> Value {
             "heir": planned.heir.map(|heir| view.tree.code(heir)),
             "in_force": info.heir.is_some(),
         })),
+        "undone": info.undone.map(|other| view.tree.code(other)),
     })
 }
 
@@ -166,14 +168,20 @@ pub fn missing(record: &Record) -> Vec<&'static str> {
         .collect()
 }
 
+/// State of a task that its issuer took from all units that report by way of this node.
+pub const GIVEN_ELSEWHERE: &str = "given_elsewhere";
+
 /// A task's state at the end of a day, or by the latest reports: of several leads the least advanced decides.
 pub fn task_status(
     view: &View<'_>,
     standings: &Standings<'_>,
-    record: &Record,
+    stored: &Stored,
     day: Option<Date>,
 ) -> Result<&'static str, Refusal> {
-    let Some(task) = rollup::read_task(record) else {
+    if stored.flags.has(Flags::LEFT) {
+        return Ok(GIVEN_ELSEWHERE);
+    }
+    let Some(task) = rollup::read_task(&stored.record) else {
         return Ok("");
     };
     if !task.is_live() {
@@ -230,8 +238,9 @@ pub fn task_listed(
         "kpi": text_of(record, "kpi"),
         "deadline": deadline_of(record),
         "issuer": view.tree.code(*issuer),
-        "status": task_status(view, standings, record, day)?,
+        "status": task_status(view, standings, stored, day)?,
         "missing": missing(record),
+        "given_elsewhere": stored.flags.has(Flags::LEFT),
         "withdrawn": withdrawn.is_some(),
         "withdrawn_reason": withdrawn.map(|w| w["reason"].clone()),
     }))

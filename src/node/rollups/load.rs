@@ -16,9 +16,11 @@ use uuid::Uuid;
 use super::closed::Before;
 use super::span_of;
 use crate::node::standings::assigned;
-use crate::store::{StoreError, Stored, groups, queries, records};
+use crate::store::records::{self, Flags};
+use crate::store::{StoreError, Stored, groups, queries};
 
-/// Reads the tasks of a group as counting needs them, one after the other.
+/// Reads the tasks of a group as counting needs them, one after the other, but for those that were taken from all who report
+/// by way of this node.
 pub fn each_task(
     connection: &Connection,
     issuer: UnitId,
@@ -27,7 +29,8 @@ pub fn each_task(
 ) -> Result<(), StoreError> {
     let today = queries::today(connection)?;
     groups::each_task(connection, issuer, group, |stored| {
-        match read_task(&stored.record) {
+        let here = !stored.flags.has(Flags::LEFT);
+        match read_task(&stored.record).filter(|_| here) {
             Some(mut task) => {
                 task.doubt_clock(today);
                 each(task)
