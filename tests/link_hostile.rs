@@ -4,6 +4,7 @@
 mod probes;
 mod support;
 
+use nqsync::api::Command;
 use nqsync::store::nodes;
 use nqsync::store::{StoreError, records};
 use nqsync::trust::authority::{Authority, NODE_LIFETIME};
@@ -80,6 +81,105 @@ async fn g1_what_a_commune_brings_as_lost_work_of_others_is_believed_only_under_
     let code = raw.push_one(render_brought(&render_record(&genuine))).await;
     assert_eq!(code, None, "what it wrote itself and still holds");
     assert_eq!(held(&world).await, before);
+}
+
+/// Ids of reviews and decisions do not name who gives them, so whoever came first with one would keep the right one out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_a_commune_closes_nobodys_period_and_answers_nobodys_proposal() {
+    let world = World::new().await;
+    let (ministry, province, commune, other) = (
+        &world.ministry,
+        &world.province,
+        &world.commune,
+        &world.other,
+    );
+    let both = world
+        .task_of(province, commune.unit(), &[other.unit()])
+        .await;
+    world.settle().await;
+    let mine = commune.unit();
+    let mut raw = Raw::of(commune).await;
+    raw.open().await;
+    let mut number = 0;
+    let mut lie = |facts, pairs: [(&str, serde_json::Value); 1]| {
+        number += 1;
+        line(number, facts, mine, values(pairs))
+    };
+    let locked = || {
+        [(
+            "state",
+            json!({ "state": "locked", "reason": "x", "at": 1 }),
+        )]
+    };
+    for unit in [other.unit(), province.unit(), ministry.unit()] {
+        let review = Facts::Period {
+            unit,
+            reviewer: mine,
+            period: "2026-03".to_owned(),
+            stage: nqsync_core::model::PeriodStage::Review,
+        };
+        let code = raw.push_one(lie(review, locked())).await;
+        assert_eq!(code.as_deref(), Some("not_above"), "{unit}");
+    }
+    let evidence = Facts::Evidence {
+        unit: mine,
+        issuer: province.unit(),
+        task: both,
+        period: "2026-03".to_owned(),
+        reviewer: other.unit(),
+    };
+    let file = json!({ "name": "a.pdf", "sha256": "00".repeat(32), "size": 1 });
+    let code = raw.push_one(lie(evidence, [("file", file)])).await;
+    assert_eq!(code.as_deref(), Some("not_above"));
+
+    // The neighbour will propose another deadline; the answer to that is not the commune's, before and after.
+    let proposal = Facts::Proposal {
+        proposer: other.unit(),
+        owner: province.unit(),
+        target_kind: Kind::Task,
+        target: both,
+        register: "deadline".to_owned(),
+    };
+    let answered = || Facts::Decision {
+        decider: mine,
+        proposer: province.unit(),
+        proposal: proposal.natural_id().expect("an id of its own"),
+    };
+    let no = || [("decision", json!({ "accepted": false, "reason": "x" }))];
+    assert_eq!(
+        raw.push_one(lie(answered(), no())).await.as_deref(),
+        Some("not_asked")
+    );
+    let propose = Command::ProposalMake {
+        task: both.to_string(),
+        field: "deadline".to_owned(),
+        value: "31/12/2026".to_owned(),
+        reason: "mưa lũ".to_owned(),
+    };
+    let made = other.data(propose).await;
+    other.sync().await;
+    assert_eq!(
+        raw.push_one(lie(answered(), no())).await.as_deref(),
+        Some("not_asked")
+    );
+    let decide = Command::ProposalDecide {
+        proposal: made["id"].as_str().expect("an id").to_owned(),
+        accept: true,
+        reason: None,
+        token: None,
+    };
+    province.answer(decide).await;
+    // And the neighbour's period is as open as ever.
+    let list = Command::PeriodList {
+        unit: None,
+        period: Some("2026-03".to_owned()),
+    };
+    let periods = province.data(list).await;
+    let states = periods["items"].as_array().expect("units").iter();
+    assert!(
+        states.into_iter().all(|unit| unit["state"] == "open"),
+        "{periods}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ mod receipts;
 
 use std::collections::HashSet;
 
-use nqsync_core::model::{Facts, Kind};
+use nqsync_core::model::{Facts, Key, Kind};
 use nqsync_core::protocol::{BadLine, Line, SetAside};
 use nqsync_core::sync::authority::{Denied, From as Side, Judge, judge};
 use nqsync_core::sync::{Context, Edit, Record};
@@ -114,57 +114,38 @@ fn apply_but(
         lines: lines.len(),
         ..Applied::default()
     };
-    let now_ms = node.clock.now_ms();
-    for incoming in lines {
-        let mut helps = Helps::default();
-        let verdict = match incoming.line {
-            Ok(Line::Record(record)) => {
-                let key = record.key();
-                helps = Helps::of(&record, false);
-                if key.kind != Kind::Unit {
-                    // Units come first in a batch; what follows is judged by the tree they make.
-                    tx.settle_tree()?;
-                }
-                let verdict = match grip.holds(key.id) {
-                    Some(held) => Err((HELD, brake::keep(tx, held, &record, &incoming.text)?)),
-                    None => take(tx, link, record, now_ms, sender_ahead_ms)?,
-                };
-                if verdict.is_ok() {
-                    applied.taken.insert(key.id);
-                }
-                if is_awaited(key.kind) && verdict.as_ref().is_ok_and(|changed| *changed) {
-                    applied.awaited.push(key.id);
-                }
-                verdict
-                    .map_err(|(code, reason)| BadLine {
-                        kind: key.kind.to_string(),
-                        id: Some(key.id),
-                        code,
-                        reason,
-                    })
-                    .map(|changed| applied.changed += usize::from(changed))
+    let way = Way {
+        link,
+        now_ms: node.clock.now_ms(),
+        sender_ahead_ms,
+        grip,
+    };
+    let is_unit = |incoming: &Incoming| matches!(&incoming.line, Ok(Line::Record(record)) if record.key().kind == Kind::Unit);
+    let (mut units, others): (Vec<Incoming>, Vec<Incoming>) = lines.into_iter().partition(is_unit);
+    // A unit may stand below another one of this batch, whichever comes first.
+    loop {
+        let count = units.len();
+        let mut refused = Vec::new();
+        for incoming in units {
+            match take_line(tx, &way, incoming, &mut applied)? {
+                Some(held) if held.bad.code == HELD => set_aside(tx, &way, &held, &mut applied)?,
+                other => refused.extend(other),
             }
-            Ok(Line::Brought(record)) => {
-                let key = record.key();
-                helps = Helps::of(&record, true);
-                tx.settle_tree()?;
-                let home = bring_home(tx, link, record, now_ms)?;
-                if is_awaited(key.kind) && home.is_ok() {
-                    applied.awaited.push(key.id);
-                }
-                home.map_err(|(code, reason)| BadLine {
-                    kind: key.kind.to_string(),
-                    id: Some(key.id),
-                    code,
-                    reason,
-                })
+        }
+        tx.settle_tree()?;
+        if refused.len() == count {
+            for refused in refused {
+                set_aside(tx, &way, &refused, &mut applied)?;
             }
-            Ok(Line::Left(key)) => note_left(tx, link, key.id).map(Ok)?,
-            Ok(Line::Receipt(receipt)) => note_receipt(tx, link, &receipt).map(Ok)?,
-            Err(bad) => Err(bad),
-        };
-        if let Err(bad) = verdict {
-            set_aside(tx, link, &bad, &incoming.text, &helps, now_ms, &mut applied)?;
+            break;
+        }
+        let most = node.settings.max_record_bytes;
+        let again = refused.iter().map(|refused| read_line(&refused.text, most));
+        units = again.collect();
+    }
+    for incoming in others {
+        if let Some(refused) = take_line(tx, &way, incoming, &mut applied)? {
+            set_aside(tx, &way, &refused, &mut applied)?;
         }
     }
     tx.settle_tree()?;
@@ -183,15 +164,79 @@ fn apply_but(
     Ok(applied)
 }
 
+/// By which link a batch came, when, and what the brake holds of it.
+struct Way<'a> {
+    link: LinkId,
+    now_ms: i64,
+    sender_ahead_ms: i64,
+    grip: &'a Grip,
+}
+
+/// A line that was not taken, and what would help.
+struct NotTaken {
+    bad: BadLine,
+    text: Box<str>,
+    helps: Helps,
+}
+
+/// Takes one line in, or says why not.
+fn take_line(
+    tx: &mut Tx<'_>,
+    way: &Way<'_>,
+    incoming: Incoming,
+    applied: &mut Applied,
+) -> Result<Option<NotTaken>, StoreError> {
+    let Way { link, now_ms, .. } = *way;
+    let mut helps = Helps::default();
+    let named = |key: Key, (code, reason): Reason| BadLine {
+        kind: key.kind.to_string(),
+        id: Some(key.id),
+        code,
+        reason,
+    };
+    let verdict = match incoming.line {
+        Ok(Line::Record(record)) => {
+            let key = record.key();
+            helps = Helps::of(&record, false);
+            let verdict = match way.grip.holds(key.id) {
+                Some(held) => Err((HELD, brake::keep(tx, held, &record, &incoming.text)?)),
+                None => take(tx, link, record, now_ms, way.sender_ahead_ms)?,
+            };
+            if verdict.is_ok() {
+                applied.taken.insert(key.id);
+            }
+            if is_awaited(key.kind) && verdict.as_ref().is_ok_and(|changed| *changed) {
+                applied.awaited.push(key.id);
+            }
+            verdict
+                .map(|changed| applied.changed += usize::from(changed))
+                .map_err(|reason| named(key, reason))
+        }
+        Ok(Line::Brought(record)) => {
+            let key = record.key();
+            helps = Helps::of(&record, true);
+            tx.settle_tree()?;
+            let home = bring_home(tx, link, record, now_ms)?;
+            if is_awaited(key.kind) && home.is_ok() {
+                applied.awaited.push(key.id);
+            }
+            home.map_err(|reason| named(key, reason))
+        }
+        Ok(Line::Left(key)) => note_left(tx, link, key.id).map(Ok)?,
+        Ok(Line::Receipt(receipt)) => note_receipt(tx, link, &receipt).map(Ok)?,
+        Err(bad) => Err(bad),
+    };
+    let text = incoming.text;
+    Ok(verdict.err().map(|bad| NotTaken { bad, text, helps }))
+}
+
 fn set_aside(
     tx: &mut Tx<'_>,
-    link: LinkId,
-    bad: &BadLine,
-    text: &str,
-    helps: &Helps,
-    now_ms: i64,
+    way: &Way<'_>,
+    NotTaken { bad, text, helps }: &NotTaken,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
+    let Way { link, now_ms, .. } = *way;
     #[cfg(feature = "faults")]
     if crate::faults::thrown(crate::faults::Canary::SilentReject) {
         return Ok(());
@@ -216,7 +261,7 @@ fn set_aside(
         None => quarantine::of_peer(tx.connection(), link)?,
     };
     // What is held keeps its line with its hold.
-    let body = (bad.code != HELD).then(|| text.to_owned());
+    let body = (bad.code != HELD).then(|| text.to_string());
     let bytes = body.as_ref().map_or(0, |body| body.len() as u64);
     // Work that the parent may have lost goes on to it from here, and its sender does not offer it again.
     let has_room = bytes == 0 || to_parent || held.1 < MAX_BYTES_ASIDE_PER_LINK;
