@@ -1,6 +1,8 @@
 //! What a broken or hostile child sends to a running service: bodies without end or sense, connections that drip or hang,
 //! floods, replays. Each is refused within its limits, while another child goes on.
 
+#[path = "hostile_inputs/answers.rs"]
+mod answers;
 #[path = "hostile_inputs/bodies.rs"]
 mod bodies;
 #[path = "hostile_inputs/crowds.rs"]

@@ -41,6 +41,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Requests in progress on a connection that is not a known node's: whoever enrols makes one.
 const STRANGER_STREAMS: u32 = 4;
 
+/// Bytes of one answer that are handed to a connection before its peer takes them: the rest counts as not sent, and a
+/// peer that announces room and reads nothing costs no more than this for each request.
+const SENDING: usize = 64 * 1024;
+
 /// Limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct AcceptLimits {
@@ -332,6 +336,7 @@ impl Acceptor {
             .keep_alive_interval(self.limits.ping)
             .keep_alive_timeout(self.limits.ping_reply)
             .max_concurrent_streams(streams)
+            .max_send_buf_size(SENDING)
             .max_header_list_size(self.limits.header_bytes);
         builder
     }

@@ -3,6 +3,7 @@
 //! Who asks is decided by the key of the TLS connection, never by the body. Every body has a limit and a deadline; a
 //! batch is unpacked outside the writer thread, applied in one transaction, and acknowledged when that is on disk.
 
+mod answers;
 mod body;
 mod compare;
 mod deposit;
@@ -32,6 +33,7 @@ use nqsync_core::protocol::{
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use self::answers::Answers;
 use self::body::{BUSY_RETRY_S, WAITING, acknowledging, busy, from_anybody, small, turn, whole};
 use self::newest::Newest;
 use crate::node::branches::Verdict;
@@ -79,6 +81,7 @@ struct HubInner {
     authority: Option<Held>,
     slots: Semaphore,
     waiting: Semaphore,
+    answers: Answers,
     under_way: Mutex<HashMap<LinkId, Arc<Batch>>>,
     /// When each child was last heard, not yet in the store: a long poll a minute must not cost a sync of the disk.
     heard: Mutex<HashMap<LinkId, i64>>,
@@ -109,6 +112,7 @@ impl Hub {
                 authority,
                 slots,
                 waiting: Semaphore::new(WAITING),
+                answers: Answers::default(),
                 under_way,
                 heard,
                 deposits: Newest::default(),
@@ -378,8 +382,9 @@ async fn known_only(
     }
     let now = hub.inner.node.clock.now_ms();
     hub.heard().insert(link, now);
-    request.extensions_mut().insert(Child { node, link, key });
-    Ok(next.run(request).await)
+    let child = Child { node, link, key };
+    request.extensions_mut().insert(child);
+    hub.inner.answers.keep(child, next.run(request).await)
 }
 
 async fn open(

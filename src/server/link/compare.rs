@@ -29,6 +29,7 @@ pub(super) async fn compare(
             .await?;
         return Ok(Json(Holdings::default()));
     }
+    let _making = hub.inner.answers.turn(child).await?;
     let holdings = store
         .read(move |connection| match asked.bucket {
             None => Ok::<_, StoreError>(Holdings {

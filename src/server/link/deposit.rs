@@ -214,7 +214,9 @@ pub(super) async fn fetch(
         let newest = on_disk(move || depot.newest()).await?;
         return newest.map(|newest| newest.head).ok_or_else(unknown);
     }
+    let making = hub.inner.answers.turn(child).await?;
     on_disk(move || {
+        let _making = making;
         let mut body = Vec::new();
         for name in asked.names.iter().filter_map(|name| parse_hex(name)) {
             // One that is not here any more is an empty one: whoever asked knows it by its length.

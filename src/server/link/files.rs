@@ -234,7 +234,11 @@ pub(super) async fn send_blob(
         .filter(|asked| *asked > 0)
         .unwrap_or(usize::MAX);
     let length = hub.inner.node.settings.file_piece_bytes.min(asked);
-    let piece = tokio::task::spawn_blocking(move || blobs::read_piece(&path, from, length));
+    let making = hub.inner.answers.turn(child).await?;
+    let piece = tokio::task::spawn_blocking(move || {
+        let _making = making;
+        blobs::read_piece(&path, from, length)
+    });
     let piece = piece
         .await
         .map_err(|e| StoreError::Panicked(e.to_string()))

@@ -78,6 +78,7 @@ async fn prepare(hub: &Hub, child: Child) -> Result<Option<Response>, Reply> {
         batch_bytes: hub.inner.limits.batch_bytes,
         after: (-1, 0),
     };
+    let _making = hub.inner.answers.turn(child).await?;
     let store = node.store.clone();
     let batch = store
         .read(move |connection| {

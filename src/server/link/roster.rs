@@ -61,6 +61,7 @@ pub(super) async fn fetch(
     State(hub): State<Hub>,
     Extension(child): Extension<Child>,
 ) -> Result<Response, Reply> {
+    let _making = hub.inner.answers.turn(child).await?;
     let store = &hub.inner.node.store;
     let kept = store
         .read(move |connection| rosters::of(connection, child.link))
