@@ -294,7 +294,7 @@ pub const KEYS: &[Key] = &[
             max: 100_000,
         },
         Value("4096"),
-        "Open connections, over all children. Further ones wait.",
+        "Open connections, over all children. A further one takes the place of the one that has longest not been a known child's; without such it waits.",
         "Less memory, or more children than this: each holds one connection, two for a moment when it reconnects.",
     ),
     key(

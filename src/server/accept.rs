@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, error, info, warn};
 
-use super::connections::Connections;
+use super::connections::{Connections, Place};
 use super::sending;
 use crate::trust::tls::{Peer, ServerTls};
 
@@ -48,11 +48,13 @@ const SENDING: usize = 64 * 1024;
 /// Limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct AcceptLimits {
-    /// Open connections in all; further ones wait in the system's queue.
+    /// Open connections in all; a further one takes the place of the stranger who has been here longest. Where there is
+    /// none it waits, and others wait in the system's queue.
     pub connections: usize,
     /// Open connections of one node; a further one replaces the oldest.
     pub per_node: usize,
-    /// Open connections of one address that are not (yet) a known node's. Many communes may share an address.
+    /// Open connections of one address (of one network of IPv6, which a host has to itself) that are not (yet) a known
+    /// node's. Many communes may share an address.
     pub per_address: usize,
     /// TLS handshake, from accept to the end.
     pub handshake: Duration,
@@ -119,6 +121,14 @@ pub struct Acceptor {
     tasks: TaskTracker,
 }
 
+/// A connection of which nothing is known yet.
+struct Arrived {
+    stream: TcpStream,
+    remote: SocketAddr,
+    stop: CancellationToken,
+    stranger: Place,
+}
+
 /// Requests in progress on one connection.
 #[derive(Debug, Clone, Copy, Default)]
 struct Usage {
@@ -154,18 +164,26 @@ impl Acceptor {
     /// Each request carries [`Peer`] and [`ConnectInfo<SocketAddr>`] as extensions.
     pub async fn serve(self, listener: TcpListener, router: Router, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.limits.connections));
-        while let Some(permit) = shutdown
-            .run_until_cancelled(slots.clone().acquire_owned())
-            .await
-        {
-            let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await else {
-                break;
-            };
+        while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, remote)) => {
+                    let stop = CancellationToken::new();
+                    // First: who is turned away must cost nobody a place.
+                    let Some(stranger) = self.admit(remote, &stop) else {
+                        continue;
+                    };
+                    let Some(permit) = shutdown.run_until_cancelled(self.slot(&slots)).await else {
+                        break;
+                    };
+                    let arrived = Arrived {
+                        stream,
+                        remote,
+                        stop,
+                        stranger,
+                    };
                     let connection =
                         self.clone()
-                            .connection(stream, remote, router.clone(), shutdown.clone());
+                            .connection(arrived, router.clone(), shutdown.clone());
                     self.tasks.spawn(async move {
                         connection.await;
                         drop(permit);
@@ -182,30 +200,37 @@ impl Acceptor {
         self.tasks.wait().await;
     }
 
-    async fn connection(
-        self,
-        stream: TcpStream,
-        remote: SocketAddr,
-        router: Router,
-        shutdown: CancellationToken,
-    ) {
-        let stop = CancellationToken::new();
-        // Whatever ends this task also ends the requests it began.
-        let _end_requests = stop.clone().drop_guard();
-        // IPv4 addresses arrive as IPv6 ones on a listener for both.
-        let address = remote.ip().to_canonical();
-        let Some(stranger) =
-            self.connections
-                .admit_stranger(address, self.limits.per_address, &stop)
-        else {
+    fn admit(&self, remote: SocketAddr, stop: &CancellationToken) -> Option<Place> {
+        let limit = self.limits.per_address;
+        let place = self.connections.admit_stranger(remote.ip(), limit, stop);
+        if place.is_none() {
             self.counts.turned_away.fetch_add(1, Ordering::Relaxed);
             debug!(%remote, "turned away: too many connections from this address");
-            return;
-        };
-        let Some(Some(stream)) = shutdown
-            .run_until_cancelled(self.handshake(stream, remote))
-            .await
-        else {
+        }
+        place
+    }
+
+    /// A place among all connections. Where they are all taken a crowd of strangers would keep every child out until its
+    /// time is up: the one who has been here longest had its chance. A known node gives way to nobody.
+    async fn slot(&self, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(free) = slots.clone().try_acquire_owned() {
+            return Some(free);
+        }
+        self.connections.close_oldest_stranger();
+        slots.clone().acquire_owned().await.ok()
+    }
+
+    async fn connection(self, arrived: Arrived, router: Router, shutdown: CancellationToken) {
+        let Arrived {
+            stream,
+            remote,
+            stop,
+            stranger,
+        } = arrived;
+        // Whatever ends this task also ends the requests it began.
+        let _end_requests = stop.clone().drop_guard();
+        let handshake = stop.run_until_cancelled(self.handshake(stream, remote));
+        let Some(Some(Some(stream))) = shutdown.run_until_cancelled(handshake).await else {
             return;
         };
         let peer = self.tls.identify(stream.get_ref().1.peer_certificates());

@@ -86,6 +86,20 @@ impl Connections {
         self.list().by_holder.keys().filter_map(nodes).collect()
     }
 
+    /// Close the connection of the stranger who has been here longest, whether it is still in its handshake or not.
+    pub(super) fn close_oldest_stranger(&self) {
+        let list = self.list();
+        let strangers = list.by_holder.iter().filter_map(|(holder, open)| {
+            let stranger = matches!(holder, Holder::Stranger(_));
+            // Each list is in the order in which they came.
+            open.iter()
+                .find(|entry| stranger && !entry.stop.is_cancelled())
+        });
+        if let Some(oldest) = strangers.min_by_key(|entry| entry.id) {
+            oldest.stop.cancel();
+        }
+    }
+
     /// A place for a stranger; `None` when its address has `limit` already.
     pub(super) fn admit_stranger(
         &self,
@@ -93,7 +107,7 @@ impl Connections {
         limit: usize,
         stop: &CancellationToken,
     ) -> Option<Place> {
-        let holder = Holder::Stranger(from);
+        let holder = Holder::Stranger(counted(from));
         let mut list = self.list();
         let full = list
             .by_holder
@@ -144,6 +158,18 @@ impl Connections {
 
     fn list(&self) -> MutexGuard<'_, List> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an address counts for. IPv4 addresses arrive as IPv6 ones on a listener for both, and a host with an IPv6 address
+/// has all those of its /64.
+fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        v4 => v4,
     }
 }
 
@@ -206,5 +232,36 @@ mod tests {
         assert!(first.is_some() && connections.admit_stranger(from, 1, &stops[2]).is_none());
         drop(first);
         assert!(connections.admit_stranger(from, 1, &stops[2]).is_some());
+    }
+
+    #[test]
+    fn a_host_counts_once_for_all_its_addresses() {
+        let of = |text: &str| counted(text.parse().expect("an address"));
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+    }
+
+    #[test]
+    fn the_stranger_who_has_been_here_longest_gives_way_and_a_node_does_not() {
+        let connections = Connections::default();
+        let stops: Vec<_> = (0..4).map(|_| CancellationToken::new()).collect();
+        let node = NodeId(uuid::Uuid::from_u128(1));
+        let _node = connections.admit_node((node, Pin::from_bytes([7; 32])), 2, &stops[0]);
+        let _strangers: Vec<_> = (1..4_u8)
+            .map(|n| {
+                let from = IpAddr::from([10, 0, 0, n % 2]);
+                connections.admit_stranger(from, 9, &stops[usize::from(n)])
+            })
+            .collect();
+        for closed in [[false, true, false, false], [false, true, true, false]] {
+            connections.close_oldest_stranger();
+            let now: Vec<_> = stops.iter().map(CancellationToken::is_cancelled).collect();
+            assert_eq!(now, closed);
+        }
+        connections.close_oldest_stranger();
+        connections.close_oldest_stranger();
+        assert!(!stops[0].is_cancelled());
     }
 }

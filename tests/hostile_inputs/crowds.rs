@@ -28,11 +28,15 @@ const HALF_OPEN: usize = 5_000;
 /// How long a crowd goes on; each request has a deadline of three seconds.
 const ATTACK: Duration = Duration::from_secs(5);
 
+/// Addresses that they come from: enough that the limit of each keeps none of the parent's places free.
+const ADDRESSES: usize = 25;
+
 /// A connection from another address than that of the good child: one address has its own limit.
-async fn from_elsewhere(site: &Site) -> TcpStream {
+async fn from_elsewhere(site: &Site, number: usize) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
+    let address = format!("127.0.0.{}:0", 2 + number % ADDRESSES);
     socket
-        .bind("127.0.0.2:0".parse().expect("an address"))
+        .bind(address.parse().expect("an address"))
         .expect("free");
     let address = site.hostile.url.trim_start_matches("https://");
     let address = address.parse().expect("an address");
@@ -143,8 +147,8 @@ async fn g6_g12_crowds_that_hang_cost_little_memory_and_nobody_else_a_moment() {
     let before = site.rest();
     let crowd = async {
         let mut closed = JoinSet::new();
-        for _ in 0..HALF_OPEN {
-            closed.spawn(until_closed(from_elsewhere(&site).await));
+        for number in 0..HALF_OPEN {
+            closed.spawn(until_closed(from_elsewhere(&site, number).await));
         }
         closed.join_all().await.len()
     };
@@ -161,7 +165,7 @@ async fn g6_g12_crowds_that_hang_cost_little_memory_and_nobody_else_a_moment() {
         let mut strangers = JoinSet::new();
         for number in 0..256 {
             let crowd = [&crowd, &larger][number % 2].clone();
-            let (tcp, config) = (from_elsewhere(&site).await, config.clone());
+            let (tcp, config) = (from_elsewhere(&site, 0).await, config.clone());
             strangers.spawn(async move {
                 if let Some(stream) = greeted(tcp, config).await {
                     crowd.hang(stream).await;
@@ -180,7 +184,7 @@ async fn g6_g12_crowds_that_hang_cost_little_memory_and_nobody_else_a_moment() {
     let attack = async {
         let mut connections = JoinSet::new();
         for _ in 0..4 {
-            let tcp = from_elsewhere(&site).await;
+            let tcp = from_elsewhere(&site, 0).await;
             let stream = greeted(tcp, (*site.hostile.tls).clone()).await;
             connections.spawn(crowd.clone().hang(stream.expect("a known node")));
         }

@@ -408,6 +408,37 @@ async fn a_silent_client_delays_nobody_and_is_dropped_at_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_takes_every_place_keeps_no_child_out_and_throws_none_out() {
+    const PLACES: usize = 8;
+    let few = AcceptLimits {
+        connections: PLACES,
+        ..limits()
+    };
+    let parent = parent_with(few, routes()).await;
+    let child = parent.enrol(now());
+    let (inside, coming) = (parent.client(Some(&child)), parent.client(Some(&child)));
+    assert!(parent.ask(&inside, "/who").await.starts_with("Node"));
+    let mut crowd = Vec::new();
+    for _ in 0..3 * PLACES {
+        crowd.push(TcpStream::connect(parent.address).await.expect("connected"));
+    }
+    let asked = timeout(LONG / 2, parent.ask(&coming, "/who"));
+    assert!(
+        asked
+            .await
+            .expect("before a handshake is late")
+            .starts_with("Node")
+    );
+    assert!(parent.ask(&inside, "/who").await.starts_with("Node"));
+    let counted = (parent.connections.count(CHILD), &parent.counts.served);
+    assert_eq!((counted.0, counted.1.load(Ordering::Relaxed)), (2, 2));
+    // Those who came first have given way.
+    let ended = timeout(LONG / 2, crowd[0].read(&mut [0; 16])).await;
+    assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    parent.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_is_silent_after_its_handshake_is_dropped_at_its_deadline() {
     let short = AcceptLimits {
         first_request: Duration::from_millis(100),
