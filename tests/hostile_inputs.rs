@@ -12,8 +12,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use nqsync::cli::screen::clean;
-use nqsync::store::blobs;
 use nqsync::store::records::Flags;
+use nqsync::store::{StoreError, blobs, links};
 use nqsync::trust::identity::NodeKey;
 use nqsync::trust::token;
 use nqsync_core::model::Facts;
@@ -517,6 +517,21 @@ async fn g10_a_file_name_is_data_whatever_it_says() {
 fn sha(bytes: &[u8]) -> [u8; 32] {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(bytes).into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g5_a_version_of_any_length_is_kept_short_and_harmless() {
+    let world = World::new().await;
+    let mut raw = Raw::of(&world.other).await;
+    raw.hello.version = format!("9.9\u{1b}[31m{}", "A".repeat(100_000));
+    raw.open().await;
+    let node = raw.node();
+    let read = world.province.node.store.read(move |c| {
+        let link = links::find(c, node)?.expect("a child");
+        Ok::<_, StoreError>(links::row(c, link)?.version)
+    });
+    let kept = read.await.expect("a read").expect("a version");
+    assert_eq!(kept, format!("9.9[31m{}", "A".repeat(57)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -526,6 +526,15 @@ pub struct Contact {
     pub version: Option<String>,
 }
 
+/// Characters of a peer's version that are kept. It is text of another node, and each list of nodes shows it.
+const VERSION_CHARS: usize = 64;
+
+/// A version as it is kept: cut rather than refused, because what is said for people must not end a session.
+fn shown_version(version: &str) -> String {
+    let printable = version.chars().filter(char::is_ascii_graphic);
+    printable.take(VERSION_CHARS).collect()
+}
+
 /// Notes a contact.
 pub fn note_contact(
     connection: &Connection,
@@ -543,7 +552,7 @@ pub fn note_contact(
             contact.at,
             contact.peer_head.map(|i| i.0),
             contact.clock_ahead_ms,
-            contact.version
+            contact.version.as_deref().map(shown_version)
         ])?;
     Ok(())
 }
