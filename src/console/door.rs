@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use cookie::{Cookie, SameSite};
+use reqwest::Url;
 use serde_json::json;
 
 use super::Console;
@@ -211,10 +212,22 @@ fn inside(next: Option<&str>) -> &str {
     let plain = |next: &&str| {
         next.starts_with('/')
             && !next.starts_with("//")
-            && !next.contains(['\\', '\r', '\n'])
+            // A browser takes `\` for `/`, and leaves tabs and ends of line out before it reads: `/<TAB>/` is `//` to it.
+            && !next.contains(|c: char| c == '\\' || c.is_control())
             && !next.starts_with("/login")
+            && stays(next)
     };
     next.filter(plain).unwrap_or("/")
+}
+
+/// Whether the standard that browsers follow reads this as an address of the page's own host. It is asked beside our own
+/// rules, so that what those overlook is refused too.
+fn stays(next: &str) -> bool {
+    let Ok(here) = Url::parse("http://console.invalid/login") else {
+        return false;
+    };
+    here.join(next)
+        .is_ok_and(|there| there.origin() == here.origin())
 }
 
 /// The login page.
@@ -357,10 +370,18 @@ mod tests {
             "evil",
             "",
             "/a\r\nLocation: //evil",
+            "/\t/evil.example/x",
+            "\t//evil.example",
+            "/\u{1}/evil.example",
+            "/a\u{7f}",
+            "/\u{85}/evil.example",
             "/login?next=/login",
         ] {
-            assert_eq!(inside(Some(bad)), "/", "{bad}");
+            assert_eq!(inside(Some(bad)), "/", "{bad:?}");
         }
+        let typed = Fields::parse(b"next=/%09/evil.example/x");
+        assert_eq!(inside(typed.get("next")), "/");
+        assert!(!stays("/\t/evil.example/x") && !stays("//evil.example"));
         assert_eq!(inside(Some("/tasks?unit=24001")), "/tasks?unit=24001");
         assert_eq!(inside(None), "/");
     }
