@@ -118,9 +118,10 @@ fn wrong_passwords_cost_time_and_are_kept_in_the_audit() {
             .login("an", "không phải mật khẩu này", "vi")
             .expect(401);
     }
-    browser
+    let seen = browser
         .login("an", "không phải mật khẩu này", "vi")
         .expect(429);
+    assert_eq!(seen.headers["retry-after"], "1");
     browser.login("an", PASSWORD, "vi").expect(429);
     // Nobody learns which names exist.
     browser
@@ -133,6 +134,28 @@ fn wrong_passwords_cost_time_and_are_kept_in_the_audit() {
         !audit.to_string().contains("mật khẩu"),
         "no password is kept"
     );
+}
+
+#[test]
+fn wrong_passwords_at_the_same_moment_are_not_all_tried() {
+    let pair = pair();
+    let url = console(&pair.commune) + "login";
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let statuses = runtime.block_on(async {
+        let client = reqwest::Client::new();
+        let mut tries = tokio::task::JoinSet::new();
+        for n in 0..100 {
+            let password = format!("không phải mật khẩu {n}");
+            let form = [("name", "an"), ("password", &password)];
+            let sent = client.post(&url).form(&form).send();
+            tries.spawn(async move { sent.await.expect("an answer").status().as_u16() });
+        }
+        tries.join_all().await
+    });
+    let of = |status: u16| statuses.iter().filter(|s| **s == status).count();
+    // After a second one more may be tried, and a slow machine takes that long.
+    assert!((5..=8).contains(&of(401)), "{statuses:?}");
+    assert_eq!(of(401) + of(429) + of(503), 100, "{statuses:?}");
 }
 
 #[test]

@@ -19,7 +19,8 @@ use crate::daemon::enrol_file;
 use crate::daemon::setup::{self, EnrolError};
 use crate::daemon::{self, DaemonError};
 use crate::node::commands::refuse;
-use crate::node::{Node, Refusal, login};
+use crate::node::login::{self, Logins};
+use crate::node::{Node, Refusal};
 use crate::sheet::{self, Limits, Parser, SheetError, Table};
 use crate::store::{Store, StoreError};
 use crate::trust::files::make_private_folder;
@@ -63,7 +64,8 @@ struct Here {
 impl Local for Here {
     fn execute(&self, request: Request) -> Outcome {
         self.runtime.block_on(async {
-            let request = login::prove(&self.node, request).await?;
+            // The store is this person's alone: nobody else tries passwords beside them.
+            let request = login::prove(&self.node, &Logins::default(), request).await?;
             execute(&self.node, request).await
         })
     }

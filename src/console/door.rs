@@ -16,12 +16,12 @@ use super::ask::Person;
 use super::form::{Asked, Fields, Sent};
 use super::session::{LONGEST, Session};
 use crate::api::{Lang, Role};
-use crate::store::{StoreError, audit, users};
+use crate::node::login::{self, BUSY_S, Refused};
+use crate::store::{StoreError, users};
 use crate::t;
-use crate::trust::password;
 
-/// As much as is looked at of a name that a stranger types; no user has a longer one.
-const NAME_CHARS: usize = 64;
+/// What the audit says of where somebody came.
+pub const SUBJECT: &str = "console";
 /// The cookie of a session, and its name where it was given over TLS: by that prefix a browser takes it from this very host only.
 const COOKIE: &str = "nqsync";
 const COOKIE_OVER_TLS: &str = "__Host-nqsync";
@@ -257,34 +257,35 @@ pub async fn login(
     let fields = Fields::parse(&body);
     let lang = lang_named(&fields);
     let name = fields.get("name").unwrap_or_default();
-    let name: String = name.chars().take(NAME_CHARS).collect();
-    let now_ms = console.now_ms();
-    let wait_s = console.sessions.wait_s(&name, now_ms);
-    if wait_s > 0 {
-        let message = t!(lang, "console-login-wait", seconds = wait_s);
-        let response = login_again(&console, lang, &fields, &message).await;
-        return (StatusCode::TOO_MANY_REQUESTS, response).into_response();
-    }
     let password = fields.raw("password").unwrap_or_default().to_owned();
-    match check(&console, name.clone(), password).await {
-        Ok(Some(changed_at)) => {
+    let service = &console.service;
+    let checked = service
+        .logins
+        .check(&service.node, SUBJECT, name, password)
+        .await;
+    match checked {
+        Ok(Ok(user)) => {
             if let Some(former) = token_of(&headers) {
                 console.sessions.end(&former);
             }
-            let token = console.sessions.begin(&name, changed_at, lang, now_ms);
-            note(&console, &name, "login").await;
+            let (name, now_ms) = (&user.name, console.now_ms());
+            let token = console.sessions.begin(name, user.changed_at, lang, now_ms);
+            login::note(&service.node, name, "login", SUBJECT).await;
             let lasts = cookie::time::Duration::seconds(LONGEST.as_secs() as i64);
             let cookie = session_cookie(&token, is_behind_tls(&headers), lasts);
             let next = Redirect::to(inside(fields.get("next")));
             ([(header::SET_COOKIE, cookie)], next).into_response()
         }
-        Ok(None) => {
-            if console.sessions.failed(&name, now_ms) {
-                note(&console, &name, "login.refused").await;
-            }
-            let message = t!(lang, "console-login-wrong");
-            let response = login_again(&console, lang, &fields, &message).await;
-            (StatusCode::UNAUTHORIZED, response).into_response()
+        Ok(Err(refused)) => {
+            let message = why_refused(lang, refused);
+            let page = login_again(&console, lang, &fields, &message).await;
+            let (status, retry_s) = match refused {
+                Refused::Wrong => return (StatusCode::UNAUTHORIZED, page).into_response(),
+                Refused::Wait { seconds } => (StatusCode::TOO_MANY_REQUESTS, seconds),
+                Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, BUSY_S),
+            };
+            let retry = [(header::RETRY_AFTER, HeaderValue::from(retry_s))];
+            (status, retry, page).into_response()
         }
         Err(error) => {
             tracing::error!(%error, "the users cannot be read");
@@ -293,45 +294,12 @@ pub async fn login(
     }
 }
 
-/// When the user last changed, if the password is theirs.
-async fn check(
-    console: &Console,
-    name: String,
-    password: String,
-) -> Result<Option<i64>, StoreError> {
-    let read = move |connection: &rusqlite::Connection| users::one(connection, &name);
-    let user = console.service.node.store.read(read).await?;
-    let Ok(_slot) = console.passwords.acquire().await else {
-        return Ok(None);
-    };
-    let checked = tokio::task::spawn_blocking(move || {
-        let secret = user.as_ref().map(|user| user.secret.as_str());
-        let right = password::matches(secret, &password);
-        user.filter(|_| right).map(|user| user.changed_at)
-    });
-    checked
-        .await
-        .map_err(|error| StoreError::Panicked(error.to_string()))
-}
-
-/// Keeps in the audit that somebody came, went or was refused.
-async fn note(console: &Console, name: &str, act: &'static str) {
-    let name = name.to_owned();
-    let at = console.now_ms();
-    let noted = console.service.node.store.write(move |tx| {
-        audit::append(
-            tx,
-            &audit::Act {
-                at,
-                actor: &name,
-                act,
-                subject: "console",
-                detail: json!({}),
-            },
-        )
-    });
-    if let Err(error) = noted.await {
-        tracing::warn!(%error, act, "a login could not be noted in the audit");
+/// Why a password was not taken, for people.
+pub fn why_refused(lang: Lang, refused: Refused) -> String {
+    match refused {
+        Refused::Wrong => t!(lang, "console-login-wrong"),
+        Refused::Wait { seconds } => t!(lang, "console-login-wait", seconds = seconds),
+        Refused::Busy => t!(lang, "console-login-busy"),
     }
 }
 
@@ -342,7 +310,8 @@ pub async fn logout(
     sent: Sent,
 ) -> Response {
     console.sessions.end(&sent.person.token);
-    note(&console, &sent.person.name, "logout").await;
+    let node = &console.service.node;
+    login::note(node, &sent.person.name, "logout", SUBJECT).await;
     let cookie = session_cookie("", is_behind_tls(&headers), cookie::time::Duration::ZERO);
     let mut response = ([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response();
     response.headers_mut().insert("clear-site-data", FORGET);

@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,9 +28,6 @@ use crate::text::shown::Shown;
 use page::Pages;
 use session::Sessions;
 
-/// Passwords checked at the same time: each takes 19 MiB.
-const PASSWORDS_AT_ONCE: usize = 2;
-
 /// What all pages share.
 pub struct Console {
     service: Service,
@@ -40,7 +36,6 @@ pub struct Console {
     zone: TimeZone,
     /// Host names under which a browser may ask.
     hosts: Vec<String>,
-    passwords: Semaphore,
     running: pages::sync::Running,
 }
 
@@ -75,7 +70,6 @@ pub async fn start(
         pages: Pages::new(zone),
         zone: zone.clone(),
         hosts,
-        passwords: Semaphore::new(PASSWORDS_AT_ONCE),
         running: pages::sync::Running::default(),
     });
     let router = pages::router(console);

@@ -17,14 +17,6 @@ use crate::api::Lang;
 pub const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// Sessions at the same time; beyond it the one that was idle longest ends.
 const MOST: usize = 1000;
-/// Wrong passwords for one name before it must wait.
-const FREE_TRIES: u32 = 5;
-/// Longest wait after wrong passwords.
-const LONGEST_WAIT: Duration = Duration::from_secs(900);
-/// Names that are watched for wrong passwords; beyond it the oldest is forgotten.
-const MOST_NAMES: usize = 10_000;
-/// Refused logins that are worth a line in the audit in one minute: whoever guesses must not fill the disk.
-const NOTED_IN_A_MINUTE: u32 = 20;
 
 /// One login.
 #[derive(Clone, Debug)]
@@ -60,15 +52,6 @@ pub struct Sessions {
 #[derive(Default)]
 struct Inner {
     sessions: HashMap<[u8; 32], Session>,
-    tries: HashMap<String, Tries>,
-    /// The present minute, and how many logins were refused in it.
-    refused: (i64, u32),
-}
-
-/// Wrong passwords for a name.
-struct Tries {
-    count: u32,
-    last_ms: i64,
 }
 
 /// 256 bits nobody can guess, as text for a cookie or a form.
@@ -101,50 +84,10 @@ impl Sessions {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// How long this name must wait before its next try, in seconds; 0: not at all. After five wrong passwords each
-    /// further one doubles the wait.
-    pub fn wait_s(&self, name: &str, now_ms: i64) -> u64 {
-        let inner = self.inner();
-        let Some(tries) = inner.tries.get(name) else {
-            return 0;
-        };
-        let Some(beyond) = tries.count.checked_sub(FREE_TRIES) else {
-            return 0;
-        };
-        let wait = Duration::from_secs(1 << beyond.min(20)).min(LONGEST_WAIT);
-        let left = tries.last_ms.saturating_add(millis(wait)) - now_ms;
-        u64::try_from(left.max(0)).unwrap_or(0).div_ceil(1000)
-    }
-
-    /// A wrong password. Answers whether it is to be kept in the audit.
-    pub fn failed(&self, name: &str, now_ms: i64) -> bool {
-        let mut inner = self.inner();
-        let minute = now_ms.div_euclid(60_000);
-        if inner.refused.0 != minute {
-            inner.refused = (minute, 0);
-        }
-        inner.refused.1 += 1;
-        let noted = inner.refused.1 <= NOTED_IN_A_MINUTE;
-        if inner.tries.len() >= MOST_NAMES && !inner.tries.contains_key(name) {
-            let oldest = inner.tries.iter().min_by_key(|(_, tries)| tries.last_ms);
-            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
-                inner.tries.remove(&oldest);
-            }
-        }
-        let tries = inner.tries.entry(name.to_owned()).or_insert(Tries {
-            count: 0,
-            last_ms: now_ms,
-        });
-        tries.count += 1;
-        tries.last_ms = now_ms;
-        noted
-    }
-
     /// Lets a user in. Answers the token for the browser.
     pub fn begin(&self, user: &str, user_changed_at: i64, lang: Lang, now_ms: i64) -> String {
         let token = secret();
         let mut inner = self.inner();
-        inner.tries.remove(user);
         if inner.sessions.len() >= MOST {
             let idlest = inner.sessions.iter().min_by_key(|(_, s)| s.seen_ms);
             if let Some(idlest) = idlest.map(|(hash, _)| *hash) {
@@ -236,39 +179,6 @@ mod tests {
         sessions.end(&token);
         assert!(sessions.of(&token, 1).is_none());
         assert!(sessions.of("", 1).is_none());
-    }
-
-    #[test]
-    fn wrong_passwords_cost_more_and_more_time_and_only_that_name() {
-        let sessions = Sessions::new(IDLE);
-        for _ in 0..5 {
-            assert_eq!(sessions.wait_s("an", 0), 0);
-            sessions.failed("an", 0);
-        }
-        assert_eq!(sessions.wait_s("an", 0), 1);
-        assert_eq!(sessions.wait_s("an", 1000), 0);
-        sessions.failed("an", 1000);
-        assert_eq!(sessions.wait_s("an", 1000), 2);
-        for _ in 0..40 {
-            sessions.failed("an", 1000);
-        }
-        assert_eq!(sessions.wait_s("an", 1000), 900);
-        assert_eq!(sessions.wait_s("binh", 1000), 0);
-        sessions.begin("an", 1, Lang::Vi, 2000);
-        assert_eq!(sessions.wait_s("an", 2000), 0);
-    }
-
-    #[test]
-    fn whoever_guesses_many_names_does_not_fill_the_audit() {
-        let sessions = Sessions::new(IDLE);
-        let noted = |now_ms| {
-            (0..100)
-                .filter(|n| sessions.failed(&format!("n{n}"), now_ms))
-                .count()
-        };
-        assert_eq!(noted(0), 20);
-        assert_eq!(noted(59_999), 0);
-        assert_eq!(noted(60_000), 20);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the running service does for those who ask it, over the control socket and at the console.
 
+use std::sync::Arc;
+
 use tokio::sync::{oneshot, watch};
 
 use super::uplink::{Cut, Handle, Synced};
@@ -7,13 +9,16 @@ use super::verify;
 use crate::adapter;
 use crate::api::{Command, Outcome, Request};
 use crate::link::Report;
-use crate::node::{Node, login};
+use crate::node::Node;
+use crate::node::login::{self, Logins};
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
     /// The node it serves.
     pub node: Node,
+    /// Who logs in, wherever they do.
+    pub logins: Arc<Logins>,
     uplink: Option<Handle>,
 }
 
@@ -46,13 +51,14 @@ impl Service {
     pub fn new(node: &Node, uplink: Option<Handle>) -> Service {
         Service {
             node: node.clone(),
+            logins: Arc::default(),
             uplink,
         }
     }
 
     /// Carries a verb out.
     pub async fn execute(&self, request: Request) -> Outcome {
-        let request = login::prove(&self.node, request).await?;
+        let request = login::prove(&self.node, &self.logins, request).await?;
         match (&request.command, &self.uplink) {
             (
                 Command::Verify {

@@ -15,6 +15,8 @@ err-approval-changed = What request { $approval } is about has changed since it 
 err-approval-asker-gone = { $name }, who made request { $approval }, may not do this any more; nothing is done.
 err-approval-too-many = { $most } requests wait already; have some of them decided first ("nqsync approval list").
 err-login-wrong = Name and password do not belong together.
+err-login-wait = Too many wrong passwords for this name. Try again in { $seconds } seconds.
+err-login-busy = Too many people are logging in at this moment. Try again in a few seconds.
 err-not-allowed = As { $role } this user may not do that. Ask an administrator.
 
 note-approval-waits = Nothing is done yet: it waits as request { $approval } for a second person, until { $until }. "nqsync approval approve { $approval } --login USER" or the console.

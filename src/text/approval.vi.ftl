@@ -15,6 +15,8 @@ err-approval-changed = Đối tượng của đề nghị { $approval } đã tha
 err-approval-asker-gone = { $name }, người đưa ra đề nghị { $approval }, không còn được làm việc này; không thực hiện gì.
 err-approval-too-many = Đã có { $most } đề nghị đang chờ; hãy quyết định bớt trước ("nqsync approval list").
 err-login-wrong = Tên và mật khẩu không khớp.
+err-login-wait = Sai mật khẩu quá nhiều lần với tên này. Hãy thử lại sau { $seconds } giây.
+err-login-busy = Hiện có quá nhiều người đang đăng nhập. Hãy thử lại sau vài giây.
 err-not-allowed = Với vai trò { $role }, người dùng này không được làm việc đó. Hãy hỏi quản trị viên.
 
 note-approval-waits = Chưa thực hiện gì: việc này chờ người thứ hai thành đề nghị { $approval }, đến { $until }. "nqsync approval approve { $approval } --login NGƯỜI-DÙNG" hoặc trên trang quản trị.

@@ -34,6 +34,7 @@ console-enter = Log in
 console-nobody = Nobody can log in yet. On this machine, run: nqsync user add NAME --role administrator
 console-login-wrong = Login name or password is wrong.
 console-login-wait = Too many wrong passwords for this name. Try again in { $seconds } seconds.
+console-login-busy = Too many people are logging in at this moment. Try again in a few seconds.
 console-password = Password
 console-own-password = Change password
 console-old-password = Present password

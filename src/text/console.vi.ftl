@@ -34,6 +34,7 @@ console-enter = Đăng nhập
 console-nobody = Chưa có ai đăng nhập được. Trên máy này, hãy chạy: nqsync user add TÊN --role administrator
 console-login-wrong = Sai tên đăng nhập hoặc mật khẩu.
 console-login-wait = Sai mật khẩu quá nhiều lần với tên này. Hãy thử lại sau { $seconds } giây.
+console-login-busy = Hiện có quá nhiều người đang đăng nhập. Hãy thử lại sau vài giây.
 console-password = Mật khẩu
 console-own-password = Đổi mật khẩu
 console-old-password = Mật khẩu hiện tại

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::api::{Command, Duty, Exit, Failure, Outcome, Role};
 use crate::console::Console;
 use crate::console::ask::Person;
+use crate::console::door;
 use crate::console::form::{Fields, Sent};
+use crate::node::login::Refused;
 use crate::store::users;
 use crate::t;
 use crate::trust::password::{self, Unfit};
@@ -88,11 +90,10 @@ async fn new_secret(
     if fields.raw("again") != Some(&typed) {
         return Err(failure(t!(person.lang(), "err-password-differs")));
     }
-    let name = name.to_owned();
-    let Ok(_slot) = console.passwords.acquire().await else {
-        return Err(failure(String::new()));
+    let Some(place) = console.service.logins.line.enter() else {
+        return Err(failure(door::why_refused(person.lang(), Refused::Busy)));
     };
-    let hashed = tokio::task::spawn_blocking(move || password::hash(&name, &typed)).await;
+    let hashed = place.hash(name.to_owned(), typed).await;
     let hashed = hashed.map_err(|error| failure(error.to_string()))?;
     hashed.map_err(|unfit| {
         failure(match unfit {
@@ -142,15 +143,11 @@ async fn changed_own(console: &Console, sent: &Sent) -> Outcome {
     let user = console.service.node.store.read(read).await;
     let user = user.map_err(|error| failure(error.to_string()))?;
     let old = sent.fields.raw("old").unwrap_or_default().to_owned();
-    let right = {
-        let Ok(_slot) = console.passwords.acquire().await else {
-            return Err(failure(String::new()));
-        };
-        let secret = user.map(|user| user.secret);
-        tokio::task::spawn_blocking(move || password::matches(secret.as_deref(), &old)).await
+    let Some(place) = console.service.logins.line.enter() else {
+        return Err(failure(door::why_refused(person.lang(), Refused::Busy)));
     };
+    let right = place.matches(user.map(|user| user.secret), old).await;
     if !right.unwrap_or(false) {
-        console.sessions.failed(&person.name, console.now_ms());
         return Err(failure(t!(person.lang(), "console-login-wrong")));
     }
     let secret = new_secret(console, person, &person.name, &sent.fields).await?;
