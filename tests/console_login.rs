@@ -259,11 +259,48 @@ fn somebody_changes_their_own_password_and_must_know_the_old_one() {
         "{:?}",
         seen.flashes()
     );
+    let refused = ["audit", "show", "--act", "login.refused", "--json"];
+    let audit = pair.commune.run(&refused).expect(0).json();
+    assert_eq!(audit["total"], 1, "{audit}");
+    assert_eq!(audit["items"][0]["actor"], "binh", "{audit}");
     let seen = browser.post("/password", &form(PASSWORD)).expect(303);
     assert_eq!(seen.to.as_deref(), Some("/login"));
     browser.get("/").expect(303);
     browser.login("binh", PASSWORD, "en").expect(401);
     browser.login("binh", new, "en").expect(303);
+}
+
+#[test]
+fn whoever_has_a_session_cannot_guess_its_password() {
+    let pair = pair();
+    let mut browser = logged_in(&pair.commune, "an", "en");
+    let new = "một đàn cò trắng bay quanh";
+    let form = |old| [("old", old), ("password", new), ("again", new)];
+    let token = browser.form_token();
+    for n in 0..6 {
+        let old = if n < 5 {
+            "không nhớ nữa rồi"
+        } else {
+            PASSWORD
+        };
+        let sent = [&[("form", token.as_str())][..], &form(old)].concat();
+        let request = browser.request(reqwest::Method::POST, "/password");
+        browser.send(request.form(&sent)).expect(303);
+    }
+    // One wait holds for all places where this password is typed.
+    let cookie = browser.cookie.clone();
+    browser.login("an", PASSWORD, "en").expect(429);
+    browser.cookie = cookie;
+    let told = browser.get("/password").expect(200).flashes();
+    assert_eq!(told.len(), 6, "{told:?}");
+    assert!(
+        told[..5].iter().all(|told| told.contains("is wrong")),
+        "{told:?}"
+    );
+    assert!(told[5].contains("Too many wrong passwords"), "{told:?}");
+    let refused = ["audit", "show", "--act", "login.refused", "--json"];
+    let audit = pair.commune.run(&refused).expect(0).json();
+    assert_eq!(audit["total"], 5, "{audit}");
 }
 
 #[test]

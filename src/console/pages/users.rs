@@ -12,7 +12,6 @@ use crate::console::ask::Person;
 use crate::console::door;
 use crate::console::form::{Fields, Sent};
 use crate::node::login::Refused;
-use crate::store::users;
 use crate::t;
 use crate::trust::password::{self, Unfit};
 
@@ -138,17 +137,15 @@ pub async fn own_password(State(console): State<Arc<Console>>, sent: Sent) -> Re
 
 async fn changed_own(console: &Console, sent: &Sent) -> Outcome {
     let person = &sent.person;
-    let name = person.name.clone();
-    let read = move |connection: &rusqlite::Connection| users::one(connection, &name);
-    let user = console.service.node.store.read(read).await;
-    let user = user.map_err(|error| failure(error.to_string()))?;
+    let service = &console.service;
     let old = sent.fields.raw("old").unwrap_or_default().to_owned();
-    let Some(place) = console.service.logins.line.enter() else {
-        return Err(failure(door::why_refused(person.lang(), Refused::Busy)));
-    };
-    let right = place.matches(user.map(|user| user.secret), old).await;
-    if !right.unwrap_or(false) {
-        return Err(failure(t!(person.lang(), "console-login-wrong")));
+    let checked = service
+        .logins
+        .check(&service.node, door::SUBJECT, &person.name, old)
+        .await
+        .map_err(|error| failure(error.to_string()))?;
+    if let Err(refused) = checked {
+        return Err(failure(door::why_refused(person.lang(), refused)));
     }
     let secret = new_secret(console, person, &person.name, &sent.fields).await?;
     let name = person.name.clone();
