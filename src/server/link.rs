@@ -87,7 +87,7 @@ struct HubInner {
     heard: Mutex<HashMap<LinkId, i64>>,
     /// One request about a child's deposit at a time.
     deposits: Newest<LinkId>,
-    /// Bytes that each child has deposited, once they were counted.
+    /// What the pieces that each child has deposited take of its quota, once they were counted.
     deposit_bytes: Mutex<HashMap<LinkId, u64>>,
     uploads: Newest<(LinkId, blobs::BlobId)>,
     /// A child's batches follow each other, so of each child one is in work: a flood of them takes nobody's turn.

@@ -4,9 +4,8 @@
 //! A deposit is complete when its head has its name; the one before counts until then. Pieces that no head needs go when
 //! the next deposit is complete, and after a while when none was.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +24,19 @@ const HEAD: &str = "head-";
 /// How long a piece is kept that no head needs: a deposit that was cut goes on with it.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// What a file takes on a disk is a multiple of this, in bytes: a million small pieces fill one as large ones do.
+const BLOCK: u64 = 4096;
+
+/// Pieces that a quota has room for, however small they are.
+pub fn most_pieces(quota: u64) -> u64 {
+    quota / BLOCK
+}
+
+/// What bytes in a file take of a quota.
+pub fn room(bytes: u64) -> u64 {
+    bytes.max(1).next_multiple_of(BLOCK)
+}
+
 /// Looks at one piece.
 type Look<'a> = dyn FnMut(&Path, &fs::Metadata) -> Result<(), StoreError> + 'a;
 
@@ -41,8 +53,28 @@ pub struct Complete {
     pub at: i64,
     /// SHA-256 of its head.
     pub id: [u8; 32],
-    /// Its head.
-    pub head: Vec<u8>,
+    /// Bytes of its head.
+    pub head_bytes: u64,
+}
+
+/// What pieces take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Their bytes.
+    pub bytes: u64,
+    /// What they take of a quota.
+    pub room: u64,
+}
+
+/// Why a deposit cannot be made the one that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// So many of its pieces are not here.
+    Lacking(usize),
+    /// Its head is none.
+    NoHead,
+    /// Its head names a piece twice.
+    Doubled,
 }
 
 /// Bytes that are free where the deposits lie; `None` where the system does not say.
@@ -122,20 +154,33 @@ impl Depot {
         }
     }
 
-    /// Makes a deposit the one that counts, and removes what it does not need. `Err`: how many pieces are not here; nothing
-    /// was changed.
-    pub fn complete(
-        &self,
-        head: &[u8],
-        names: &[Name],
-        at: i64,
-    ) -> Result<Result<(), usize>, StoreError> {
-        let lacking = names.iter().filter(|name| !self.piece(name).exists());
-        match lacking.count() {
-            0 => {}
-            lacking => return Ok(Err(lacking)),
-        }
+    fn draft(&self) -> PathBuf {
+        self.folder.join("next")
+    }
+
+    /// A new file for the head that is arriving: it grows there and not in memory. One that was cut before goes.
+    pub fn begin_head(&self) -> Result<File, StoreError> {
         private_folder(&self.folder)?;
+        let draft = self.draft();
+        let _ = fs::remove_file(&draft);
+        private_file(&draft)
+    }
+
+    /// Makes the deposit whose head has arrived the one that counts, and removes what it does not need. `Err`: why not;
+    /// nothing was changed.
+    pub fn complete(&self, at: i64) -> Result<Result<(), Unfit>, StoreError> {
+        let draft = self.draft();
+        let unreadable = || format!("read {}", draft.display());
+        let mut file = File::open(&draft).map_err(io(unreadable()))?;
+        let head = Head::read(BufReader::new(&mut file)).map_err(io(unreadable()))?;
+        let fit = head.map_or(Err(Unfit::NoHead), |head| self.fit(head.names));
+        let names = match fit {
+            Ok(names) => names,
+            Err(unfit) => {
+                let _ = fs::remove_file(&draft);
+                return Ok(Err(unfit));
+            }
+        };
         // The pieces first: a head promises them.
         let shown = self.folder.display().to_string();
         let device = File::open(&self.folder).map_err(io(format!("open {shown}")))?;
@@ -146,20 +191,29 @@ impl Depot {
         // Two in one millisecond must not be one.
         let newest = before.iter().map(|(at, _)| *at + 1).max();
         let at = newest.map_or(at, |newest| at.max(newest));
-        let draft = self.folder.join("next");
-        let _ = fs::remove_file(&draft);
-        let mut file = private_file(&draft)?;
-        file.write_all(head)
-            .and_then(|()| file.sync_all())
-            .map_err(io(format!("write {}", draft.display())))?;
+        file.sync_all()
+            .map_err(io(format!("sync {}", draft.display())))?;
         let path = self.folder.join(format!("{HEAD}{at}"));
         fs::rename(&draft, &path).map_err(io(format!("rename to {}", path.display())))?;
         sync_folder(&self.folder)?;
         for (_, path) in before {
             fs::remove_file(&path).map_err(io(format!("remove {}", path.display())))?;
         }
-        self.sweep(None)?;
+        self.sweep_but(&names, None)?;
         Ok(Ok(()))
+    }
+
+    /// The names in their order, where each stands for another piece that is here.
+    fn fit(&self, mut names: Vec<Name>) -> Result<Vec<Name>, Unfit> {
+        names.sort_unstable();
+        if names.windows(2).any(|two| two[0] == two[1]) {
+            return Err(Unfit::Doubled);
+        }
+        let lacking = names.iter().filter(|name| !self.piece(name).exists());
+        match lacking.count() {
+            0 => Ok(names),
+            lacking => Err(Unfit::Lacking(lacking)),
+        }
     }
 
     fn heads(&self) -> Result<Vec<(i64, PathBuf)>, StoreError> {
@@ -183,9 +237,31 @@ impl Depot {
         let Some((at, path)) = self.heads()?.pop() else {
             return Ok(None);
         };
-        let head = fs::read(&path).map_err(io(format!("read {}", path.display())))?;
-        let id = Sha256::digest(&head).into();
-        Ok(Some(Complete { at, id, head }))
+        let unreadable = || format!("read {}", path.display());
+        let mut file = File::open(&path).map_err(io(unreadable()))?;
+        let (mut hash, mut head_bytes, mut part) = (Sha256::new(), 0, [0; 16 << 10]);
+        loop {
+            let read = file.read(&mut part).map_err(io(unreadable()))?;
+            if read == 0 {
+                break;
+            }
+            hash.update(&part[..read]);
+            head_bytes += read as u64;
+        }
+        Ok(Some(Complete {
+            at,
+            id: hash.finalize().into(),
+            head_bytes,
+        }))
+    }
+
+    /// The head of the deposit that counts.
+    pub fn head(&self) -> Result<Option<File>, StoreError> {
+        let Some((_, path)) = self.heads()?.pop() else {
+            return Ok(None);
+        };
+        let file = File::open(&path).map_err(io(format!("read {}", path.display())))?;
+        Ok(Some(file))
     }
 
     fn each(&self, look: &mut Look<'_>) -> Result<(), StoreError> {
@@ -203,37 +279,36 @@ impl Depot {
         Ok(())
     }
 
-    /// Bytes of its pieces, needed or not.
-    pub fn bytes(&self) -> Result<u64, StoreError> {
-        let mut bytes = 0;
+    /// What its pieces take, needed or not.
+    pub fn used(&self) -> Result<Used, StoreError> {
+        let mut used = Used::default();
         self.each(&mut |_, found| {
-            bytes += found.len();
+            used.bytes += found.len();
+            used.room += room(found.len());
             Ok(())
         })?;
-        Ok(bytes)
+        Ok(used)
     }
 
     /// Removes pieces that the deposit that counts does not need; where an instant is named, those last asked for before it.
     pub fn sweep(&self, before: Option<SystemTime>) -> Result<usize, StoreError> {
-        let newest = self.newest()?;
-        let head = newest
-            .as_ref()
-            .and_then(|complete| Head::parse(&complete.head));
-        if newest.is_some() && head.is_none() {
-            let what = format!("the head in {}", self.folder.display());
-            return Err(StoreError::Damaged(what));
+        let what = || format!("the head in {}", self.folder.display());
+        let mut needed = Vec::new();
+        if let Some(file) = self.head()? {
+            let head = Head::read(BufReader::new(file)).map_err(io(what()))?;
+            needed = head.ok_or_else(|| StoreError::Damaged(what()))?.names;
+            needed.sort_unstable();
         }
-        let needed: HashSet<Name> = head
-            .map(|head| head.names)
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
+        self.sweep_but(&needed, before)
+    }
+
+    fn sweep_but(&self, needed: &[Name], before: Option<SystemTime>) -> Result<usize, StoreError> {
         let mut removed = 0;
         self.each(&mut |path, found| {
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.and_then(parse_hex);
             let old = before.is_none_or(|before| found.modified().is_ok_and(|at| at < before));
-            if old && !name.is_some_and(|name| needed.contains(&name)) {
+            if old && !name.is_some_and(|name| needed.binary_search(&name).is_ok()) {
                 fs::remove_file(path).map_err(io(format!("remove {}", path.display())))?;
                 removed += 1;
             }
@@ -299,6 +374,37 @@ mod tests {
 
     const NOW: SystemTime = UNIX_EPOCH;
 
+    fn complete(depot: &Depot, head: &[u8], at: i64) -> Result<(), Unfit> {
+        let mut file = depot.begin_head().expect("room");
+        file.write_all(head).expect("room");
+        depot.complete(at).expect("read")
+    }
+
+    fn counts(depot: &Depot) -> (i64, Vec<u8>, Name) {
+        let newest = depot.newest().expect("read").expect("one");
+        let mut head = Vec::new();
+        let file = depot.head().expect("read");
+        file.expect("one").read_to_end(&mut head).expect("read");
+        assert_eq!(newest.head_bytes, head.len() as u64);
+        (newest.at, head, newest.id)
+    }
+
+    #[test]
+    fn a_head_that_is_none_or_names_a_piece_twice_changes_nothing() {
+        let (_dir, depot) = depot();
+        let one = name(b"one");
+        depot.keep(b"one").expect("room");
+        complete(&depot, &head(&[one]), 5).expect("all there");
+        let doubled = head(&[one, one]);
+        assert_eq!(complete(&depot, &doubled, 6), Err(Unfit::Doubled));
+        assert_eq!(complete(&depot, b"nothing", 6), Err(Unfit::NoHead));
+        assert_eq!(counts(&depot).1, head(&[one]));
+        assert!(!depot.draft().exists());
+        let used = depot.used().expect("read");
+        assert_eq!((used.bytes, used.room), (3, 4096));
+        assert_eq!((room(0), room(4096), room(4097)), (4096, 4096, 8192));
+    }
+
     #[test]
     fn a_deposit_counts_when_it_is_complete_and_the_one_before_until_then() {
         let (dir, depot) = depot();
@@ -306,16 +412,10 @@ mod tests {
         assert_eq!(depot.lacking(&[one, two], NOW).expect("read"), [one, two]);
         depot.keep(b"one").expect("room");
         let first = head(&[one, two]);
-        assert_eq!(
-            depot.complete(&first, &[one, two], 5).expect("read"),
-            Err(1)
-        );
+        assert_eq!(complete(&depot, &first, 5), Err(Unfit::Lacking(1)));
         assert_eq!(depot.newest().expect("read"), None);
         depot.keep(b"two").expect("room");
-        depot
-            .complete(&first, &[one, two], 5)
-            .expect("room")
-            .expect("all there");
+        complete(&depot, &first, 5).expect("all there");
         // The next one: a piece stays, a piece comes, a piece goes, and not before it is complete.
         depot.keep(b"three").expect("room");
         assert!(
@@ -324,20 +424,12 @@ mod tests {
                 .expect("read")
                 .is_empty()
         );
-        let counts = depot.newest().expect("read").expect("one");
-        assert_eq!((counts.at, counts.head), (5, first));
+        assert_eq!(counts(&depot), (5, first.clone(), name(&first)));
         let second = head(&[two, three]);
-        depot
-            .complete(&second, &[two, three], 5)
-            .expect("room")
-            .expect("all there");
-        let counts = depot.newest().expect("read").expect("one");
-        assert_eq!(
-            (counts.at, counts.head, counts.id),
-            (6, second.clone(), name(&second))
-        );
+        complete(&depot, &second, 5).expect("all there");
+        assert_eq!(counts(&depot), (6, second.clone(), name(&second)));
         assert_eq!(depot.lacking(&[one, two, three], NOW).expect("read"), [one]);
-        assert_eq!(depot.bytes().expect("read"), 8);
+        assert_eq!(depot.used().expect("read").bytes, 8);
         assert_eq!(nodes(dir.path()).expect("read").len(), 1);
         assert!(depot.remove().expect("room") && !depot.remove().expect("room"));
     }
@@ -349,10 +441,7 @@ mod tests {
         for bytes in [&b"one"[..], b"two", b"cut"] {
             depot.keep(bytes).expect("room");
         }
-        depot
-            .complete(&head(&[one, two]), &[one, two], 5)
-            .expect("room")
-            .expect("all there");
+        complete(&depot, &head(&[one, two]), 5).expect("all there");
         depot.keep(b"cut").expect("room");
         let day = Duration::from_secs(24 * 3600);
         let then = UNIX_EPOCH + 100 * day;

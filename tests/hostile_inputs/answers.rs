@@ -5,9 +5,11 @@ use hyper::client::conn::http2;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nqsync_core::protocol::PREFIX;
+use nqsync_core::protocol::deposit::{Head, Name, put_piece};
 use nqsync_core::protocol::roster::{Kept, MAX_ROSTER};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -93,4 +95,52 @@ async fn g12_answers_that_a_child_does_not_take_cost_little_memory_and_nobody_el
     site.cost_little(before, "lists of children that are not taken");
     drop(untaken);
     until_taken(&site, "roster/fetch", &nothing).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g12_heads_of_deposits_cost_little_memory_whatever_they_name() {
+    /// Names in a head that is as large as the quota has pieces for.
+    const NAMES: usize = 520_000;
+    let site = Site::new(&[]).await;
+    let mut piece = Vec::new();
+    put_piece(&mut piece, b"");
+    let (status, refused) = site.hostile.post("deposit/pieces", piece).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{refused}");
+    let name: Name = Sha256::digest(b"").into();
+    let of = |names: Vec<Name>| {
+        let (key, root) = ([7; 32], b"root".to_vec());
+        Head { key, root, names }.render()
+    };
+
+    let before = site.rest();
+    let doubled = of(vec![name; NAMES]);
+    for _ in 0..3 {
+        let asked = site.hostile.post("deposit/complete", doubled.clone());
+        let (status, refused) = site.meanwhile(asked).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{refused}");
+    }
+    let foreign = (0..NAMES as u32).map(|n| Sha256::digest(n.to_be_bytes()).into());
+    let lacking = of(foreign.collect());
+    let asked = site.hostile.post("deposit/complete", lacking);
+    let (status, refused) = site.meanwhile(asked).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    let larger = of(vec![name; 2 * NAMES]);
+    let asked = site.hostile.request(Method::POST, "deposit/complete");
+    // The answer comes before the body is over; then the stream may be reset under the sender.
+    if let Ok(answered) = site.meanwhile(asked.body(larger).send()).await {
+        assert_eq!(answered.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    site.cost_little(before, "heads that name what is not there, or twice");
+
+    let (status, held) = site.hostile.post("deposit/complete", of(vec![name])).await;
+    assert_eq!(status, StatusCode::OK, "{held}");
+    let before = site.rest();
+    let asked = json!({ "node": site.hostile.node() });
+    for endpoint in ["deposit/list", "deposit/fetch"] {
+        let untaken = Untaken::of(&site, endpoint, &asked);
+        let untaken = site.meanwhile(untaken).await;
+        assert!(untaken.with(StatusCode::OK) > 0, "{endpoint}");
+    }
+    site.cost_little(before, "deposits that are not taken");
+    serve(&site.good).await;
 }

@@ -3,6 +3,8 @@
 //! The parent sees names, lengths and a head it cannot open. It needs the names to know what a deposit still lacks, and which
 //! pieces no deposit needs any more.
 
+use std::io::{self, ErrorKind, Read};
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::NodeId;
@@ -23,6 +25,15 @@ const MAX_ROOT: usize = 64 << 10;
 
 /// What a head begins with.
 const MAGIC: &[u8] = b"nqsync sealed backup 1\n";
+/// Bytes of a head that are neither root nor names.
+const OUTSIDE: usize = MAGIC.len() + 32 + 4 + 4;
+
+/// Most bytes of a head with so many pieces.
+pub fn most_head(pieces: u64) -> usize {
+    let names = usize::try_from(pieces).unwrap_or(usize::MAX);
+    let names = names.saturating_mul(size_of::<Name>());
+    names.saturating_add(OUTSIDE + MAX_ROOT).min(MAX_HEAD)
+}
 
 /// The head of a sealed backup: everything that is not in a piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,24 +61,43 @@ impl Head {
 
     /// Reads one; `None` when it is none, or was cut.
     pub fn parse(bytes: &[u8]) -> Option<Head> {
-        let rest = bytes.strip_prefix(MAGIC)?;
-        let (key, rest) = rest.split_first_chunk::<32>()?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let (root, rest) = rest.split_at_checked(length)?;
-        let (count, names) = rest.split_first_chunk::<4>()?;
-        let names = parse_names(names)?;
-        if names.len() != u32::from_be_bytes(*count) as usize {
-            return None;
+        Head::read(bytes).ok().flatten()
+    }
+
+    /// The same from where it lies: whoever needs the names alone does not hold a large one twice.
+    pub fn read(mut from: impl Read) -> io::Result<Option<Head>> {
+        match Head::read_whole(&mut from) {
+            Err(cut) if cut.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            read => read,
         }
-        if length > MAX_ROOT || bytes.len() > MAX_HEAD {
-            return None;
+    }
+
+    fn read_whole(from: &mut impl Read) -> io::Result<Option<Head>> {
+        let mut magic = [0; MAGIC.len()];
+        let (mut key, mut length, mut count) = ([0; 32], [0; 4], [0; 4]);
+        from.read_exact(&mut magic)?;
+        from.read_exact(&mut key)?;
+        from.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length) as usize;
+        if magic != MAGIC || length > MAX_ROOT {
+            return Ok(None);
         }
-        Some(Head {
-            key: *key,
-            root: root.to_vec(),
-            names,
-        })
+        let mut root = vec![0; length];
+        from.read_exact(&mut root)?;
+        from.read_exact(&mut count)?;
+        let count = u32::from_be_bytes(count) as usize;
+        if count > (MAX_HEAD - OUTSIDE - length) / size_of::<Name>() {
+            return Ok(None);
+        }
+        // It grows with what comes: the number alone is not believed.
+        let mut names = Vec::new();
+        for _ in 0..count {
+            let mut name = Name::default();
+            from.read_exact(&mut name)?;
+            names.push(name);
+        }
+        let over = from.read(&mut [0])? == 0;
+        Ok(over.then_some(Head { key, root, names }))
     }
 }
 
@@ -150,7 +180,9 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(Head::parse(&bytes[..length]), None, "{length} bytes");
         }
+        assert_eq!(Head::parse(&[&bytes[..], &[0]].concat()), None);
         assert_eq!(Head::parse(b"nqsync sealed backup 2\n"), None);
+        assert!(bytes.len() <= most_head(2) && most_head(u64::MAX) == MAX_HEAD);
     }
 
     #[test]

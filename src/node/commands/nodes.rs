@@ -104,7 +104,7 @@ pub fn show(on: &Reading<'_>, typed: &str) -> Result<Said, Refusal> {
     data["branches"] = clones::of(on, links::find(on.connection, row.node)?)?;
     let depot = Depot::of(on.node.store.dir(), row.node);
     data["deposit"] = match depot.newest()? {
-        Some(newest) => json!({ "at": time(newest.at), "bytes": depot.bytes()? }),
+        Some(newest) => json!({ "at": time(newest.at), "bytes": depot.used()?.bytes }),
         None => Value::Null,
     };
     data["certificate"] = Value::String(row.certificate);

@@ -157,7 +157,7 @@ pub(super) async fn take_blob(
     Ok((StatusCode::NO_CONTENT, [(OFFSET_HEADER, have.to_string())]).into_response())
 }
 
-async fn append(mut file: std::fs::File, data: Bytes) -> Result<std::fs::File, Reply> {
+pub(super) async fn append(mut file: std::fs::File, data: Bytes) -> Result<std::fs::File, Reply> {
     let written = tokio::task::spawn_blocking(move || {
         std::io::Write::write_all(&mut file, &data).map_err(blobs::io("write an arriving file"))?;
         Ok::<_, StoreError>(file)
