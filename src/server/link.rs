@@ -105,6 +105,7 @@ impl Hub {
     pub fn new(node: Node, limits: HubLimits, authority: Option<Held>) -> Hub {
         let slots = Semaphore::new(limits.batches.max(1));
         let (under_way, heard) = (Mutex::default(), Mutex::default());
+        let answers = Answers::new(limits.batch_bytes.min(node.settings.batch_bytes));
         Hub {
             inner: Arc::new(HubInner {
                 node,
@@ -112,7 +113,7 @@ impl Hub {
                 authority,
                 slots,
                 waiting: Semaphore::new(WAITING),
-                answers: Answers::default(),
+                answers,
                 under_way,
                 heard,
                 deposits: Newest::default(),

@@ -16,20 +16,21 @@ use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use super::{Child, Reply, busy};
 use crate::store::LinkId;
 
-/// Answers that are kept for one child, in KiB. A batch has 4 MiB at most, and after cuts of the line each of a child's
-/// other connections may still hold one: who only lost its line never meets this limit.
-const BUDGET_KIB: u32 = 20 << 10;
+/// Answers that are kept for one child, in full batches: after cuts of the line each of its other connections may still
+/// hold one, and one is on its way. Who only lost its line does not meet this limit.
+const BATCHES: u32 = 5;
+/// The smallest that a full batch counts as, in KiB: lists of children are as large.
+const BATCH_KIB: u32 = 4 << 10;
 /// What an answer costs at least, in KiB: those that are smaller are as cheap as the request itself.
 const LEAST_KIB: u32 = 1;
 /// What an answer of unknown length costs, in KiB: it is read from the disk as it goes.
 const STREAMED_KIB: u32 = 64;
 
-/// Room that has to be there, in KiB, before a large answer is made.
-const ROOM_KIB: usize = 5 << 10;
-
 /// The answers under way, by child.
-#[derive(Default)]
-pub(super) struct Answers(Mutex<HashMap<LinkId, Under>>);
+pub(super) struct Answers {
+    batch_kib: u32,
+    under_way: Mutex<HashMap<LinkId, Under>>,
+}
 
 #[derive(Clone)]
 struct Under {
@@ -42,10 +43,24 @@ struct Under {
 pub(super) type Making = OwnedMutexGuard<()>;
 
 impl Answers {
+    /// Room for the answers of each child, where a batch has so many bytes at most.
+    pub(super) fn new(batch_bytes: usize) -> Answers {
+        let kib = u32::try_from(batch_bytes >> 10).unwrap_or(u32::MAX);
+        // What a semaphore can count, far above what a configuration may say.
+        let batch_kib = kib.clamp(BATCH_KIB, 1 << 26);
+        Answers {
+            batch_kib,
+            under_way: Mutex::default(),
+        }
+    }
+
     fn of(&self, link: LinkId) -> Under {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let under = all.entry(link).or_insert_with(|| Under {
-            kept: Arc::new(Semaphore::new(BUDGET_KIB as usize)),
+            kept: Arc::new(Semaphore::new((self.batch_kib * BATCHES) as usize)),
             making: Arc::default(),
         });
         under.clone()
@@ -56,7 +71,7 @@ impl Answers {
     pub(super) async fn turn(&self, child: Child) -> Result<Making, Reply> {
         let under = self.of(child.link);
         let making = under.making.lock_owned().await;
-        match under.kept.available_permits() < ROOM_KIB {
+        match under.kept.available_permits() <= self.batch_kib as usize {
             true => Err(untaken(child)),
             false => Ok(making),
         }
@@ -71,8 +86,8 @@ impl Answers {
             Some(bytes) => u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX),
             None => STREAMED_KIB,
         };
-        // One that is larger than all others may be together passes alone.
-        let kib = kib.clamp(LEAST_KIB, BUDGET_KIB);
+        // One that is larger than all may be together passes beside small ones.
+        let kib = kib.clamp(LEAST_KIB, self.batch_kib * (BATCHES - 1));
         let Ok(permit) = self.of(child.link).kept.try_acquire_many_owned(kib) else {
             return Err(untaken(child));
         };
