@@ -360,7 +360,7 @@ fn j4_two_persons_agree_at_the_console_and_on_the_command_line_also_of_a_stopped
         seen.flashes()
     );
     assert_ne!(pair.listed()["revoked_at"], serde_json::Value::Null);
-    pair.commune.run(&["sync", "--wait"]).expect(5);
+    pair.commune.run(&["sync", "--wait"]).expect(6);
     let over = other.get(&page).expect(200);
     assert!(!over.text.contains("value=\"approve\"") && over.text.contains("by telephone"));
 
