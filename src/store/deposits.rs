@@ -308,7 +308,7 @@ impl Depot {
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.and_then(parse_hex);
             let old = before.is_none_or(|before| found.modified().is_ok_and(|at| at < before));
-            if old && !name.is_some_and(|name| needed.binary_search(&name).is_ok()) {
+            if old && name.is_none_or(|name| needed.binary_search(&name).is_err()) {
                 fs::remove_file(path).map_err(io(format!("remove {}", path.display())))?;
                 removed += 1;
             }
