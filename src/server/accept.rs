@@ -254,8 +254,8 @@ impl Acceptor {
             return;
         }
         self.counts.served.fetch_add(1, Ordering::Relaxed);
-        self.http(stream, remote, peer, router, stop, shutdown)
-            .await;
+        // On its own: what a connection needs later is not set aside for a crowd that never gets so far.
+        Box::pin(self.http(stream, remote, peer, router, stop, shutdown)).await;
     }
 
     async fn handshake(
@@ -266,10 +266,11 @@ impl Acceptor {
         if let Err(cause) = stream.set_nodelay(true) {
             debug!(%remote, %cause, "cannot switch off Nagle's algorithm");
         }
-        let outcome = timeout(
-            self.limits.handshake,
-            TlsAcceptor::from(self.tls.config()).accept(stream),
-        )
+        let outcome = timeout(self.limits.handshake, async {
+            // Who says nothing is to cost a socket, not the memory of a handshake.
+            stream.readable().await?;
+            Box::pin(TlsAcceptor::from(self.tls.config()).accept(stream)).await
+        })
         .await;
         match outcome {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
