@@ -4,6 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use nqsync_core::protocol::roster::{Keep, Kept, MAX_ROSTER, hash};
 
@@ -67,7 +68,13 @@ pub(super) async fn fetch(
         .read(move |connection| rosters::of(connection, child.link))
         .await?;
     Ok(match kept {
-        Some(roster) => Json(roster).into_response(),
+        Some(roster) => {
+            // At once as large as it becomes: growing would hold it three times over.
+            let mut json = Vec::with_capacity(roster.text.len() + (roster.text.len() >> 2) + 1024);
+            serde_json::to_writer(&mut json, &roster)
+                .map_err(|e| StoreError::Damaged(e.to_string()))?;
+            ([(CONTENT_TYPE, "application/json")], json).into_response()
+        }
         None => StatusCode::NO_CONTENT.into_response(),
     })
 }
