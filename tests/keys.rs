@@ -191,7 +191,7 @@ fn e2_a_child_that_a_restored_parent_has_forgotten_waits_until_a_person_lets_it_
         "{status}"
     );
     until("a refusal", || is_refused(&commune).then_some(()));
-    commune.run(&["sync", "--wait"]).expect(5);
+    commune.run(&["sync", "--wait"]).expect(6);
     let shown = ministry.run(&["node", "list"]).expect(0).out;
     let pin = waits["pin"].as_str().expect("a fingerprint");
     assert!(shown.contains(pin), "{shown}");
