@@ -65,9 +65,7 @@ pub fn our_own_again(
     let Some(seal) = tx.seal()?.filter(|_| side == Side::Below) else {
         return Ok(false);
     };
-    let held = |edit: &Edit| {
-        ours.is_some_and(|ours| ours.edits().iter().any(|mine| mine.hash() == edit.hash()))
-    };
+    let held = |edit: &Edit| ours.is_some_and(|ours| ours.has(edit));
     let respelled = ours.is_some_and(|ours| ours.facts_raw() != joined.facts_raw());
     let known = |edit: &Edit| held(edit) || seal.made(joined, edit);
     Ok(!respelled && joined.edits().iter().all(known))

@@ -426,8 +426,7 @@ pub(super) fn covered(ours: &Record, incoming: &Record) -> bool {
 }
 
 fn holds(ours: &Record, extent: &Context, edit: &Edit) -> bool {
-    ours.edits().iter().any(|mine| mine.hash() == edit.hash())
-        || edit.writes().iter().all(|write| extent.contains(write.dot))
+    ours.has(edit) || edit.writes().iter().all(|write| extent.contains(write.dot))
 }
 
 /// A report or evidence for a task that was never given to its unit is set aside; one for a task taken away meanwhile

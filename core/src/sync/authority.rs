@@ -94,9 +94,7 @@ pub fn judge(
         from, scope, tree, ..
     } = by;
     let owner = record.facts().owner();
-    let is_held = |edit: &Edit| {
-        ours.is_some_and(|ours| ours.edits().iter().any(|held| held.hash() == edit.hash()))
-    };
+    let is_held = |edit: &Edit| ours.is_some_and(|ours| ours.has(edit));
     for edit in record.edits().iter().filter(|edit| !is_held(edit)) {
         if !speaks_for(by, edit.unit, owner, record) {
             let owner = owner.map(|unit| tree.code(unit)).unwrap_or_default();

@@ -306,6 +306,11 @@ impl Record {
             .collect()
     }
 
+    /// Whether this very edit is present here, byte for byte.
+    pub fn has(&self, edit: &Edit) -> bool {
+        self.edits.iter().any(|held| held.hash() == edit.hash())
+    }
+
     /// The contexts of all registers, to be handed out with a form and handed back with what was typed.
     pub fn token(&self) -> Token {
         let contexts = self
