@@ -201,6 +201,7 @@ pub(super) fn show(data: &Value, screen: &Screen) -> String {
         ("label-name", screen.plain(at(data, "name"))),
         ("label-level", screen.word("word-level-", at(data, "level"))),
         ("label-parent", screen.plain(at(data, "parent"))),
+        ("label-undone", screen.plain(at(data, "undone"))),
         ("label-path", screen.plain(at(data, "path"))),
         ("label-served-by", screen.plain(at(data, "served_by"))),
         ("label-aliases", screen.plain(at(data, "aliases"))),

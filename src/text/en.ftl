@@ -178,6 +178,7 @@ label-token = One-time token
 label-total = Total
 label-unit = Unit
 label-units = Units
+label-undone = Not in force: below
 label-unresolved = Lead unresolved
 label-upstream = Node above
 label-value = Value

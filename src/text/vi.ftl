@@ -178,6 +178,7 @@ label-token = Mã đăng ký một lần
 label-total = Tổng số
 label-unit = Đơn vị
 label-units = Đơn vị nhận
+label-undone = Chưa có hiệu lực: thuộc
 label-unresolved = Chưa rõ đơn vị chủ trì
 label-upstream = Nút cấp trên
 label-value = Giá trị
