@@ -56,6 +56,9 @@ pub struct AcceptLimits {
     /// Open connections of one address (of one network of IPv6, which a host has to itself) that are not (yet) a known
     /// node's. Many communes may share an address.
     pub per_address: usize,
+    /// Open connections after their handshake that are not a known node's; a further one takes the place of the one that
+    /// has been here longest.
+    pub strangers: usize,
     /// TLS handshake, from accept to the end.
     pub handshake: Duration,
     /// From the handshake to the first whole request header.
@@ -84,6 +87,7 @@ impl Default for AcceptLimits {
             connections: 4096,
             per_node: 4,
             per_address: 256,
+            strangers: 1024,
             handshake: Duration::from_secs(15),
             first_request: Duration::from_secs(30),
             idle: Duration::from_secs(300),
@@ -244,10 +248,13 @@ impl Acceptor {
             }
             Peer::Unknown(pin) => {
                 info!(%remote, %pin, "a node with an unknown key connected; it is told to enrol");
-                stranger.shown(pin);
+                stranger.settled(Some(pin), self.limits.strangers);
                 stranger
             }
-            Peer::Anonymous => stranger,
+            Peer::Anonymous => {
+                stranger.settled(None, self.limits.strangers);
+                stranger
+            }
         };
         // A change between the two looks at the list found no connection to close.
         if !self.tls.still_holds(&peer) {

@@ -35,6 +35,8 @@ struct Entry {
     id: u64,
     /// The key that it is held with, when one was shown.
     key: Option<Pin>,
+    /// Its handshake is done.
+    settled: bool,
     stop: CancellationToken,
 }
 
@@ -89,13 +91,7 @@ impl Connections {
     /// Close the connection of the stranger who has been here longest, whether it is still in its handshake or not.
     pub(super) fn close_oldest_stranger(&self) {
         let list = self.list();
-        let strangers = list.by_holder.iter().filter_map(|(holder, open)| {
-            let stranger = matches!(holder, Holder::Stranger(_));
-            // Each list is in the order in which they came.
-            open.iter()
-                .find(|entry| stranger && !entry.stop.is_cancelled())
-        });
-        if let Some(oldest) = strangers.min_by_key(|entry| entry.id) {
+        if let Some(oldest) = list.strangers().min_by_key(|entry| entry.id) {
             oldest.stop.cancel();
         }
     }
@@ -144,9 +140,12 @@ impl Connections {
     ) -> Place {
         let id = list.next_id;
         list.next_id += 1;
+        // Who is known has done its handshake.
+        let settled = key.is_some();
         list.by_holder.entry(holder).or_default().push(Entry {
             id,
             key,
+            settled,
             stop: stop.clone(),
         });
         Place {
@@ -158,6 +157,17 @@ impl Connections {
 
     fn list(&self) -> MutexGuard<'_, List> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl List {
+    /// The connections of strangers that nobody told to end.
+    fn strangers(&self) -> impl Iterator<Item = &Entry> {
+        let strangers = self.by_holder.iter();
+        strangers
+            .filter(|(holder, _)| matches!(holder, Holder::Stranger(_)))
+            .flat_map(|(_, open)| open)
+            .filter(|entry| !entry.stop.is_cancelled())
     }
 }
 
@@ -174,8 +184,9 @@ fn counted(address: IpAddr) -> IpAddr {
 }
 
 impl Place {
-    /// A stranger has shown this key.
-    pub(super) fn shown(&self, key: Pin) {
+    /// The handshake of a stranger is done, with this key if it showed one. Of more than `most` such strangers the one who
+    /// has been here longest gives way: TLS and HTTP/2 of a crowd that then says nothing are memory.
+    pub(super) fn settled(&self, key: Option<Pin>, most: usize) {
         let mut list = self.connections.list();
         let entries = list.by_holder.get_mut(&self.holder);
         let ours = entries
@@ -183,7 +194,14 @@ impl Place {
             .flatten()
             .find(|entry| entry.id == self.id);
         if let Some(entry) = ours {
-            entry.key = Some(key);
+            entry.key = key;
+            entry.settled = true;
+        }
+        let settled = || list.strangers().filter(|entry| entry.settled);
+        if settled().count() > most
+            && let Some(oldest) = settled().min_by_key(|entry| entry.id)
+        {
+            oldest.stop.cancel();
         }
     }
 }
@@ -263,5 +281,22 @@ mod tests {
         connections.close_oldest_stranger();
         connections.close_oldest_stranger();
         assert!(!stops[0].is_cancelled());
+    }
+
+    #[test]
+    fn of_too_many_strangers_after_their_handshake_the_longest_gives_way() {
+        let connections = Connections::default();
+        let stops: Vec<_> = (0..4).map(|_| CancellationToken::new()).collect();
+        let stranger = |n: u8| {
+            let stop = &stops[usize::from(n)];
+            connections.admit_stranger(IpAddr::from([10, 0, 0, n]), 9, stop)
+        };
+        let places: Vec<_> = (0..4).map(|n| stranger(n).expect("a place")).collect();
+        // The first is in its handshake all the time.
+        for place in &places[1..] {
+            place.settled(None, 2);
+        }
+        let now: Vec<_> = stops.iter().map(CancellationToken::is_cancelled).collect();
+        assert_eq!(now, [false, true, false, false]);
     }
 }

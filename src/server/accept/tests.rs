@@ -439,6 +439,30 @@ async fn a_crowd_that_takes_every_place_keeps_no_child_out_and_throws_none_out()
 }
 
 #[tokio::test]
+async fn a_crowd_that_idles_after_its_handshakes_gives_way_to_whoever_comes() {
+    let few = AcceptLimits {
+        strangers: 2,
+        ..limits()
+    };
+    let parent = parent_with(few, routes()).await;
+    let child = parent.client(Some(&parent.enrol(now())));
+    assert!(parent.ask(&child, "/who").await.starts_with("Node"));
+    let connector = tokio_rustls::TlsConnector::from(parent.tls(None).config());
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        let stream = TcpStream::connect(parent.address).await.expect("connected");
+        let name = "localhost".try_into().expect("a name");
+        idle.push(connector.connect(name, stream).await.expect("a handshake"));
+    }
+    let mut rest = Vec::new();
+    let ended = timeout(LONG / 2, idle[0].read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the first has given way");
+    assert_eq!(parent.ask(&parent.client(None), "/who").await, "Anonymous");
+    assert!(parent.ask(&child, "/who").await.starts_with("Node"));
+    parent.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_is_silent_after_its_handshake_is_dropped_at_its_deadline() {
     let short = AcceptLimits {
         first_request: Duration::from_millis(100),
