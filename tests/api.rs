@@ -325,7 +325,25 @@ fn only_a_good_token_opens_the_door_and_only_as_far_as_its_role_goes() {
     assert_eq!(denied.expect(403).json()["code"], "not_allowed");
     let line = ["audit", "show", "--actor", "token:can-bo", "--json"];
     let history = office.machine.run(&line).expect(0);
-    assert_eq!(history.json()["items"][0]["act"], "task_add");
+    let history = history.json();
+    let items = history["items"].as_array().expect("entries");
+    let acts: Vec<_> = items.iter().map(|item| &item["act"]).collect();
+    assert_eq!(acts, ["role.refused", "task_add"], "{history}");
+    let line = ["audit", "show", "--actor", "token:xem", "--json"];
+    let refused = office.machine.run(&line).expect(0).json();
+    let verbs = ["evidence_add", "task_add"].map(|verb| json!({ "verb": verb }));
+    for (item, verb) in refused["items"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .zip(verbs)
+    {
+        assert_eq!(
+            (&item["act"], &item["subject"], &item["detail"]),
+            (&json!("role.refused"), &json!("api"), &verb)
+        );
+    }
+    assert_eq!(refused["total"], 2, "{refused}");
 
     // Another page, another name for this machine.
     let origin = [("origin", "http://127.0.0.1:7482")];

@@ -200,6 +200,35 @@ fn a_role_opens_what_it_covers_and_nothing_else() {
     }
     let users = pair.commune.run(&["user", "list", "--json"]).json();
     assert_eq!(users["total"], 4, "nobody was added: {users}");
+    for (name, verbs) in [
+        (
+            "viewer",
+            &[
+                "evidence_add",
+                "user_list",
+                "user_add",
+                "user_list",
+                "sync",
+                "report_set",
+            ][..],
+        ),
+        ("officer", &["user_list", "user_add", "user_list", "sync"]),
+        ("operator", &["user_list", "user_add", "user_list"]),
+    ] {
+        let refused = [
+            "audit",
+            "show",
+            "--act",
+            "role.refused",
+            "--actor",
+            name,
+            "--json",
+        ];
+        let refused = pair.commune.run(&refused).expect(0).json();
+        let items = refused["items"].as_array().expect("entries");
+        let noted: Vec<_> = items.iter().map(|item| &item["detail"]["verb"]).collect();
+        assert_eq!(noted, verbs, "{refused}");
+    }
 }
 
 #[test]
@@ -328,6 +357,10 @@ fn j4_two_persons_agree_at_the_console_and_on_the_command_line_also_of_a_stopped
     assert_eq!(ran.expect(12).failure(), "approval_who");
     assert_eq!(as_user("chi", &revoke).expect(12).failure(), "login_wrong");
     assert_eq!(as_user("binh", &revoke).expect(12).failure(), "not_allowed");
+    let refused = ["audit", "show", "--act", "role.refused", "--json"];
+    let refused = pair.ministry.run(&refused).expect(0).json();
+    assert_eq!(refused["items"][0]["actor"], "binh", "{refused}");
+    assert_eq!(refused["items"][0]["subject"], "command line", "{refused}");
     let asked = as_user("an", &revoke).expect(7).json();
     let number = asked["approval"].to_string();
     assert_eq!(pair.listed()["revoked_at"], serde_json::Value::Null);

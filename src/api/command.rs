@@ -508,6 +508,13 @@ pub enum Command {
 }
 
 impl Command {
+    /// The name of the verb, as the audit and the control socket have it.
+    pub fn verb(&self) -> String {
+        let verb = serde_json::to_value(self).ok();
+        let name = verb.as_ref().and_then(|v| v["verb"].as_str());
+        name.unwrap_or_default().to_owned()
+    }
+
     /// Whether executing it may write.
     pub fn writes(&self) -> bool {
         use Command::*;

@@ -4,6 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Console;
+use super::door::SUBJECT;
 use super::session::Flash;
 use crate::api::{
     Answer, Asker, Command, Duty, Exit, Failure, Lang, Outcome, Request, Role, roles,
@@ -50,8 +51,7 @@ impl Person {
         }
     }
 
-    /// The refusal of what their role does not cover.
-    pub fn not_allowed(&self) -> Failure {
+    fn not_allowed(&self) -> Failure {
         let role = text::word(self.lang(), "word-role-", self.role.as_str()).unwrap_or_default();
         Failure {
             exit: Exit::Authentication,
@@ -63,12 +63,16 @@ impl Person {
 }
 
 impl Console {
+    /// The refusal of what the role of somebody does not cover; it stands in the audit under the name of the verb.
+    pub async fn not_covered(&self, person: &Person, verb: &str) -> Failure {
+        let (logins, node) = (&self.service.logins, &self.service.node);
+        logins.not_covered(node, &person.name, verb, SUBJECT).await;
+        person.not_allowed()
+    }
+
     /// Carries a verb out for somebody, if their role covers it.
     pub async fn ask(&self, person: &Person, command: Command) -> Outcome {
-        match person.may(roles::duty(&command)) {
-            true => self.service.execute(person.request(command)).await,
-            false => Err(person.not_allowed()),
-        }
+        self.ask_for(person, None, command).await
     }
 
     /// The data of a verb that only reads.
@@ -79,7 +83,7 @@ impl Console {
     /// Carries out a verb for another unit than the one this node was set up for.
     pub async fn ask_for(&self, person: &Person, unit: Option<&str>, command: Command) -> Outcome {
         if !person.may(roles::duty(&command)) {
-            return Err(person.not_allowed());
+            return Err(self.not_covered(person, &command.verb()).await);
         }
         let mut request = person.request(command);
         request.acting_for = unit.map(str::to_owned);
@@ -100,7 +104,7 @@ impl Console {
         file: TakenFile,
     ) -> Outcome {
         if !person.may(Duty::Work) {
-            return Err(person.not_allowed());
+            return Err(self.not_covered(person, &command.verb()).await);
         }
         let mut request = person.request(command);
         request.acting_for = unit.map(str::to_owned);

@@ -270,7 +270,7 @@ pub async fn login(
             }
             let (name, now_ms) = (&user.name, console.now_ms());
             let token = console.sessions.begin(name, user.changed_at, lang, now_ms);
-            login::note(&service.node, name, "login", SUBJECT).await;
+            login::note(&service.node, name, "login", SUBJECT, json!({})).await;
             let lasts = cookie::time::Duration::seconds(LONGEST.as_secs() as i64);
             let cookie = session_cookie(&token, is_behind_tls(&headers), lasts);
             let next = Redirect::to(inside(fields.get("next")));
@@ -311,7 +311,7 @@ pub async fn logout(
 ) -> Response {
     console.sessions.end(&sent.person.token);
     let node = &console.service.node;
-    login::note(node, &sent.person.name, "logout", SUBJECT).await;
+    login::note(node, &sent.person.name, "logout", SUBJECT, json!({})).await;
     let cookie = session_cookie("", is_behind_tls(&headers), cookie::time::Duration::ZERO);
     let mut response = ([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response();
     response.headers_mut().insert("clear-site-data", FORGET);

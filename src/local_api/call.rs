@@ -83,7 +83,8 @@ async fn carried_out(
     };
     let body = call.json(body).await?;
     let ask = build(&call.named, &call.uri, &body).map_err(|wrong| call.wrong(wrong))?;
-    call.caller.must(roles::duty(&ask.command))?;
+    let (duty, verb) = (roles::duty(&ask.command), || ask.command.verb());
+    call.caller.must(api, duty, verb).await?;
     let Numbered {
         request_id,
         repeated,

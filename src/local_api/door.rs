@@ -12,26 +12,20 @@ use super::problem::{Problem, of_store};
 use super::{LocalApi, Way};
 use crate::api::{Duty, Lang, Role};
 use crate::node::commands::tokens::hash;
+use crate::node::login;
+use crate::node::tries::NOTED_IN_A_MINUTE;
+use crate::store::StoreError;
 use crate::store::tokens::{self, TokenRow};
-use crate::store::{StoreError, audit};
 use crate::t;
 
-/// Refused tries in a minute after which every further one is told to wait and no longer written into the audit: whoever
-/// guesses must not fill the disk. A good token is let in all the same.
-const TRIES_IN_A_MINUTE: u32 = 20;
+/// What the audit calls this door.
+const SUBJECT: &str = "api";
 /// What a person at the socket is called, unless they say it.
 const NOBODY: &str = "local";
 /// The header by which those at the socket say who they are.
 pub const PERSON: &str = "nqsync-person";
 /// Longest name.
 const NAME_CHARS: usize = 64;
-
-/// Refused tries: the present minute, and how many there were in it.
-#[derive(Default)]
-pub struct Refusals {
-    minute: i64,
-    count: u32,
-}
 
 /// Somebody who may come in.
 #[derive(Clone, Debug)]
@@ -47,11 +41,19 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Refuses what their role does not cover.
-    pub fn must(&self, duty: Duty) -> Result<(), Problem> {
+    /// Refuses what their role does not cover; `verb` is what the audit then says they asked for.
+    pub async fn must(
+        &self,
+        api: &LocalApi,
+        duty: Duty,
+        verb: impl FnOnce() -> String + Send,
+    ) -> Result<(), Problem> {
         if self.role.may(duty) {
             return Ok(());
         }
+        let (logins, node) = (&api.service.logins, &api.service.node);
+        let (verb, person) = (verb(), &self.person);
+        logins.not_covered(node, person, &verb, SUBJECT).await;
         let role = crate::text::word(self.lang, "word-role-", self.role.as_str());
         let detail = t!(
             self.lang,
@@ -194,25 +196,14 @@ fn is_still(row: &TokenRow, hash: &[u8; 32], now_ms: i64) -> bool {
 /// A try that is refused. `name`: of a token that was good once.
 async fn refused(api: &LocalApi, lang: Lang, name: &str) -> Problem {
     let (count, left_s) = count(api);
-    if count > TRIES_IN_A_MINUTE {
+    // A good token is let in all the same.
+    if count > NOTED_IN_A_MINUTE {
         let detail = t!(lang, "api-too-many-tries", seconds = left_s);
         return Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", detail)
             .with(header::RETRY_AFTER, HeaderValue::from(left_s));
     }
-    let (actor, at) = (name.to_owned(), api.now_ms());
-    let noted = api.service.node.store.write(move |tx| {
-        let act = audit::Act {
-            at,
-            actor: &actor,
-            act: "token.refused",
-            subject: "api",
-            detail: json!({}),
-        };
-        audit::append(tx, &act)
-    });
-    if let Err(error) = noted.await {
-        tracing::warn!(%error, "a refused try could not be noted in the audit");
-    }
+    let node = &api.service.node;
+    login::note(node, name, "token.refused", SUBJECT, json!({})).await;
     let detail = t!(lang, "api-no-token");
     Problem::new(StatusCode::UNAUTHORIZED, "no_token", detail)
         .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
@@ -221,15 +212,11 @@ async fn refused(api: &LocalApi, lang: Lang, name: &str) -> Problem {
 /// Counts a refused try. Answers how many there were in this minute, and how many seconds of it are left.
 fn count(api: &LocalApi) -> (u32, u64) {
     let now_ms = api.now_ms();
-    let minute = now_ms.div_euclid(60_000);
     // A panic while holding it leaves whole values behind.
-    let mut refusals = api.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-    if refusals.minute != minute {
-        *refusals = Refusals { minute, count: 0 };
-    }
-    refusals.count = refusals.count.saturating_add(1);
+    let mut refused = api.refused.lock().unwrap_or_else(PoisonError::into_inner);
     let left_ms = 60_000 - now_ms.rem_euclid(60_000);
-    (refusals.count, left_ms.unsigned_abs().div_ceil(1000))
+    let left_s = left_ms.unsigned_abs().div_ceil(1000);
+    (refused.count(now_ms), left_s)
 }
 
 #[cfg(test)]

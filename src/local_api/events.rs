@@ -60,7 +60,8 @@ pub struct Changed {
 /// Begins to tell.
 pub async fn stream(api: &Arc<LocalApi>, call: &Call<'_>) -> Result<Response, Problem> {
     let lang = call.caller.lang;
-    call.caller.must(Duty::Look)?;
+    let verb = || "events".to_owned();
+    call.caller.must(api, Duty::Look, verb).await?;
     let Ok(slot) = api.listeners.clone().try_acquire_owned() else {
         let detail = t!(lang, "api-too-many-listeners");
         let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -26,7 +26,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Adds the file that is the body.
 pub async fn upload(call: &Call<'_>, mut body: Body) -> Result<Response, Problem> {
     let (api, lang) = (call.api, call.caller.lang);
-    call.caller.must(Duty::Work)?;
+    let verb = || "evidence_add".to_owned();
+    call.caller.must(api, Duty::Work, verb).await?;
     let asked = axum::extract::Query::<File>::try_from_uri(&call.uri);
     let asked = asked.map_err(|rejection| call.wrong(Wrong::Query(rejection.body_text())))?;
     let failed = |detail: String| {
@@ -79,8 +80,9 @@ pub async fn upload(call: &Call<'_>, mut body: Body) -> Result<Response, Problem
 
 /// The bytes of a file.
 pub async fn download(call: &Call<'_>) -> Result<Response, Problem> {
-    let lang = call.caller.lang;
-    call.caller.must(Duty::Look)?;
+    let (api, lang) = (call.api, call.caller.lang);
+    let verb = || "evidence".to_owned();
+    call.caller.must(api, Duty::Look, verb).await?;
     let id = call.named.part("evidence");
     let asking = call.asking(Uuid::new_v4().to_string(), None, Command::Status);
     let Some((known, file)) = call.api.service.evidence(asking, &id).await? else {

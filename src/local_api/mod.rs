@@ -36,8 +36,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config;
 use crate::daemon::service::Service;
+use crate::node::tries::Minute;
 use crate::server::local;
-use door::Refusals;
 use keys::Keys;
 use table::OPERATIONS;
 
@@ -50,7 +50,7 @@ const LISTENERS: usize = 32;
 pub struct LocalApi {
     service: Service,
     way: Way,
-    refusals: Mutex<Refusals>,
+    refused: Mutex<Minute>,
     listeners: Arc<Semaphore>,
     keys: Keys,
     stop: CancellationToken,
@@ -69,7 +69,7 @@ impl LocalApi {
         Arc::new(LocalApi {
             service,
             way,
-            refusals: Mutex::default(),
+            refused: Mutex::default(),
             listeners: Arc::new(Semaphore::new(LISTENERS)),
             keys: Keys::default(),
             stop: stop.clone(),

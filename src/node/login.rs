@@ -2,10 +2,12 @@
 //!
 //! Invariant: every password that is typed is looked at here, so that whoever guesses waits wherever they try.
 
-use serde_json::json;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
 
 use super::commands::refuse;
-use super::tries::Tries;
+use super::tries::{Minute, NOTED_IN_A_MINUTE, Tries};
 use super::{Node, Refusal};
 use crate::api::{Asker, Duty, Exit, Failure, Request, Role, roles};
 use crate::store::users::UserRow;
@@ -17,10 +19,14 @@ const NAME_CHARS: usize = 64;
 /// When somebody may come again who found too many others waiting, in seconds.
 pub const BUSY_S: u64 = 5;
 
+/// What the audit calls the command line.
+const AT_THE_MACHINE: &str = "command line";
+
 /// The logins of one service.
 #[derive(Debug, Default)]
 pub struct Logins {
     tries: Tries,
+    not_covered: Mutex<Minute>,
     /// Where it hashes passwords.
     pub line: Line,
 }
@@ -62,12 +68,26 @@ impl Logins {
         let right = right.map_err(|error| StoreError::Panicked(error.to_string()))?;
         let Some(user) = user.filter(|_| right) else {
             if self.tries.wrong(node.clock.now_ms()) {
-                note(node, &name, "login.refused", subject).await;
+                note(node, &name, "login.refused", subject, json!({})).await;
             }
             return Ok(Err(Refused::Wrong));
         };
         self.tries.right(&name);
         Ok(Ok(user))
+    }
+
+    /// Keeps in the audit that somebody asked for what their role does not cover. `verb` is what they asked for, `subject`
+    /// where.
+    pub async fn not_covered(&self, node: &Node, name: &str, verb: &str, subject: &'static str) {
+        let count = {
+            // A panic while holding it leaves whole values behind.
+            let refused = self.not_covered.lock();
+            let mut refused = refused.unwrap_or_else(PoisonError::into_inner);
+            refused.count(node.clock.now_ms())
+        };
+        if count <= NOTED_IN_A_MINUTE {
+            note(node, name, "role.refused", subject, json!({ "verb": verb })).await;
+        }
     }
 }
 
@@ -94,7 +114,7 @@ async fn role(
     request: &Request,
     typed: String,
 ) -> Result<Role, Refusal> {
-    let checked = logins.check(node, "command line", &request.person, typed);
+    let checked = logins.check(node, AT_THE_MACHINE, &request.person, typed);
     let user = checked.await?.map_err(|refused| match refused {
         Refused::Wrong => Refusal::with(Exit::Authentication, "login-wrong", []),
         Refused::Wait { seconds } => {
@@ -109,6 +129,9 @@ async fn role(
     // Who stands at the machine may name its files; for the rest a user is bound by the role.
     let duty = roles::duty(&request.command);
     if !role.may(duty) && duty != Duty::Host {
+        let verb = request.command.verb();
+        let noted = logins.not_covered(node, &user.name, &verb, AT_THE_MACHINE);
+        noted.await;
         let role = ("role", role.as_str().to_owned());
         return Err(Refusal::with(Exit::Authentication, "not-allowed", [role]));
     }
@@ -116,7 +139,13 @@ async fn role(
 }
 
 /// Keeps in the audit that somebody came, went or was refused.
-pub async fn note(node: &Node, name: &str, act: &'static str, subject: &'static str) {
+pub async fn note(
+    node: &Node,
+    name: &str,
+    act: &'static str,
+    subject: &'static str,
+    detail: Value,
+) {
     let (at, name) = (node.clock.now_ms(), name.to_owned());
     let noted = node.store.write(move |tx| {
         let act = audit::Act {
@@ -124,7 +153,7 @@ pub async fn note(node: &Node, name: &str, act: &'static str, subject: &'static 
             actor: &name,
             act,
             subject,
-            detail: json!({}),
+            detail,
         };
         audit::append(tx, &act)
     });

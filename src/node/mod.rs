@@ -27,7 +27,7 @@ pub mod scoring;
 pub mod sealed;
 pub mod session;
 pub mod standings;
-mod tries;
+pub mod tries;
 pub mod waiting;
 pub mod warnings;
 pub mod witness;

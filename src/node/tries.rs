@@ -13,8 +13,8 @@ const FREE_TRIES: u32 = 5;
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 /// Names that are watched for wrong passwords; beyond it the oldest is forgotten.
 const MOST_NAMES: usize = 10_000;
-/// Refused logins that are worth a line in the audit in one minute: whoever guesses must not fill the disk.
-const NOTED_IN_A_MINUTE: u32 = 20;
+/// Refusals of one kind that are worth a line in the audit in one minute: whoever tries a lot must not fill the disk.
+pub const NOTED_IN_A_MINUTE: u32 = 20;
 
 /// The tries of all names.
 #[derive(Debug, Default)]
@@ -23,8 +23,26 @@ pub struct Tries(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     names: HashMap<String, Tried>,
-    /// The present minute, and how many logins were refused in it.
-    refused: (i64, u32),
+    refused: Minute,
+}
+
+/// How many refusals there were in the present minute.
+#[derive(Debug, Default)]
+pub struct Minute {
+    number: i64,
+    count: u32,
+}
+
+impl Minute {
+    /// Counts one more. Answers how many there were in this minute.
+    pub fn count(&mut self, now_ms: i64) -> u32 {
+        let number = now_ms.div_euclid(60_000);
+        if self.number != number {
+            *self = Minute { number, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count
+    }
 }
 
 /// Tries of one name that were not right, or not yet.
@@ -80,13 +98,7 @@ impl Tries {
 
     /// The password was wrong. Answers whether it is to be kept in the audit.
     pub fn wrong(&self, now_ms: i64) -> bool {
-        let mut inner = self.inner();
-        let minute = now_ms.div_euclid(60_000);
-        if inner.refused.0 != minute {
-            inner.refused = (minute, 0);
-        }
-        inner.refused.1 += 1;
-        inner.refused.1 <= NOTED_IN_A_MINUTE
+        self.inner().refused.count(now_ms) <= NOTED_IN_A_MINUTE
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

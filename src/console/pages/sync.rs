@@ -59,7 +59,7 @@ async fn data(console: &Console, person: &Person) -> Result<Value, Failure> {
 pub async fn begin(State(console): State<Arc<Console>>, sent: Sent) -> Response {
     let person = &sent.person;
     if !person.may(Duty::Operate) {
-        let outcome = Err(person.not_allowed());
+        let outcome = Err(console.not_covered(person, "sync").await);
         return console.after(person, &outcome, "", "/sync");
     }
     let busy = {

@@ -32,7 +32,7 @@ pub async fn add(State(console): State<Arc<Console>>, sent: Sent) -> Response {
 }
 
 async fn added(console: &Console, sent: &Sent) -> Outcome {
-    allowed(&sent.person)?;
+    allowed(console, &sent.person, "user_add").await?;
     let name = sent.fields.text("name").unwrap_or_default();
     let secret = new_secret(console, &sent.person, &name, &sent.fields).await?;
     let role = role(&sent.fields);
@@ -56,7 +56,6 @@ pub async fn change(
 }
 
 async fn changed(console: &Console, sent: &Sent, name: String) -> Outcome {
-    allowed(&sent.person)?;
     let command = match sent.fields.get("do") {
         Some("role") => Command::UserRole {
             name,
@@ -64,6 +63,7 @@ async fn changed(console: &Console, sent: &Sent, name: String) -> Outcome {
         },
         Some("remove") => Command::UserRemove { name },
         _ => {
+            allowed(console, &sent.person, "user_password").await?;
             let secret = new_secret(console, &sent.person, &name, &sent.fields).await?;
             Command::UserPassword { name, secret }
         }
@@ -72,10 +72,10 @@ async fn changed(console: &Console, sent: &Sent, name: String) -> Outcome {
 }
 
 /// Before a password is hashed, which costs time.
-fn allowed(person: &Person) -> Result<(), Failure> {
+async fn allowed(console: &Console, person: &Person, verb: &str) -> Result<(), Failure> {
     match person.may(Duty::Administer) {
         true => Ok(()),
-        false => Err(person.not_allowed()),
+        false => Err(console.not_covered(person, verb).await),
     }
 }
 

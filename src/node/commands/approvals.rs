@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::shared::{needed, time};
-use super::{Reading, Said, Writing, holds, nodes, secrecy, verb_name, verbs, views};
+use super::{Reading, Said, Writing, holds, nodes, secrecy, verbs, views};
 use crate::api::{Act, Command, Duty, Exit, Request, Role, roles};
 use crate::node::{Node, Refusal, recovery};
 use crate::store::approvals::{self, Approval};
@@ -55,7 +55,7 @@ fn item(on: &Reading<'_>, asked: &Approval) -> Result<Value, Refusal> {
     Ok(json!({
         "approval": asked.approval,
         "act": asked.act,
-        "verb": verb_name(&request_of(asked)?.command),
+        "verb": request_of(asked)?.command.verb(),
         "subject": asked.subject,
         "unit": unit,
         "state": asked.shown_state(on.now_ms),
@@ -319,7 +319,7 @@ pub fn approve(
     let act = audit::Act {
         at: on.now_ms,
         actor: &asked.person,
-        act: &verb_name(&request.command),
+        act: &request.command.verb(),
         subject: &asked.subject,
         detail: json!({ "request": request.request_id, "exit": said.exit, "approval": asked.approval,
             "approved_by": on.request.person }),

@@ -361,7 +361,7 @@ pub async fn execute(node: &Node, request: Request) -> Outcome {
     if let Err(refusal) = &result
         && secrecy::FORBIDDEN.contains(&refusal.code)
     {
-        noted(node, &request, &verb_name(&request.command), refusal.code).await;
+        noted(node, &request, &request.command.verb(), refusal.code).await;
     }
     result.map_err(|refusal: Refusal| {
         tracing::info!(request = %request_id, code = refusal.code, "refused a command");
@@ -379,7 +379,7 @@ async fn read_out(node: &Node, request: &Request) -> Result<Answer, Refusal> {
         })
         .await;
     let left = match &request.command {
-        Command::Export { .. } | Command::AuditExport { .. } => Some(verb_name(&request.command)),
+        Command::Export { .. } | Command::AuditExport { .. } => Some(request.command.verb()),
         Command::LongIds { .. } => Some("workbook".to_owned()),
         _ => None,
     };
@@ -571,20 +571,7 @@ fn write(
     let said = verbs::write_verb(&mut on)?;
     brake::of_verb(node, tx)?.map_err(Unfinished::Stopped)?;
     standings::settle(tx, standings::WORKS_PER_VERB)?;
-    Ok(answer(
-        tx,
-        request,
-        said,
-        &verb_name(&request.command),
-        now_ms,
-    )?)
-}
-
-/// A verb's name in the contract and in the audit.
-fn verb_name(command: &Command) -> String {
-    let verb = serde_json::to_value(command).ok();
-    let name = verb.as_ref().and_then(|v| v["verb"].as_str());
-    name.unwrap_or_default().to_owned()
+    Ok(answer(tx, request, said, &request.command.verb(), now_ms)?)
 }
 
 /// Puts the answer into words, writes down what was done, and keeps the answer for a retry.
