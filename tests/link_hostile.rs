@@ -132,6 +132,59 @@ async fn g1_a_commune_closes_nobodys_period_and_answers_nobodys_proposal() {
     let code = raw.push_one(lie(evidence, [("file", file)])).await;
     assert_eq!(code.as_deref(), Some("not_above"));
 
+    // Nor does it give work to others, wish anything of a neighbour, or say what concerns only two who stand beside each other.
+    let period = || "2026-03".to_owned();
+    for unit in [other.unit(), province.unit(), ministry.unit()] {
+        let task = Facts::Task {
+            issuer: mine,
+            parent: None,
+        };
+        let lead = json!({ "text": "x", "units": [unit] });
+        let code = raw.push_one(lie(task, [("lead", lead)])).await;
+        assert_eq!(code.as_deref(), Some("not_below"), "{unit}");
+    }
+    let wish = json!({ "value": "x", "open": true });
+    let asked = Facts::Proposal {
+        proposer: mine,
+        owner: other.unit(),
+        target_kind: Kind::Task,
+        target: both,
+        register: "deadline".to_owned(),
+    };
+    let report = Facts::Report {
+        unit: other.unit(),
+        issuer: province.unit(),
+        task: both,
+        period: period(),
+    };
+    let report = report.natural_id().expect("an id that can be guessed");
+    let verdict = Facts::Verdict {
+        reviewer: mine,
+        unit: other.unit(),
+        issuer: mine,
+        report,
+        submission: "x".to_owned(),
+    };
+    let figure = Facts::Figure {
+        unit: mine,
+        definer: other.unit(),
+        indicator: both,
+        period: period(),
+    };
+    for (facts, register, value) in [
+        (asked, "wish", wish),
+        (
+            verdict,
+            "verdict",
+            json!({ "accepted": false, "reason": "x" }),
+        ),
+        (figure, "value", json!({ "value": "1" })),
+    ] {
+        let kind = facts.kind();
+        let code = raw.push_one(lie(facts, [(register, value)])).await;
+        assert_eq!(code.as_deref(), Some("beside"), "{kind}");
+    }
+
     // The neighbour will propose another deadline; the answer to that is not the commune's, before and after.
     let proposal = Facts::Proposal {
         proposer: other.unit(),

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use nqsync_core::model::{Facts, Key, Kind};
 use nqsync_core::protocol::{BadLine, Line, SetAside};
 use nqsync_core::sync::authority::{Denied, From as Side, Judge, judge};
+use nqsync_core::sync::scope::assigned;
 use nqsync_core::sync::{Context, Edit, Record};
 use serde_json::json;
 use uuid::Uuid;
@@ -354,6 +355,9 @@ fn take(
         if let Some(reason) = never_asked(tx, &joined, side)? {
             return Ok(Err(reason));
         }
+        if let Some(reason) = between_strangers(tx, &joined, side)? {
+            return Ok(Err(reason));
+        }
     }
     let from = Some((link, incoming_digest));
     #[cfg(feature = "faults")]
@@ -463,10 +467,51 @@ fn never_assigned(
         return Ok(None);
     }
     // On a link where either side went back to an old disk, nobody can say what never was.
-    if links::row(tx.connection(), link)?.forks > 0 {
+    if links::row(tx.connection(), link)?.forks > 0 && tx.tree().directs(*issuer, *unit) {
         return Ok(None);
     }
     never
+}
+
+/// A verdict, an arrival or a figure between two units of which one has no say over the other is set aside, unless what it is
+/// about is held here and theirs: a unit may have moved since.
+fn between_strangers(
+    tx: &Tx<'_>,
+    record: &Record,
+    side: Side,
+) -> Result<Option<Reason>, StoreError> {
+    let (above, below, about) = match record.facts() {
+        Facts::Verdict {
+            issuer,
+            unit,
+            report,
+            ..
+        }
+        | Facts::Arrival {
+            issuer,
+            unit,
+            report,
+            ..
+        } => (issuer, unit, report),
+        Facts::Figure {
+            definer,
+            unit,
+            indicator,
+            ..
+        } => (definer, unit, indicator),
+        _ => return Ok(None),
+    };
+    if side == Side::Above || tx.tree().directs(*above, *below) {
+        return Ok(None);
+    }
+    let is_theirs = |held: &Stored| match held.record.facts() {
+        Facts::Report { unit, issuer, .. } => (issuer, unit) == (above, below),
+        Facts::Indicator { definer } => definer == above && assigned(&held.record).contains(below),
+        _ => false,
+    };
+    let theirs = tx.load(*about)?.as_ref().is_some_and(is_theirs);
+    let reason = "its units stand beside each other, and nothing between them is known here";
+    Ok((!theirs).then(|| ("beside", reason.to_owned())))
 }
 
 /// A decision about a proposal that was not made to its author is set aside: its id names the proposal alone, and who comes

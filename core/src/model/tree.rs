@@ -230,6 +230,23 @@ impl Tree {
         self.line(unit).skip(1).any(|info| info.id == above) || heirs.take(MAX_DEPTH).any(knew)
     }
 
+    /// Whether work passes from a unit down to another: to whoever stands or stood at or below a unit that the same node serves,
+    /// as the communes of a province do for an office of the province. Where one of them is not known, nobody can say that it
+    /// does not. Only the record of the lower unit is asked about former times: whoever stands above wrote that one.
+    pub fn directs(&self, unit: UnitId, other: UnitId) -> bool {
+        if self.get(unit).is_none() || self.get(other).is_none() {
+            return true;
+        }
+        let server = self.server_of(unit);
+        let mut served = self
+            .line(unit)
+            .take_while(|info| self.server_of(info.id) == server);
+        served.any(|above| {
+            let mut line = self.line(other);
+            line.any(|info| info.id == above.id || self.ever_above(above.id, info.id))
+        })
+    }
+
     /// The unit and everything below it, the unit first.
     pub fn subtree(&self, unit: UnitId) -> Vec<UnitId> {
         let mut found = vec![unit];

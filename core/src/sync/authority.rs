@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::edit::Edit;
 use super::record::Record;
-use super::scope::{Ends, LinkScope, ends};
+use super::scope::{Ends, LinkScope, assigned, ends};
 use crate::model::values::{ParentSince, Succession};
 use crate::model::{Facts, Tree, UnitId};
 
@@ -53,6 +53,24 @@ pub enum Denied {
         /// The code of the one named as its reviewer.
         reviewer: String,
     },
+    /// Work is given to a unit that its issuer has no say over.
+    #[error(
+        "work of {issuer} is given to {unit}, which neither stands nor stood below what the node of {issuer} serves"
+    )]
+    NotBelow {
+        /// The code of the one it is given to.
+        unit: String,
+        /// The issuer's code.
+        issuer: String,
+    },
+    /// A wish is put to a unit that stands neither above nor below.
+    #[error("{unit} and {other} stand beside each other; a proposal goes up or down")]
+    Beside {
+        /// The proposer's code.
+        unit: String,
+        /// The code of the one asked.
+        other: String,
+    },
 }
 
 impl Denied {
@@ -64,6 +82,8 @@ impl Denied {
             Denied::NotTheOwner { .. } => "not_the_owner",
             Denied::ForeignPlace => "foreign_place",
             Denied::NotAbove { .. } => "not_above",
+            Denied::NotBelow { .. } => "not_below",
+            Denied::Beside { .. } => "beside",
         }
     }
 }
@@ -141,11 +161,45 @@ pub fn judge(
             reviewer: tree.code(reviewer),
         });
     }
+    if let Facts::Task { issuer, .. }
+    | Facts::Directive { issuer }
+    | Facts::Indicator { definer: issuer } = record.facts()
+        && let Some(outside) = given_beyond(tree, *issuer, record, ours)
+    {
+        return Err(Denied::NotBelow {
+            unit: tree.code(outside),
+            issuer: tree.code(*issuer),
+        });
+    }
+    if let Facts::Proposal {
+        proposer, owner, ..
+    } = record.facts()
+        && !tree.directs(*owner, *proposer)
+        && !tree.directs(*proposer, *owner)
+    {
+        return Err(Denied::Beside {
+            unit: tree.code(*proposer),
+            other: tree.code(*owner),
+        });
+    }
     let is_right = || placed_below(by, record, ours) && continued_below(scope, record, ours);
     if ends == Ends::Everywhere && !is_right() {
         return Err(Denied::ForeignPlace);
     }
     Ok(())
+}
+
+/// A unit that work is given to and that its issuer has no say over. To whom it is given as we hold it was judged before: a unit
+/// may have moved since, or its issuer.
+fn given_beyond(
+    tree: &Tree,
+    issuer: UnitId,
+    record: &Record,
+    ours: Option<&Record>,
+) -> Option<UnitId> {
+    let known = ours.map(assigned).unwrap_or_default();
+    let mut given = assigned(record).into_iter();
+    given.find(|unit| !known.contains(unit) && !tree.directs(issuer, *unit))
 }
 
 /// Whose work is reviewed, and by whom, where that is not for its issuer: ids of reviews do not name the reviewer, so that

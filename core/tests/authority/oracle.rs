@@ -144,6 +144,17 @@ fn server(unit: UnitId) -> u8 {
         .expect("the ministry serves all")
 }
 
+/// Whether a unit stands at or below the topmost one on the way up from another that the same node serves.
+fn is_led_by(leader: UnitId, unit: UnitId) -> bool {
+    let path = of(leader).path;
+    let ways = (1..=path.len()).map(|end| &path[..end]);
+    let mut own = ways.filter(|way| {
+        let last = way.bytes().last().expect("a digit") - b'0';
+        server(id(last)) == server(leader)
+    });
+    of(unit).path.starts_with(own.next().expect("itself"))
+}
+
 fn above(unit: UnitId) -> Option<UnitId> {
     let path = of(pen(unit)).path;
     let digit = path.as_bytes()[..path.len() - 1].last()?;
@@ -162,6 +173,11 @@ struct Arriving {
     puts_under: Vec<UnitId>,
     /// Who reviews whose work, where that is not for its issuer.
     reviews: Option<(UnitId, UnitId)>,
+    /// Who gives work, and to whom.
+    issuer: Option<UnitId>,
+    given: Vec<UnitId>,
+    /// Between whom a wish passes.
+    wish: Option<(UnitId, UnitId)>,
 }
 
 fn is_right(arriving: &Arriving, from: From, child: u8, new: bool) -> bool {
@@ -228,7 +244,11 @@ fn is_right(arriving: &Arriving, from: From, child: u8, new: bool) -> bool {
         let (above, below) = (of(reviewer).path, of(unit).path);
         below.starts_with(above) && (above != below || above == "1")
     };
+    let may_direct = |leader: UnitId| arriving.given.iter().all(|unit| is_led_by(leader, *unit));
+    let may_wish = |(one, other)| is_led_by(one, other) || is_led_by(other, one);
     is_theirs
+        && arriving.issuer.is_none_or(may_direct)
+        && arriving.wish.is_none_or(may_wish)
         && arriving.reviews.is_none_or(may_review)
         && (arriving.concerns.is_some() || is_placed)
 }
@@ -309,8 +329,20 @@ fn made(facts: Facts, about: UnitId, edits: &[Edit]) -> (Record, Arriving) {
         }
         _ => None,
     };
+    let issuer = match record.facts() {
+        Facts::Task { issuer, .. } | Facts::Directive { issuer } => Some(*issuer),
+        Facts::Indicator { definer } => Some(*definer),
+        _ => None,
+    };
+    let wish = match record.facts() {
+        Facts::Proposal { .. } => Some((unit_in("proposer"), unit_in("owner"))),
+        _ => None,
+    };
     let is_unit = matches!(record.facts(), Facts::Unit { .. });
     let arriving = Arriving {
+        issuer,
+        given: named(&["lead"]),
+        wish,
         owner: record.facts().owner(),
         submitter,
         about: is_unit.then_some(about),

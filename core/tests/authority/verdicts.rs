@@ -55,6 +55,20 @@ fn each_refusal_has_a_code_of_its_own() {
             },
             "not_above",
         ),
+        (
+            Denied::NotBelow {
+                unit: word(),
+                issuer: word(),
+            },
+            "not_below",
+        ),
+        (
+            Denied::Beside {
+                unit: word(),
+                other: word(),
+            },
+            "beside",
+        ),
     ];
     for (denied, code) in all {
         assert_eq!(denied.code(), code);
@@ -384,6 +398,118 @@ fn a_units_work_is_reviewed_by_its_issuer_and_by_those_who_stand_or_stood_above_
         judged(period(unit(77), PROVINCE, review), 2, &tree()),
         Ok(())
     );
+}
+
+#[test]
+fn work_is_given_only_to_those_below_what_the_node_of_its_issuer_serves() {
+    let task = |issuer| Facts::Task {
+        issuer,
+        parent: None,
+    };
+    let given_in = |facts: Facts, units: &[UnitId], child, tree: &Tree, ours: Option<&Record>| {
+        let owner = facts.owner().expect("an owner");
+        let lead = json!({ "units": units });
+        let scope = LinkScope::of_child(tree, node(child));
+        let by = Judge {
+            from: From::Below,
+            scope: &scope,
+            tree,
+            today: date(2026, 11, 1),
+        };
+        authority::judge(by, &record(facts, &[(owner, "lead", lead)]), ours, true)
+    };
+    let given =
+        |issuer, units: &[UnitId], child| given_in(task(issuer), units, child, &tree(), None);
+    // A commune gives work to nobody beside or above it, nor does an office of it.
+    for issuer in [COMMUNE, DEPARTMENT] {
+        for unit in [NEIGHBOUR, PROVINCE, MINISTRY, FAR_COMMUNE] {
+            let refused = given(issuer, &[DEPARTMENT, unit], 4);
+            assert!(matches!(refused, Err(Denied::NotBelow { .. })), "{unit:?}");
+        }
+    }
+    for facts in [
+        Facts::Directive { issuer: COMMUNE },
+        Facts::Indicator { definer: COMMUNE },
+    ] {
+        let refused = given_in(facts, &[NEIGHBOUR], 4, &tree(), None);
+        assert!(matches!(refused, Err(Denied::NotBelow { .. })));
+    }
+    let refused = given(PROVINCE, &[FAR_COMMUNE], 2);
+    assert!(matches!(refused, Err(Denied::NotBelow { .. })));
+    // A unit that is not known here: then the link alone decides.
+    assert_eq!(given(PROVINCE, &[unit(77)], 2), Ok(()));
+    // One that stood there once has its work from then, and so have those below it; its former neighbours have none.
+    let moved = changed(NEIGHBOUR, |info| {
+        info.parent = Some(OTHER_PROVINCE);
+        info.owner = OTHER_PROVINCE;
+        info.places = vec![PROVINCE, OTHER_PROVINCE];
+    });
+    let to = |unit| given_in(task(PROVINCE), &[unit], 2, &moved, None);
+    assert_eq!(to(NEIGHBOUR), Ok(()));
+    assert!(matches!(to(FAR_COMMUNE), Err(Denied::NotBelow { .. })));
+    let office = changed(COMMUNE, |info| {
+        info.parent = Some(OTHER_PROVINCE);
+        info.owner = OTHER_PROVINCE;
+        info.places = vec![PROVINCE, OTHER_PROVINCE];
+    });
+    let to_an_office = given_in(task(PROVINCE), &[DEPARTMENT], 2, &office, None);
+    assert_eq!(to_an_office, Ok(()));
+    // What we hold was judged before.
+    let ours = record(
+        task(COMMUNE),
+        &[(COMMUNE, "lead", json!({ "units": [NEIGHBOUR] }))],
+    );
+    let again = |units: &[UnitId]| given_in(task(COMMUNE), units, 4, &tree(), Some(&ours));
+    assert_eq!(again(&[NEIGHBOUR]), Ok(()));
+    assert!(matches!(
+        again(&[NEIGHBOUR, PROVINCE]),
+        Err(Denied::NotBelow { .. })
+    ));
+}
+
+#[test]
+fn an_office_directs_whom_its_node_serves_and_a_unit_of_another_node_does_not() {
+    // The department as an office of the province, beside the communes.
+    let office = changed(DEPARTMENT, |info| {
+        info.parent = Some(PROVINCE);
+        info.owner = PROVINCE;
+    });
+    for unit in [DEPARTMENT, PROVINCE, COMMUNE, NEIGHBOUR] {
+        assert!(office.directs(DEPARTMENT, unit), "{unit:?}");
+    }
+    for unit in [MINISTRY, OTHER_PROVINCE, FAR_COMMUNE] {
+        assert!(!office.directs(DEPARTMENT, unit), "{unit:?}");
+        assert!(office.directs(MINISTRY, unit), "{unit:?}");
+    }
+    assert!(!office.directs(COMMUNE, DEPARTMENT));
+    // Who claims to have stood elsewhere directs nobody there.
+    let claims = changed(DEPARTMENT, |info| info.places = vec![PROVINCE, COMMUNE]);
+    assert!(!claims.directs(DEPARTMENT, NEIGHBOUR));
+    assert!(claims.directs(unit(77), NEIGHBOUR) && claims.directs(COMMUNE, unit(77)));
+}
+
+#[test]
+fn a_proposal_goes_up_or_down_and_not_aside() {
+    let put = |proposer, owner, child| {
+        let facts = Facts::Proposal {
+            proposer,
+            owner,
+            target_kind: Kind::Task,
+            target: Uuid::from_u128(50),
+            register: "deadline".to_owned(),
+        };
+        let record = record(facts, &[(proposer, "wish", json!(1))]);
+        judge(&record, From::Below, &link(child), &tree(), true)
+    };
+    for owner in [PROVINCE, MINISTRY] {
+        assert_eq!(put(COMMUNE, owner, 4), Ok(()));
+    }
+    for owner in [NEIGHBOUR, OTHER_PROVINCE, FAR_COMMUNE] {
+        assert!(
+            matches!(put(COMMUNE, owner, 4), Err(Denied::Beside { .. })),
+            "{owner:?}"
+        );
+    }
 }
 
 #[test]

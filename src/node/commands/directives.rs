@@ -94,6 +94,16 @@ pub fn add(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
     }
     let tree = on.tx.tree();
     let assigned = shared::units(&tree, units, acting.unit)?;
+    if let Some(outside) = assigned
+        .iter()
+        .find(|unit| !tree.directs(acting.unit, **unit))
+    {
+        let home = ("home", tree.code(acting.unit));
+        return Err(Refusal::usage(
+            "unit-not-below",
+            [("unit", tree.code(*outside)), home],
+        ));
+    }
     let mut values: BTreeMap<String, Value> = [
         ("number".to_owned(), json!(number)),
         ("summary".to_owned(), json!(summary)),

@@ -462,7 +462,7 @@ pub fn assigned_value(assigned: &Assigned) -> Value {
     }
 }
 
-/// The units that names mean. What no unit, or more than one, is called stays a name.
+/// The units that names mean. What no unit is called that `near` can give work to, or more than one, stays a name.
 pub fn assign(tree: &Tree, near: UnitId, text: &str, names: &[String]) -> Assigned {
     let mut assigned = Assigned {
         text: nfc(text.trim()),
@@ -473,14 +473,20 @@ pub fn assign(tree: &Tree, near: UnitId, text: &str, names: &[String]) -> Assign
         .map(|name| nfc(name.trim()))
         .filter(|name| !name.is_empty())
     {
-        match tree.resolve(&name, Some(near)) {
-            Ok(unit) if assigned.units.contains(&unit.id) => {}
-            Ok(unit) => assigned.units.push(unit.id),
-            Err(_) if assigned.unresolved.contains(&name) => {}
-            Err(_) => assigned.unresolved.push(name),
+        match meant(tree, near, &name) {
+            Some(unit) if assigned.units.contains(&unit) => {}
+            Some(unit) => assigned.units.push(unit),
+            None if assigned.unresolved.contains(&name) => {}
+            None => assigned.unresolved.push(name),
         }
     }
     assigned
+}
+
+/// The unit that a name means to `issuer`, if that one can give it work.
+pub fn meant(tree: &Tree, issuer: UnitId, name: &str) -> Option<UnitId> {
+    let unit = tree.resolve(name, Some(issuer)).ok()?.id;
+    tree.directs(issuer, unit).then_some(unit)
 }
 
 /// The `deadline` register's value. A day that does not exist is refused where a person types it; words that are not

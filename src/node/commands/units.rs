@@ -5,6 +5,7 @@ use nqsync_core::model::values::{Assigned, OrgLevel, ParentSince};
 use nqsync_core::model::{Facts, Kind, Tree, UnitId, folded};
 use serde_json::{Value, json};
 
+use super::tasks::meant;
 use super::views::{listed, maybe, typed, unit_item};
 use super::{Reading, Said, Values, Writing, resolve};
 use crate::api::Command;
@@ -270,10 +271,10 @@ fn relinked(tree: &Tree, near: UnitId, mut assigned: Assigned) -> Option<Assigne
     let before = assigned.unresolved.len();
     let names = std::mem::take(&mut assigned.unresolved);
     for name in names {
-        match tree.resolve(&name, Some(near)) {
-            Ok(unit) if !assigned.units.contains(&unit.id) => assigned.units.push(unit.id),
-            Ok(_) => {}
-            Err(_) => assigned.unresolved.push(name),
+        match meant(tree, near, &name) {
+            Some(unit) if !assigned.units.contains(&unit) => assigned.units.push(unit),
+            Some(_) => {}
+            None => assigned.unresolved.push(name),
         }
     }
     (assigned.unresolved.len() < before).then_some(assigned)

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Command, Exit, TaskFields};
 use crate::node::commands::desk::Desk;
+use crate::node::commands::fixture::Fixture;
 
 fn update(task: &Value, fields: TaskFields, token: Option<&Value>) -> Command {
     Command::TaskUpdate {
@@ -38,6 +39,32 @@ async fn a_task_says_which_of_the_six_clears_are_missing() {
         .code,
         "task_needs_title"
     );
+}
+
+#[test]
+fn a_unit_that_is_not_below_stays_a_name_and_gets_no_directive() {
+    let fixture = Fixture::new();
+    let named = || vec!["00123".to_owned(), "BNV".to_owned()];
+    let fields = TaskFields {
+        lead: Some(named()),
+        coordinating: Some(vec!["79.VP".to_owned(), "Unit BNV".to_owned()]),
+        ..titled("x")
+    };
+    let task = fixture.ask(Command::TaskAdd { fields }).expect("a task");
+    assert!(task.notes[0].contains("BNV; Unit BNV"), "{:?}", task.notes);
+    let task = task.data;
+    assert_eq!(task["lead"], json!(["00123"]), "{task}");
+    assert_eq!(task["lead_unresolved"], json!(["BNV"]), "{task}");
+    assert_eq!(task["coordinating"], json!(["79.VP"]), "{task}");
+    let directive = Command::DirectiveAdd {
+        number: "1/KH".to_owned(),
+        date: None,
+        kind: None,
+        summary: "x".to_owned(),
+        units: named(),
+        file: None,
+    };
+    assert_eq!(fixture.refused(directive), "unit_not_below");
 }
 
 #[tokio::test]
