@@ -41,10 +41,13 @@ struct Args {
 
 /// Lets a whole country live, and prints what came of it.
 fn country(
-    runtime: &tokio::runtime::Runtime,
     provinces: usize,
     Args {
-        nodes, days, seed, ..
+        nodes,
+        days,
+        seed,
+        seeds,
+        ..
     }: &Args,
 ) -> ExitCode {
     let size = Size {
@@ -52,11 +55,13 @@ fn country(
         communes: nodes.saturating_sub(1 + provinces),
         days: *days,
         seed: *seed,
+        seeds: *seeds,
     };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let began = Instant::now();
     let seen = runtime.block_on(sim::country::run(size));
     for (what, seconds) in &seen.times {
-        println!("{what}: {seconds:.0} s");
+        println!("{what}: {seconds:.1} s");
     }
     seen.broken
         .iter()
@@ -66,11 +71,13 @@ fn country(
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     println!(
-        "seed {seed}: {nodes} nodes, {days} days, {} reports at commune, province and ministry as told, {} of {} links agree, {} broken; \
-         greatest memory {}, {} MiB on disk, {:.0?}",
+        "seeds {seed} to {}: {} nodes in {seeds} runs of {days} days, {} reports at commune, province and ministry as told, {} of {} \
+         links agree, {} broken; greatest memory {}, {} MiB on disk, {:.0?}",
+        seed + seeds - 1,
+        *seeds as usize * nodes,
         seen.reports,
         seen.agreeing,
-        nodes - 1,
+        *seeds as usize * (nodes - 1),
         seen.broken.len(),
         peak.unwrap_or("unknown").trim(),
         seen.disk_bytes >> 20,
@@ -92,13 +99,13 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(provinces) = args.country {
+        return country(provinces.max(1), &args);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.expect("a runtime");
-    if let Some(provinces) = args.country {
-        return country(&runtime, provinces.max(1), &args);
-    }
     let began = Instant::now();
     let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut messages, mut writes, mut broken) = (0, 0, 0);

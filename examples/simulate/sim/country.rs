@@ -1,6 +1,7 @@
 //! A whole country in one process: one ministry, its provinces and all their communes, for some days without faults. The
 //! communes sleep when they are not in use: their stores would not all fit into memory.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::enrolment::enrol;
@@ -32,11 +34,17 @@ pub struct Size {
     pub provinces: usize,
     /// Communes, spread over them.
     pub communes: usize,
-    /// Days.
+    /// Days of each run.
     pub days: u32,
     /// Decides in which order communes work, and who has no line on a day.
     pub seed: u64,
+    /// How many runs, each with the next seed. The first one founds the country, and each lives on with what the one before
+    /// left behind.
+    pub seeds: u64,
 }
+
+/// Communes that are awake at the same time.
+const AWAKE: usize = 4;
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -45,7 +53,7 @@ pub struct Seen {
     pub reports: usize,
     /// Days on which a commune had no line, all communes together.
     pub away: usize,
-    /// Links whose two ends hold the same at the end.
+    /// Links whose two ends hold the same at the end of a run, all runs together.
     pub agreeing: usize,
     /// What must not be.
     pub broken: Vec<String>,
@@ -55,13 +63,8 @@ pub struct Seen {
     pub disk_bytes: u64,
 }
 
-/// What somebody was told is kept.
-struct Told {
-    report: Uuid,
-    commune: usize,
-    province: usize,
-    said: String,
-}
+/// What somebody was told is kept: the result that a report says.
+type Told = (Uuid, String);
 
 /// Everybody.
 struct Country {
@@ -71,7 +74,8 @@ struct Country {
     provinces: Vec<Place>,
     communes: Vec<Asleep>,
     requests: u64,
-    told: Vec<Told>,
+    /// By the province and the commune that reports.
+    told: HashMap<(usize, usize), Vec<Told>>,
     away: usize,
     broken: Vec<String>,
     root: TempDir,
@@ -88,14 +92,19 @@ pub async fn run(size: Size) -> Seen {
     };
     let mut country = Country::found(size).await;
     lap("founding");
-    for day in 1..=size.days {
-        country.day(day).await;
-        lap("day");
+    let (mut today, mut agreeing) = (0, 0);
+    for seed in size.seed..size.seed + size.seeds {
+        country.rng = StdRng::seed_from_u64(seed);
+        for _ in 0..size.days {
+            today += 1;
+            country.day(today).await;
+            lap("day");
+        }
+        agreeing += country.close_books().await;
+        lap("comparing");
     }
-    let agreeing = country.close_books().await;
-    lap("comparing");
     Seen {
-        reports: country.told.len(),
+        reports: country.told.values().map(Vec::len).sum(),
         away: country.away,
         agreeing,
         disk_bytes: bytes_below(country.root.path()),
@@ -124,7 +133,7 @@ impl Country {
             provinces: Vec::new(),
             communes: Vec::new(),
             requests: 0,
-            told: Vec::new(),
+            told: HashMap::new(),
             away: 0,
             broken: Vec::new(),
             root,
@@ -229,86 +238,62 @@ impl Country {
             tasks.push(task["id"].as_str().expect("an id").to_owned());
         }
         self.provinces_exchange().await;
+        // Not the order in which they came home the day before.
+        self.communes.sort_unstable_by_key(|commune| commune.index);
         self.communes.shuffle(&mut self.rng);
+        let mut awake = JoinSet::new();
         for commune in std::mem::take(&mut self.communes) {
             if self.rng.random_ratio(1, 7) {
                 self.away += 1;
                 self.communes.push(commune);
                 continue;
             }
-            let task = tasks[commune.parent - 1].clone();
-            let awake = self.work(commune, day, task).await;
-            self.communes.push(awake.sleep());
+            self.requests += 1;
+            let work = Work {
+                day,
+                task: tasks[commune.parent - 1].clone(),
+                number: self.requests,
+            };
+            let (sun, net) = (self.sun.clone(), self.net.clone());
+            awake.spawn(async move { work.done(commune, &sun, &net).await });
+            while awake.len() >= AWAKE {
+                self.came_home(awake.join_next().await);
+            }
+        }
+        while let Some(home) = awake.join_next().await {
+            self.came_home(Some(home));
         }
         self.provinces_exchange().await;
     }
 
-    /// What one commune does on a day.
-    async fn work(&mut self, commune: Asleep, day: u32, task: String) -> Place {
-        let place = Place::resume(&commune, &self.sun, &self.net).await;
-        self.exchanged(&place).await;
-        let said = format!("xã {} ngày {day}", place.code);
-        let set = Command::ReportSet {
-            report: ReportRef {
-                task,
-                unit: None,
-                period: Some("2026-03".to_owned()),
-            },
-            fields: ReportFields {
-                status: Some("in_progress".to_owned()),
-                percent: Some((day % 100).to_string()),
-                result: Some(said.clone()),
-                ..ReportFields::default()
-            },
-            token: None,
-            submit: true,
-        };
-        self.requests += 1;
-        match ask(&place, self.requests, set).await {
-            Ok(data) => {
-                let id = data["id"].as_str().and_then(|id| id.parse().ok());
-                self.told.push(Told {
-                    report: id.expect("an id"),
-                    commune: commune.index,
-                    province: commune.parent,
-                    said,
-                });
-            }
-            Err(code) => self
-                .broken
-                .push(format!("commune {} was refused: {code}", place.code)),
+    /// A commune that has done its work, what it was told is kept, and what went wrong.
+    fn came_home(&mut self, home: Option<Joined<(Asleep, Result<Told, String>)>>) {
+        let Some(home) = home else { return };
+        let (commune, told) = home.expect("no panic");
+        let way = (commune.parent, commune.index);
+        match told {
+            Ok(told) => self.told.entry(way).or_default().push(told),
+            Err(words) => self.broken.push(words),
         }
-        self.exchanged(&place).await;
-        place
-    }
-
-    /// Exchanges; answers whether both sides hold the same.
-    async fn exchanged(&mut self, place: &Place) -> bool {
-        let upstream = place.upstream.as_ref().expect("a way up");
-        match exchange(upstream).await {
-            Ok((_, agrees)) => agrees == Some(true),
-            Err(error) => {
-                self.broken.push(format!("{}: {error}", place.code));
-                false
-            }
-        }
+        self.communes.push(commune);
     }
 
     /// Everybody exchanges once more, and what was told is looked for on every disk of its way. Answers how many links
     /// agree.
     async fn close_books(&mut self) -> usize {
         let mut agreeing = 0;
+        let mut awake = JoinSet::new();
         for commune in std::mem::take(&mut self.communes) {
-            let place = Place::resume(&commune, &self.sun, &self.net).await;
-            if self.exchanged(&place).await {
-                agreeing += 1;
-            } else {
-                self.broken
-                    .push(format!("commune {} and its province differ", place.code));
+            let told = self.told.get(&(commune.parent, commune.index));
+            let told = told.cloned().unwrap_or_default();
+            let (sun, net) = (self.sun.clone(), self.net.clone());
+            awake.spawn(async move { compared(commune, told, &sun, &net).await });
+            if awake.len() >= AWAKE {
+                agreeing += self.was_compared(awake.join_next().await);
             }
-            let words = look(&place, &self.told, |told| told.commune == commune.index).await;
-            self.broken.extend(words);
-            self.communes.push(place.sleep());
+        }
+        while let Some(home) = awake.join_next().await {
+            agreeing += self.was_compared(Some(home));
         }
         self.provinces_exchange().await;
         for number in 0..self.provinces.len() {
@@ -320,9 +305,14 @@ impl Country {
                     .push(format!("province {}: {other:?}", number + 1)),
             }
         }
-        let mut words = look(&self.ministry, &self.told, |_| true).await;
+        let told_in = |province: Option<usize>| -> Vec<Told> {
+            let ways = self.told.iter();
+            let here = ways.filter(|((of, _), _)| province.is_none_or(|number| number == *of));
+            here.flat_map(|(_, told)| told).cloned().collect()
+        };
+        let mut words = look(&self.ministry, told_in(None)).await;
         for province in &self.provinces {
-            words.extend(look(province, &self.told, |told| told.province == province.index).await);
+            words.extend(look(province, told_in(Some(province.index))).await);
         }
         words.extend(rollups::check(
             &disk_of(&self.ministry).await,
@@ -332,6 +322,89 @@ impl Country {
         self.broken.extend(words);
         agreeing
     }
+
+    fn was_compared(&mut self, home: Option<Joined<(Asleep, Vec<String>)>>) -> usize {
+        let Some(home) = home else { return 0 };
+        let (commune, words) = home.expect("no panic");
+        let agrees = usize::from(words.is_empty());
+        self.communes.push(commune);
+        self.broken.extend(words);
+        agrees
+    }
+}
+
+/// How a commune's task ended.
+type Joined<T> = Result<T, tokio::task::JoinError>;
+
+/// What one commune does on a day.
+struct Work {
+    day: u32,
+    task: String,
+    number: u64,
+}
+
+impl Work {
+    /// The commune fetches its task, reports on it, and sends the report up.
+    async fn done(
+        self,
+        commune: Asleep,
+        sun: &Sun,
+        net: &Arc<Net>,
+    ) -> (Asleep, Result<Told, String>) {
+        let place = Place::resume(&commune, sun, net).await;
+        let told = self.told(&place).await;
+        (place.sleep(), told)
+    }
+
+    async fn told(self, place: &Place) -> Result<Told, String> {
+        exchanged(place).await?;
+        let said = format!("xã {} ngày {}", place.code, self.day);
+        let set = Command::ReportSet {
+            report: ReportRef {
+                task: self.task,
+                unit: None,
+                period: Some("2026-03".to_owned()),
+            },
+            fields: ReportFields {
+                status: Some("in_progress".to_owned()),
+                percent: Some((self.day % 100).to_string()),
+                result: Some(said.clone()),
+                ..ReportFields::default()
+            },
+            token: None,
+            submit: true,
+        };
+        let refused = |code: String| format!("commune {} was refused: {code}", place.code);
+        let data = ask(place, self.number, set).await.map_err(refused)?;
+        let id = data["id"].as_str().and_then(|id| id.parse().ok());
+        exchanged(place).await?;
+        Ok((id.expect("an id"), said))
+    }
+}
+
+/// Exchanges; answers whether both sides hold the same.
+async fn exchanged(place: &Place) -> Result<bool, String> {
+    let upstream = place.upstream.as_ref().expect("a way up");
+    let agrees = exchange(upstream).await.map(|(_, agrees)| agrees);
+    let agrees = agrees.map_err(|error| format!("{}: {error}", place.code))?;
+    Ok(agrees == Some(true))
+}
+
+/// Whether a commune holds what its province holds, and what it was told.
+async fn compared(
+    commune: Asleep,
+    told: Vec<Told>,
+    sun: &Sun,
+    net: &Arc<Net>,
+) -> (Asleep, Vec<String>) {
+    let place = Place::resume(&commune, sun, net).await;
+    let mut words = look(&place, told).await;
+    match exchanged(&place).await {
+        Ok(true) => {}
+        Ok(false) => words.push(format!("commune {} and its province differ", place.code)),
+        Err(error) => words.push(error),
+    }
+    (place.sleep(), words)
 }
 
 async fn new_place(
@@ -370,17 +443,12 @@ async fn ask(place: &Place, number: u64, command: Command) -> Result<Value, Stri
         .map_err(|failure| failure.code)
 }
 
-/// Whether a disk holds what was told of the reports that belong there. Read from the bytes, without the merge.
-async fn look(place: &Place, told: &[Told], belongs: impl Fn(&Told) -> bool) -> Vec<String> {
-    let wanted: Vec<(Uuid, String)> = told
-        .iter()
-        .filter(|told| belongs(told))
-        .map(|told| (told.report, told.said.clone()))
-        .collect();
+/// Whether a disk holds what was told. Read from the bytes, without the merge.
+async fn look(place: &Place, told: Vec<Told>) -> Vec<String> {
     let index = place.index;
     let read = place.node.store.read(move |c: &Connection| {
         let mut words = Vec::new();
-        for (report, said) in wanted {
+        for (report, said) in told {
             let stored = records::load(c, report)?;
             let edits = stored.iter().flat_map(|stored| stored.record.edits());
             let present = reference::present(edits.map(|edit| edit.raw()));
