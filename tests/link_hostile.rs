@@ -143,6 +143,21 @@ async fn g1_a_commune_closes_nobodys_period_and_answers_nobodys_proposal() {
         let code = raw.push_one(lie(task, [("lead", lead)])).await;
         assert_eq!(code.as_deref(), Some("not_below"), "{unit}");
     }
+    // An address that was made up carries nothing upwards, and a unit of its own that another node would serve nothing aside.
+    let nobody = Facts::Task {
+        issuer: mine,
+        parent: None,
+    };
+    let lead = json!({ "text": "x", "units": [support::world::nobody()] });
+    let code = raw.push_one(lie(nobody, [("lead", lead)])).await;
+    assert_eq!(code.as_deref(), Some("out_of_scope"));
+    for place in [other, ministry] {
+        let served = json!(place.node.store.shown().node);
+        let given = [("parent", json!([{ "unit": mine }])), ("served_by", served)];
+        let unit = Facts::Unit { owner: mine };
+        let code = raw.push_one(line(99, unit, mine, values(given))).await;
+        assert_eq!(code.as_deref(), Some("foreign_place"));
+    }
     let wish = json!({ "value": "x", "open": true });
     let asked = Facts::Proposal {
         proposer: mine,

@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::atomic::Ordering;
 
-use nqsync::api::{Command, ReportFields, ReportRef, RollupBy};
+use nqsync::api::{Command, ReportFields, ReportRef, RollupBy, TaskFields};
 use nqsync::daemon::housekeeping;
 use serde_json::{Value, json};
 use support::Place;
@@ -485,4 +485,99 @@ async fn a_task_given_to_others_is_asked_of_a_unit_no_more() {
     world.settle().await;
     assert_ne!(state().await, "given_elsewhere");
     commune.answer(report(task, None, "2026-04")).await;
+}
+
+/// Work that a province gave goes on with whoever continues the unit in another branch: all that both say of it passes the
+/// ministry, although neither stands above the other.
+#[tokio::test]
+async fn e9_work_goes_on_with_an_heir_in_another_branch() {
+    let world = World::new().await;
+    let (ministry, province) = (&world.ministry, &world.province);
+    let unit = ministry.add_unit("79", "province", None).await;
+    let far = Place::child(ministry, "79", unit).await;
+    let unit = far.add_unit("79001", "commune", None).await;
+    let heir = Place::child(&far, "79001", unit).await;
+    let everywhere = async || {
+        for _ in 0..2 {
+            world.settle().await;
+            for place in [&heir, &far] {
+                place.sync().await;
+            }
+        }
+        heir.sync().await;
+        world.settle().await;
+    };
+    let define = Command::IndicatorDefine {
+        code: "HS".to_owned(),
+        name: "Hồ sơ".to_owned(),
+        measure: None,
+        over_time: "discrete".to_owned(),
+        aggregation: "sum".to_owned(),
+        comparator: None,
+        target: None,
+        units: vec!["24001".to_owned()],
+    };
+    province.answer(define).await;
+    let task = world.task().await;
+    everywhere().await;
+    let merge = merged("24001", "79001");
+    let merge = ministry.ask_for(Some("66"), merge).await;
+    merge.expect("the ministry decides for both");
+    everywhere().await;
+
+    heir.answer(figure_of("79001", "2026-04", "8")).await;
+    heir.answer(report(task, Some("24001"), "2026-04")).await;
+    let wish = Command::ProposalMake {
+        task: task.to_string(),
+        field: "deadline".to_owned(),
+        value: "31/12/2026".to_owned(),
+        reason: "Sáp nhập".to_owned(),
+    };
+    let wish = heir.answer(wish).await.data["id"].clone();
+    everywhere().await;
+    for place in [ministry, province, &far, &heir, &world.commune] {
+        let aside = place.set_aside().await;
+        assert!(aside.is_empty(), "{aside:?}");
+    }
+    assert_eq!(figure(province, "2026-04").await["value"], "8");
+    assert!(province.holds(id_of(&heir, task, "2026-04").await).await);
+    let decide = Command::ProposalDecide {
+        proposal: wish.as_str().expect("an id").to_owned(),
+        accept: true,
+        reason: Some("Đồng ý".to_owned()),
+        token: None,
+    };
+    province.answer(decide).await;
+    // The form of the console says the units again by their codes; a further one is given the task as well.
+    let shown = province
+        .data(Command::TaskShow {
+            task: task.to_string(),
+        })
+        .await;
+    let mut lead: Vec<String> = serde_json::from_value(shown["lead"].clone()).expect("codes");
+    lead.push("24002".to_owned());
+    let change = Command::TaskUpdate {
+        task: task.to_string(),
+        fields: TaskFields {
+            lead: Some(lead.clone()),
+            ..TaskFields::default()
+        },
+        token: None,
+    };
+    let changed = province.answer(change).await;
+    assert_eq!(changed.data["lead"], json!(lead), "{:?}", changed.notes);
+    everywhere().await;
+    let seen = heir
+        .data(Command::TaskShow {
+            task: task.to_string(),
+        })
+        .await;
+    assert_eq!(
+        (&seen["deadline"]["due"], &seen["lead"]),
+        (&json!("2026-12-31"), &json!(lead))
+    );
+    for place in [ministry, province, &far, &heir, &world.other] {
+        let aside = place.set_aside().await;
+        assert!(aside.is_empty(), "{aside:?}");
+    }
 }

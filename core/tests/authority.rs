@@ -55,7 +55,12 @@ fn tree() -> Tree {
                 owner: above,
                 code: format!("U{number}"),
                 name: format!("unit {number}"),
-                level: OrgLevel::Department,
+                level: match number {
+                    1 => OrgLevel::Ministry,
+                    2 | 3 => OrgLevel::Province,
+                    6 => OrgLevel::Department,
+                    _ => OrgLevel::Commune,
+                },
                 parent: (above != id).then_some(above),
                 served_by: served.then(|| node(number)),
                 aliases: Vec::new(),
@@ -87,6 +92,7 @@ fn judge(
         scope,
         tree,
         today: date(2026, 11, 1),
+        here: None,
     };
     authority::judge(by, record, None, new_to_us)
 }

@@ -9,10 +9,10 @@ mod receipts;
 
 use std::collections::HashSet;
 
-use nqsync_core::model::{Facts, Key, Kind};
+use nqsync_core::model::{Facts, Key, Kind, UnitId};
 use nqsync_core::protocol::{BadLine, Line, SetAside};
 use nqsync_core::sync::authority::{Denied, From as Side, Judge, judge};
-use nqsync_core::sync::scope::assigned;
+use nqsync_core::sync::scope::{Ends, assigned, ends};
 use nqsync_core::sync::{Context, Edit, Record};
 use serde_json::json;
 use uuid::Uuid;
@@ -95,11 +95,14 @@ pub fn apply(
 }
 
 /// Codes of what is tried again when what it is about comes.
-const WAITS: [&str; 2] = ["not_assigned", "not_asked"];
+const WAITS: [&str; 3] = ["not_assigned", "not_asked", "beside"];
 
 /// Kinds that others wait for.
 fn is_awaited(kind: Kind) -> bool {
-    matches!(kind, Kind::Task | Kind::Proposal)
+    matches!(
+        kind,
+        Kind::Task | Kind::Proposal | Kind::Report | Kind::Indicator
+    )
 }
 
 /// Takes a batch in, but for the records that the brake holds.
@@ -416,6 +419,7 @@ pub(super) fn admit(
         scope: &link.scope,
         tree: &tx.tree(),
         today: queries::today(tx.connection())?,
+        here: tx.node().ok(),
     };
     Ok(judge(by, record, ours, new_to_us))
 }
@@ -467,51 +471,56 @@ fn never_assigned(
         return Ok(None);
     }
     // On a link where either side went back to an old disk, nobody can say what never was.
-    if links::row(tx.connection(), link)?.forks > 0 && tx.tree().directs(*issuer, *unit) {
+    if links::row(tx.connection(), link)?.forks > 0 {
         return Ok(None);
     }
     never
 }
 
-/// A verdict, an arrival or a figure between two units of which one has no say over the other is set aside, unless what it is
-/// about is held here and theirs: a unit may have moved since.
+/// A wish, a verdict, an arrival or a figure between two units of which neither stands above the other is set aside, unless what it
+/// is about is held here and concerns both: a unit may have moved since, or continue one that had the work.
 fn between_strangers(
     tx: &Tx<'_>,
     record: &Record,
     side: Side,
 ) -> Result<Option<Reason>, StoreError> {
-    let (above, below, about) = match record.facts() {
-        Facts::Verdict {
-            issuer,
-            unit,
-            report,
-            ..
-        }
-        | Facts::Arrival {
-            issuer,
-            unit,
-            report,
-            ..
-        } => (issuer, unit, report),
-        Facts::Figure {
-            definer,
-            unit,
-            indicator,
-            ..
-        } => (definer, unit, indicator),
+    let (one, other) = match record.facts() {
+        Facts::Verdict { issuer, unit, .. } | Facts::Arrival { issuer, unit, .. } => (issuer, unit),
+        Facts::Figure { definer, unit, .. } => (definer, unit),
+        Facts::Proposal {
+            owner, proposer, ..
+        } => (owner, proposer),
         _ => return Ok(None),
     };
-    if side == Side::Above || tx.tree().directs(*above, *below) {
+    let tree = tx.tree();
+    let upwards = matches!(record.facts(), Facts::Proposal { .. }) && tree.directs(*other, *one);
+    if side == Side::Above || tree.directs(*one, *other) || upwards {
         return Ok(None);
     }
-    let is_theirs = |held: &Stored| match held.record.facts() {
-        Facts::Report { unit, issuer, .. } => (issuer, unit) == (above, below),
-        Facts::Indicator { definer } => definer == above && assigned(&held.record).contains(below),
-        _ => false,
-    };
-    let theirs = tx.load(*about)?.as_ref().is_some_and(is_theirs);
-    let reason = "its units stand beside each other, and nothing between them is known here";
-    Ok((!theirs).then(|| ("beside", reason.to_owned())))
+    let about = record.facts().about().map(|id| tx.load(id)).transpose()?;
+    let concerned = about.flatten().is_some_and(|held| {
+        let is_now = |named: UnitId, unit: &UnitId| tree.predecessors(*unit).contains(&named);
+        let held = &held.record;
+        match (record.facts(), held.facts()) {
+            (Facts::Figure { .. }, Facts::Indicator { definer }) => {
+                let given = assigned(held);
+                is_now(*definer, one) && given.iter().any(|unit| is_now(*unit, other))
+            }
+            (Facts::Verdict { .. } | Facts::Arrival { .. }, Facts::Report { unit, issuer, .. }) => {
+                is_now(*issuer, one) && is_now(*unit, other)
+            }
+            (Facts::Proposal { .. }, facts) => {
+                let is_asked = facts.owner().is_some_and(|owner| is_now(owner, one));
+                let Ends::Units(units) = ends(held, &tree) else {
+                    return false;
+                };
+                is_asked && units.iter().any(|unit| is_now(*unit, other))
+            }
+            _ => false,
+        }
+    });
+    let reason = "its units stand beside each other, and no work between them is known here";
+    Ok((!concerned).then(|| ("beside", reason.to_owned())))
 }
 
 /// A decision about a proposal that was not made to its author is set aside: its id names the proposal alone, and who comes

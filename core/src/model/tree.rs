@@ -230,21 +230,53 @@ impl Tree {
         self.line(unit).skip(1).any(|info| info.id == above) || heirs.take(MAX_DEPTH).any(knew)
     }
 
-    /// Whether work passes from a unit down to another: to whoever stands or stood at or below a unit that the same node serves,
-    /// as the communes of a province do for an office of the province. Where one of them is not known, nobody can say that it
-    /// does not. Only the record of the lower unit is asked about former times: whoever stands above wrote that one.
+    /// In whose name a unit gives work: an office speaks for the unit that it belongs to, all others for themselves. Whoever
+    /// stands above an office has written down that it is one.
+    fn body_of(&self, unit: UnitId) -> UnitId {
+        let mut line = self.line(unit);
+        let body = line.find(|info| info.level != OrgLevel::Department);
+        body.map_or(unit, |info| info.id)
+    }
+
+    /// Whether work passes from a unit down to another today.
     pub fn directs(&self, unit: UnitId, other: UnitId) -> bool {
-        if self.get(unit).is_none() || self.get(other).is_none() {
-            return true;
+        self.is_within(other, self.body_of(unit))
+    }
+
+    /// Whether it does today, did before the other one moved, or will when what is planned for that one comes.
+    pub fn ever_directs(&self, unit: UnitId, other: UnitId) -> bool {
+        let body = self.body_of(unit);
+        let (mut seen, mut next) = (HashSet::new(), vec![other]);
+        while let Some(current) = next.pop() {
+            if current == body {
+                return true;
+            }
+            let Some(info) = self.get(current).filter(|info| seen.insert(info.id)) else {
+                continue;
+            };
+            let planned = info
+                .succession
+                .iter()
+                .flat_map(|planned| &planned.successors);
+            next.extend(info.parent.iter().chain(&info.places).chain(planned));
+            next.push(info.owner);
         }
-        let server = self.server_of(unit);
-        let mut served = self
-            .line(unit)
-            .take_while(|info| self.server_of(info.id) == server);
-        served.any(|above| {
-            let mut line = self.line(other);
-            line.any(|info| info.id == above.id || self.ever_above(above.id, info.id))
-        })
+        false
+    }
+
+    /// The units that one stands for or continues, at any time: itself and those of which it is a successor.
+    pub fn predecessors(&self, unit: UnitId) -> Vec<UnitId> {
+        let ended = self.units.values().filter(|info| info.succession.is_some());
+        let mut found: Vec<UnitId> = ended
+            .filter(|info| {
+                self.successors(info.id)
+                    .iter()
+                    .any(|(heir, _)| *heir == unit)
+            })
+            .map(|info| info.id)
+            .collect();
+        found.push(unit);
+        found
     }
 
     /// The unit and everything below it, the unit first.
@@ -335,8 +367,8 @@ impl Tree {
         before.filter(|unit| !now.contains(unit)).collect()
     }
 
-    /// The unit of which the code, `above/code` path, name or alias was typed. Codes come before names; of several,
-    /// those within `near` come first, and then the one that stands highest.
+    /// The unit of which the code, `above/code` path, name or alias was typed. Of several, those within `near` come first,
+    /// then the one that stands highest, then codes before names.
     pub fn resolve(&self, text: &str, near: Option<UnitId>) -> Result<&UnitInfo, TreeError> {
         let wanted = folded(text);
         if let Ok(id) = wanted.parse::<UnitId>()
@@ -348,13 +380,10 @@ impl Tree {
             Some((above, code)) => self.by_path(above, code),
             None => Vec::new(),
         };
+        let coded = self.by_code.get(&wanted).map_or(&[][..], Vec::as_slice);
         if found.is_empty() {
-            found = self
-                .by_code
-                .get(&wanted)
-                .or_else(|| self.by_name.get(&wanted))
-                .cloned()
-                .unwrap_or_default();
+            let named = self.by_name.get(&wanted).map_or(&[][..], Vec::as_slice);
+            found = [coded, named].concat();
         }
         if found.len() > 1
             && let Some(near) = near
@@ -362,9 +391,10 @@ impl Tree {
         {
             found.retain(|unit| self.is_within(*unit, near));
         }
+        found.sort_unstable();
         found.dedup();
         if found.len() > 1 {
-            // Who gives a unit of its own the code of another one does not take it away from that: the highest is meant.
+            // Who gives a unit of its own the code or the name of another one does not take it away from that: the highest is meant.
             let levels = |unit: &UnitId| self.line(*unit).count();
             let least = found.iter().map(levels).min();
             let highest: Vec<UnitId> = found
@@ -372,9 +402,10 @@ impl Tree {
                 .copied()
                 .filter(|unit| Some(levels(unit)) == least)
                 .collect();
-            if highest.len() == 1 {
-                found = highest;
-            }
+            found = highest;
+        }
+        if found.len() > 1 && found.iter().any(|unit| coded.contains(unit)) {
+            found.retain(|unit| coded.contains(unit));
         }
         match found.as_slice() {
             [] => Err(TreeError::Unknown(text.to_owned())),

@@ -9,7 +9,7 @@ use super::edit::Edit;
 use super::record::Record;
 use super::scope::{Ends, LinkScope, assigned, ends};
 use crate::model::values::{ParentSince, Succession};
-use crate::model::{Facts, Tree, UnitId};
+use crate::model::{Facts, NodeId, Tree, UnitId};
 
 /// From which side a record arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,11 @@ pub enum Denied {
         /// The owner's code.
         owner: String,
     },
-    /// A unit record would place a unit outside the sender's subtree, or let one from outside continue it.
-    #[error("a unit can only be placed under, or continued by, a unit that its author serves")]
+    /// A unit record would place a unit outside the sender's subtree, let one from outside continue it, or give it to a node
+    /// that serves others.
+    #[error(
+        "a unit can only be placed under, continued by, or served together with units that its author serves"
+    )]
     ForeignPlace,
     /// It says who reviews a unit's work, and that one never stood above the unit.
     #[error(
@@ -54,22 +57,12 @@ pub enum Denied {
         reviewer: String,
     },
     /// Work is given to a unit that its issuer has no say over.
-    #[error(
-        "work of {issuer} is given to {unit}, which neither stands nor stood below what the node of {issuer} serves"
-    )]
+    #[error("{issuer} gives work to {unit}, which neither stands nor stood below it")]
     NotBelow {
         /// The code of the one it is given to.
         unit: String,
         /// The issuer's code.
         issuer: String,
-    },
-    /// A wish is put to a unit that stands neither above nor below.
-    #[error("{unit} and {other} stand beside each other; a proposal goes up or down")]
-    Beside {
-        /// The proposer's code.
-        unit: String,
-        /// The code of the one asked.
-        other: String,
     },
 }
 
@@ -83,7 +76,6 @@ impl Denied {
             Denied::ForeignPlace => "foreign_place",
             Denied::NotAbove { .. } => "not_above",
             Denied::NotBelow { .. } => "not_below",
-            Denied::Beside { .. } => "beside",
         }
     }
 }
@@ -99,6 +91,21 @@ pub struct Judge<'a> {
     pub tree: &'a Tree,
     /// The day on which units stand where `tree` says.
     pub today: Date,
+    /// The node that judges.
+    pub here: Option<NodeId>,
+}
+
+impl Judge<'_> {
+    /// Whether a unit stands above another, or did. Where a unit of the sender's stood before, the sender may have made up, but
+    /// for one that somebody else began.
+    fn stood_above(&self, above: UnitId, unit: UnitId) -> bool {
+        let began = self.tree.get(unit).map(|info| info.owner);
+        let theirs = |unit| self.scope.is_below(unit);
+        match theirs(unit) && began.is_some_and(theirs) {
+            true => above != unit && self.tree.is_within(unit, above),
+            false => self.tree.ever_above(above, unit),
+        }
+    }
 }
 
 /// Judges an arriving record. `ours` is what is held of it here: an edit that we hold was judged when it came.
@@ -127,7 +134,10 @@ pub fn judge(
     if !new_to_us {
         return Ok(());
     }
-    let ends = ends(record, tree);
+    let ends = match from {
+        From::Below => known_ends(record, tree),
+        From::Above => ends(record, tree),
+    };
     // Work that waited at a node which lost the unit meanwhile is late, not wrong.
     let late = from == From::Below
         && owner.is_some_and(|owner| scope.was_below(owner))
@@ -154,7 +164,7 @@ pub fn judge(
     }
     if let Some((unit, reviewer)) = reviewed(record.facts())
         && tree.get(unit).is_some()
-        && !tree.ever_above(reviewer, unit)
+        && !by.stood_above(reviewer, unit)
     {
         return Err(Denied::NotAbove {
             unit: tree.code(unit),
@@ -171,26 +181,38 @@ pub fn judge(
             issuer: tree.code(*issuer),
         });
     }
-    if let Facts::Proposal {
-        proposer, owner, ..
-    } = record.facts()
-        && !tree.directs(*owner, *proposer)
-        && !tree.directs(*proposer, *owner)
-    {
-        return Err(Denied::Beside {
-            unit: tree.code(*proposer),
-            other: tree.code(*owner),
-        });
-    }
-    let is_right = || placed_below(by, record, ours) && continued_below(scope, record, ours);
+    let is_right = || {
+        placed_below(by, record, ours)
+            && continued_below(scope, record, ours)
+            && served_below(by, record, ours)
+    };
     if ends == Ends::Everywhere && !is_right() {
         return Err(Denied::ForeignPlace);
     }
     Ok(())
 }
 
+/// The ends of a record from below, without those units that nobody here has heard of and that work or a wish is addressed to:
+/// an address that was made up would carry it past everybody.
+fn known_ends(record: &Record, tree: &Tree) -> Ends {
+    let addressed = matches!(
+        record.facts(),
+        Facts::Task { .. }
+            | Facts::Directive { .. }
+            | Facts::Indicator { .. }
+            | Facts::Proposal { .. }
+    );
+    match ends(record, tree) {
+        Ends::Units(mut units) if addressed => {
+            units.retain(|unit| tree.get(*unit).is_some());
+            Ends::Units(units)
+        }
+        ends => ends,
+    }
+}
+
 /// A unit that work is given to and that its issuer has no say over. To whom it is given as we hold it was judged before: a unit
-/// may have moved since, or its issuer.
+/// may have moved since.
 fn given_beyond(
     tree: &Tree,
     issuer: UnitId,
@@ -199,7 +221,9 @@ fn given_beyond(
 ) -> Option<UnitId> {
     let known = ours.map(assigned).unwrap_or_default();
     let mut given = assigned(record).into_iter();
-    given.find(|unit| !known.contains(unit) && !tree.directs(issuer, *unit))
+    given.find(|unit| {
+        tree.get(*unit).is_some() && !known.contains(unit) && !tree.ever_directs(issuer, *unit)
+    })
 }
 
 /// Whose work is reviewed, and by whom, where that is not for its issuer: ids of reviews do not name the reviewer, so that
@@ -304,6 +328,23 @@ fn continued_below(scope: &LinkScope, record: &Record, ours: Option<&Record>) ->
         let mut heirs = planned.successors.iter().chain(&planned.heir);
         heirs.all(|heir| scope.is_below(*heir)) || known.contains(&planned)
     })
+}
+
+/// Whether a unit is served by a node of its own or one of the sender's: one that serves others would get what is written for
+/// the unit. A unit may be given back to us, and what we gave ourselves is known.
+fn served_below(by: Judge<'_>, record: &Record, ours: Option<&Record>) -> bool {
+    let known: Vec<NodeId> = ours.map(|ours| servers(ours).collect()).unwrap_or_default();
+    servers(record).all(|server| {
+        let mut units = by.tree.iter();
+        by.here == Some(server)
+            || known.contains(&server)
+            || units.all(|unit| unit.served_by != Some(server) || by.scope.is_below(unit.id))
+    })
+}
+
+fn servers(record: &Record) -> impl Iterator<Item = NodeId> {
+    let values = record.register("served_by").siblings.into_iter();
+    values.filter_map(|write| serde_json::from_value(write.json()).ok())
 }
 
 fn successions(record: &Record) -> impl Iterator<Item = Succession> {

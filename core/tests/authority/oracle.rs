@@ -88,7 +88,12 @@ fn tree() -> Tree {
             owner: above.unwrap_or(id(number(place))),
             code: format!("U{}", place.path),
             name: format!("unit {}", place.path),
-            level: OrgLevel::Department,
+            level: match (place.path.len(), place.node, place.heir) {
+                (_, None, None) => OrgLevel::Department,
+                (1, ..) => OrgLevel::Ministry,
+                (2, ..) => OrgLevel::Province,
+                _ => OrgLevel::Commune,
+            },
             // Whoever is continued was beside its heir; the tree moves it below.
             parent: match place.heir {
                 Some(_) => Some(id(2)),
@@ -144,15 +149,12 @@ fn server(unit: UnitId) -> u8 {
         .expect("the ministry serves all")
 }
 
-/// Whether a unit stands at or below the topmost one on the way up from another that the same node serves.
+/// Whether a unit stands at or below another, or, if that one is an office, at or below the unit that it belongs to.
 fn is_led_by(leader: UnitId, unit: UnitId) -> bool {
-    let path = of(leader).path;
-    let ways = (1..=path.len()).map(|end| &path[..end]);
-    let mut own = ways.filter(|way| {
-        let last = way.bytes().last().expect("a digit") - b'0';
-        server(id(last)) == server(leader)
-    });
-    of(unit).path.starts_with(own.next().expect("itself"))
+    let leader = of(leader);
+    let office = leader.node.is_none() && leader.heir.is_none();
+    let end = leader.path.len() - usize::from(office);
+    of(unit).path.starts_with(&leader.path[..end])
 }
 
 fn above(unit: UnitId) -> Option<UnitId> {
@@ -176,8 +178,6 @@ struct Arriving {
     /// Who gives work, and to whom.
     issuer: Option<UnitId>,
     given: Vec<UnitId>,
-    /// Between whom a wish passes.
-    wish: Option<(UnitId, UnitId)>,
 }
 
 fn is_right(arriving: &Arriving, from: From, child: u8, new: bool) -> bool {
@@ -245,10 +245,8 @@ fn is_right(arriving: &Arriving, from: From, child: u8, new: bool) -> bool {
         below.starts_with(above) && (above != below || above == "1")
     };
     let may_direct = |leader: UnitId| arriving.given.iter().all(|unit| is_led_by(leader, *unit));
-    let may_wish = |(one, other)| is_led_by(one, other) || is_led_by(other, one);
     is_theirs
         && arriving.issuer.is_none_or(may_direct)
-        && arriving.wish.is_none_or(may_wish)
         && arriving.reviews.is_none_or(may_review)
         && (arriving.concerns.is_some() || is_placed)
 }
@@ -334,15 +332,10 @@ fn made(facts: Facts, about: UnitId, edits: &[Edit]) -> (Record, Arriving) {
         Facts::Indicator { definer } => Some(*definer),
         _ => None,
     };
-    let wish = match record.facts() {
-        Facts::Proposal { .. } => Some((unit_in("proposer"), unit_in("owner"))),
-        _ => None,
-    };
     let is_unit = matches!(record.facts(), Facts::Unit { .. });
     let arriving = Arriving {
         issuer,
         given: named(&["lead"]),
-        wish,
         owner: record.facts().owner(),
         submitter,
         about: is_unit.then_some(about),

@@ -96,7 +96,7 @@ pub fn add(on: &mut Writing<'_, '_>, command: &Command) -> Result<Said, Refusal>
     let assigned = shared::units(&tree, units, acting.unit)?;
     if let Some(outside) = assigned
         .iter()
-        .find(|unit| !tree.directs(acting.unit, **unit))
+        .find(|unit| !tree.ever_directs(acting.unit, **unit))
     {
         let home = ("home", tree.code(acting.unit));
         return Err(Refusal::usage(

@@ -71,7 +71,7 @@ impl Fixture {
         fixture
     }
 
-    fn unit(&self, n: u128, code: &str, level: &str, parent: Option<u128>, node: Option<u128>) {
+    pub fn unit(&self, n: u128, code: &str, level: &str, parent: Option<u128>, node: Option<u128>) {
         let owner = unit(parent.unwrap_or(n));
         let mut values = vec![
             ("code", json!(code)),

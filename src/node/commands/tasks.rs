@@ -3,8 +3,9 @@
 use jiff::civil::Date;
 use nqsync_core::calendar::{DeadlineKind, DeadlineRemark, fold, parse_deadline, roman};
 use nqsync_core::model::values::{Assigned, Group};
-use nqsync_core::model::{Facts, Kind, Tree, UnitId};
-use nqsync_core::sync::{Record, scope};
+use nqsync_core::model::{Facts, Kind, Tree, UnitId, folded};
+use nqsync_core::sync::Record;
+use nqsync_core::sync::scope::{self, assigned};
 use serde_json::{Value, json};
 
 use super::views::{
@@ -403,6 +404,7 @@ pub fn values_of(
         };
         values.insert("group".to_owned(), group_value(&group));
     }
+    let held = now.map(assigned).unwrap_or_default();
     for (register, typed) in [
         ("lead", &fields.lead),
         ("coordinating", &fields.coordinating),
@@ -410,7 +412,7 @@ pub fn values_of(
         if let Some(names) = typed {
             values.insert(
                 register.to_owned(),
-                assigned_value(&assign(tree, issuer, &names.join("; "), names)),
+                assigned_value(&assign(tree, issuer, &names.join("; "), names, &held)),
             );
         }
     }
@@ -462,8 +464,15 @@ pub fn assigned_value(assigned: &Assigned) -> Value {
     }
 }
 
-/// The units that names mean. What no unit is called that `near` can give work to, or more than one, stays a name.
-pub fn assign(tree: &Tree, near: UnitId, text: &str, names: &[String]) -> Assigned {
+/// The units that names mean to an issuer. What no unit is called that it can give work to, or more than one, stays a name.
+/// `held`: units that have the work already, to whom their codes are as good as ids.
+pub fn assign(
+    tree: &Tree,
+    issuer: UnitId,
+    text: &str,
+    names: &[String],
+    held: &[UnitId],
+) -> Assigned {
     let mut assigned = Assigned {
         text: nfc(text.trim()),
         ..Assigned::default()
@@ -473,7 +482,13 @@ pub fn assign(tree: &Tree, near: UnitId, text: &str, names: &[String]) -> Assign
         .map(|name| nfc(name.trim()))
         .filter(|name| !name.is_empty())
     {
-        match meant(tree, near, &name) {
+        let is_left = |unit: &UnitId| !assigned.units.contains(unit);
+        let is_called = |unit: &UnitId| folded(&tree.code(*unit)) == folded(&name);
+        let mut left = held.iter().copied().filter(is_left);
+        match left
+            .find(is_called)
+            .or_else(|| meant(tree, issuer, &name, held))
+        {
             Some(unit) if assigned.units.contains(&unit) => {}
             Some(unit) => assigned.units.push(unit),
             None if assigned.unresolved.contains(&name) => {}
@@ -483,10 +498,10 @@ pub fn assign(tree: &Tree, near: UnitId, text: &str, names: &[String]) -> Assign
     assigned
 }
 
-/// The unit that a name means to `issuer`, if that one can give it work.
-pub fn meant(tree: &Tree, issuer: UnitId, name: &str) -> Option<UnitId> {
+/// The unit that a name means to `issuer`, if that one can give it work, or it has it already.
+pub fn meant(tree: &Tree, issuer: UnitId, name: &str, held: &[UnitId]) -> Option<UnitId> {
     let unit = tree.resolve(name, Some(issuer)).ok()?.id;
-    tree.directs(issuer, unit).then_some(unit)
+    (held.contains(&unit) || tree.ever_directs(issuer, unit)).then_some(unit)
 }
 
 /// The `deadline` register's value. A day that does not exist is refused where a person types it; words that are not

@@ -271,7 +271,7 @@ fn relinked(tree: &Tree, near: UnitId, mut assigned: Assigned) -> Option<Assigne
     let before = assigned.unresolved.len();
     let names = std::mem::take(&mut assigned.unresolved);
     for name in names {
-        match meant(tree, near, &name) {
+        match meant(tree, near, &name, &[]) {
             Some(unit) if !assigned.units.contains(&unit) => assigned.units.push(unit),
             Some(_) => {}
             None => assigned.unresolved.push(name),

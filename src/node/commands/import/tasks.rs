@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use nqsync_core::model::values::Group;
 use nqsync_core::model::{Facts, UnitId};
+use nqsync_core::sync::scope::assigned;
 use serde_json::{Value, json};
 
 use super::{Plan, Row, Step, differing};
@@ -33,9 +34,12 @@ pub(super) fn plan(
             ..row.clone()
         };
         let content = serde_json::to_vec(&content).unwrap_or_default();
-        let after = values_of(view, issuer, row);
+        let known = known(view, source, &row.row_key)?;
+        let held = known.as_ref().map(|(stored, _)| assigned(&stored.record));
+        let held = held.unwrap_or_default();
+        let after = values_of(view, issuer, row, &held);
         remark_names(view, &mut plan, row, &after);
-        let step = match known(view, source, &row.row_key)? {
+        let step = match known {
             None => {
                 let mut values = after;
                 values.retain(|_, value| !value.is_null());
@@ -68,7 +72,7 @@ pub(super) fn plan(
             }
             Some((stored, before)) => {
                 let before = before
-                    .map(|old| values_of(view, issuer, &old))
+                    .map(|old| values_of(view, issuer, &old, &held))
                     .unwrap_or_default();
                 let values = differing(&stored, &before, after);
                 match values.is_empty() {
@@ -77,7 +81,7 @@ pub(super) fn plan(
                 }
             }
         };
-        let item = item_of(view, issuer, row, step.action());
+        let item = item_of(view, issuer, row, &held, step.action());
         plan.rows.push(Row {
             item,
             step,
@@ -100,18 +104,14 @@ fn known(
     Ok(stored.map(|stored| (stored, serde_json::from_slice(&content).ok())))
 }
 
-fn values_of(view: &View<'_>, issuer: UnitId, row: &PlanRow) -> Values {
+fn values_of(view: &View<'_>, issuer: UnitId, row: &PlanRow, held: &[UnitId]) -> Values {
     let group = Group {
         code: row.group_code.clone(),
         title: row.group_title.clone(),
     };
-    let lead = assign(view.tree, issuer, &row.lead_text, &row.lead_names);
-    let coordinating = assign(
-        view.tree,
-        issuer,
-        &row.coordinating_text,
-        &row.coordinating_names,
-    );
+    let units = |text: &str, names: &[String]| assign(view.tree, issuer, text, names, held);
+    let lead = units(&row.lead_text, &row.lead_names);
+    let coordinating = units(&row.coordinating_text, &row.coordinating_names);
     let deadline = match row.deadline.text.trim() {
         "" => Value::Null,
         text => json!({ "text": text, "kind": row.deadline.kind, "due": row.deadline.due }),
@@ -153,8 +153,8 @@ fn remark_names(view: &View<'_>, plan: &mut Plan, row: &PlanRow, values: &Values
     }
 }
 
-fn item_of(view: &View<'_>, issuer: UnitId, row: &PlanRow, action: &str) -> Value {
-    let lead = assign(view.tree, issuer, &row.lead_text, &row.lead_names);
+fn item_of(view: &View<'_>, issuer: UnitId, row: &PlanRow, held: &[UnitId], action: &str) -> Value {
+    let lead = assign(view.tree, issuer, &row.lead_text, &row.lead_names, held);
     let codes: Vec<String> = lead
         .units
         .iter()

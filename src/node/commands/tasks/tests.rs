@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Command, Exit, TaskFields};
 use crate::node::commands::desk::Desk;
-use crate::node::commands::fixture::Fixture;
+use crate::node::commands::fixture::{COMMUNE, Fixture, MINISTRY, PROVINCE, WARD};
 
 fn update(task: &Value, fields: TaskFields, token: Option<&Value>) -> Command {
     Command::TaskUpdate {
@@ -65,6 +65,39 @@ fn a_unit_that_is_not_below_stays_a_name_and_gets_no_directive() {
         file: None,
     };
     assert_eq!(fixture.refused(directive), "unit_not_below");
+}
+
+#[test]
+fn units_that_have_the_work_keep_it_when_the_form_says_them_again() {
+    let fixture = Fixture::new();
+    // Given by an earlier version: the ministry, and two offices with one code, of which the province's own stands highest.
+    fixture.unit(7, "VP", "department", Some(PROVINCE), None);
+    fixture.unit(8, "VP", "department", Some(COMMUNE), None);
+    fixture.unit(9, "VP", "department", Some(WARD), None);
+    let task = fixture.task(PROVINCE, 1, "I", &[MINISTRY, 8, 9]);
+    let show = || Command::TaskShow {
+        task: task.to_string(),
+    };
+    let before = fixture.data(show());
+    assert_eq!(before["lead"], json!(["BNV", "VP", "VP"]));
+    let held = fixture.record(task).shown("lead");
+    let said_again = || serde_json::from_value(before["lead"].clone()).expect("codes");
+    let save = |lead: Vec<String>, deadline: &str| {
+        let fields = TaskFields {
+            lead: Some(lead),
+            deadline: Some(deadline.to_owned()),
+            ..TaskFields::default()
+        };
+        let answer = fixture.ask(update(&before, fields, None)).expect("saved");
+        assert_eq!(answer.data["lead_unresolved"], json!([]));
+        answer.data["lead"].clone()
+    };
+    save(said_again(), "31/12/2026");
+    let units = |value: Option<Value>| value.map(|value| value["units"].clone());
+    let now = fixture.record(task).shown("lead");
+    assert_eq!(units(now), units(held));
+    let more = [said_again(), vec!["00123".to_owned()]].concat();
+    assert_eq!(save(more, "1/12/2026"), json!(["BNV", "VP", "VP", "00123"]));
 }
 
 #[tokio::test]
