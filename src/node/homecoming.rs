@@ -20,7 +20,7 @@ use crate::store::{Rec, StoreError, Stored, Tx, leaving, quarantine};
 /// What may help a record that is set aside.
 #[derive(Debug, Default)]
 pub struct Helps {
-    /// The record it is about; when that comes, it is tried again.
+    /// The task or proposal it is about; when that comes, it is tried again.
     pub about: Option<Uuid>,
     /// The owner, where a seal says that the owner's node may know it.
     sealed_by: Option<UnitId>,
@@ -36,10 +36,7 @@ impl Helps {
             Facts::Report { .. }
             | Facts::Evidence { .. }
             | Facts::Decision { .. }
-            | Facts::Proposal { .. }
-            | Facts::Verdict { .. }
-            | Facts::Arrival { .. }
-            | Facts::Figure { .. } => record.facts().about(),
+            | Facts::Proposal { .. } => record.facts().about(),
             _ => None,
         };
         Helps {

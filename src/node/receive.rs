@@ -9,7 +9,7 @@ mod receipts;
 
 use std::collections::HashSet;
 
-use nqsync_core::model::{Facts, Key, Kind, UnitId};
+use nqsync_core::model::{Facts, Key, Kind};
 use nqsync_core::protocol::{BadLine, Line, SetAside};
 use nqsync_core::sync::authority::{Denied, From as Side, Judge, judge};
 use nqsync_core::sync::scope::{Ends, assigned, ends};
@@ -55,6 +55,9 @@ pub const MAX_SET_ASIDE_PER_LINK: u64 = 10_000;
 /// The same in bytes; the last one may exceed it.
 pub const MAX_BYTES_ASIDE_PER_LINK: u64 = 32 << 20;
 
+/// Levels of units that one batch may begin, each below the one before; no government has as many.
+const MOST_ROUNDS: usize = 6;
+
 /// Takes a batch in. The caller moves the link's position in the same transaction.
 pub fn apply(
     node: &Node,
@@ -62,6 +65,31 @@ pub fn apply(
     link: LinkId,
     lines: Vec<Incoming>,
     sender_ahead_ms: i64,
+) -> Result<Applied, StoreError> {
+    let applied = apply_knowing(node, tx, link, lines, sender_ahead_ms, None)?;
+    let (aside, unreadable) = (applied.set_aside.len(), applied.unreadable);
+    if aside > 0 || unreadable > 0 {
+        // Once per batch: what a broken neighbour sends must not fill the log.
+        let first = applied.set_aside.first().map_or("", |item| &item.code);
+        tracing::warn!(
+            link = link.0,
+            aside,
+            unreadable,
+            first,
+            "set records of a neighbour aside"
+        );
+    }
+    Ok(applied)
+}
+
+/// The same, knowing how much of this neighbour is set aside already.
+fn apply_knowing(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    lines: Vec<Incoming>,
+    sender_ahead_ms: i64,
+    held_aside: Option<(u64, u64)>,
 ) -> Result<Applied, StoreError> {
     // Whoever sent it has its own check, which may be broken.
     let (lines, above) = within(lines, tx.level());
@@ -71,7 +99,11 @@ pub fn apply(
         _ => None,
     });
     let grip = brake::grip(node, tx, &state, records)?;
-    let mut applied = apply_but(node, tx, link, lines, sender_ahead_ms, &grip)?;
+    let begun = Applied {
+        held_aside,
+        ..Applied::default()
+    };
+    let mut applied = apply_but(node, tx, link, lines, sender_ahead_ms, &grip, begun)?;
     if !above.is_empty() {
         tracing::warn!(
             link = link.0,
@@ -86,9 +118,13 @@ pub fn apply(
         true => applied.awaited.as_slice(),
         false => &[],
     };
+    // Counted once for all of one link, which may be ten thousand.
+    let mut held: Option<(LinkId, (u64, u64))> = None;
     for record in awaited {
         for item in quarantine::waiting_for(tx.connection(), *record)? {
-            retry(node, tx, &item)?;
+            let known = held.filter(|(link, _)| *link == item.link);
+            let (_, now) = try_again(node, tx, &item, known.map(|(_, held)| held))?;
+            held = now.map(|now| (item.link, now));
         }
     }
     Ok(applied)
@@ -99,10 +135,7 @@ const WAITS: [&str; 3] = ["not_assigned", "not_asked", "beside"];
 
 /// Kinds that others wait for.
 fn is_awaited(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Task | Kind::Proposal | Kind::Report | Kind::Indicator
-    )
+    matches!(kind, Kind::Task | Kind::Proposal)
 }
 
 /// Takes a batch in, but for the records that the brake holds.
@@ -113,11 +146,9 @@ fn apply_but(
     lines: Vec<Incoming>,
     sender_ahead_ms: i64,
     grip: &Grip,
+    mut applied: Applied,
 ) -> Result<Applied, StoreError> {
-    let mut applied = Applied {
-        lines: lines.len(),
-        ..Applied::default()
-    };
+    applied.lines = lines.len();
     let way = Way {
         link,
         now_ms: node.clock.now_ms(),
@@ -126,8 +157,10 @@ fn apply_but(
     };
     let is_unit = |incoming: &Incoming| matches!(&incoming.line, Ok(Line::Record(record)) if record.key().kind == Kind::Unit);
     let (mut units, others): (Vec<Incoming>, Vec<Incoming>) = lines.into_iter().partition(is_unit);
-    // A unit may stand below another one of this batch, whichever comes first.
+    // A unit may stand below another one of this batch, whichever comes first. Each round walks over the whole store.
+    let mut rounds = 0;
     loop {
+        rounds += 1;
         let count = units.len();
         let mut refused = Vec::new();
         for incoming in units {
@@ -137,7 +170,7 @@ fn apply_but(
             }
         }
         tx.settle_tree()?;
-        if refused.len() == count {
+        if refused.len() == count || rounds == MOST_ROUNDS {
             for refused in refused {
                 set_aside(tx, &way, &refused, &mut applied)?;
             }
@@ -153,18 +186,6 @@ fn apply_but(
         }
     }
     tx.settle_tree()?;
-    let (aside, unreadable) = (applied.set_aside.len(), applied.unreadable);
-    if aside > 0 || unreadable > 0 {
-        // Once per batch: what a broken neighbour sends must not fill the log.
-        let first = applied.set_aside.first().map_or("", |item| &item.code);
-        tracing::warn!(
-            link = link.0,
-            aside,
-            unreadable,
-            first,
-            "set records of a neighbour aside"
-        );
-    }
     Ok(applied)
 }
 
@@ -493,28 +514,29 @@ fn between_strangers(
         _ => return Ok(None),
     };
     let tree = tx.tree();
-    let upwards = matches!(record.facts(), Facts::Proposal { .. }) && tree.directs(*other, *one);
-    if side == Side::Above || tree.directs(*one, *other) || upwards {
+    let is_wish = matches!(record.facts(), Facts::Proposal { .. });
+    let related = tree.is_within(*other, *one) || (is_wish && tree.is_within(*one, *other));
+    if side == Side::Above || related {
         return Ok(None);
     }
+    let (one, other) = (tree.predecessors(*one), tree.predecessors(*other));
     let about = record.facts().about().map(|id| tx.load(id)).transpose()?;
     let concerned = about.flatten().is_some_and(|held| {
-        let is_now = |named: UnitId, unit: &UnitId| tree.predecessors(*unit).contains(&named);
         let held = &held.record;
         match (record.facts(), held.facts()) {
             (Facts::Figure { .. }, Facts::Indicator { definer }) => {
                 let given = assigned(held);
-                is_now(*definer, one) && given.iter().any(|unit| is_now(*unit, other))
+                one.contains(definer) && given.iter().any(|unit| other.contains(unit))
             }
             (Facts::Verdict { .. } | Facts::Arrival { .. }, Facts::Report { unit, issuer, .. }) => {
-                is_now(*issuer, one) && is_now(*unit, other)
+                one.contains(issuer) && other.contains(unit)
             }
             (Facts::Proposal { .. }, facts) => {
-                let is_asked = facts.owner().is_some_and(|owner| is_now(owner, one));
+                let is_asked = facts.owner().is_some_and(|owner| one.contains(&owner));
                 let Ends::Units(units) = ends(held, &tree) else {
                     return false;
                 };
-                is_asked && units.iter().any(|unit| is_now(*unit, other))
+                is_asked && units.iter().any(|unit| other.contains(unit))
             }
             _ => false,
         }
@@ -652,7 +674,15 @@ pub fn release(
     let ahead = links::row(tx.connection(), link)?
         .clock_ahead_ms
         .unwrap_or(0);
-    let applied = apply_but(node, tx, link, lines, ahead, &Grip::default())?;
+    let applied = apply_but(
+        node,
+        tx,
+        link,
+        lines,
+        ahead,
+        &Grip::default(),
+        Applied::default(),
+    )?;
     for record in &applied.taken {
         quarantine::clear(tx.connection(), link, true, *record)?;
         if let Some(stored) = tx.load(*record)? {
@@ -666,19 +696,29 @@ pub fn release(
 
 /// Tries a record again that was set aside here. Answers whether it was taken.
 pub fn retry(node: &Node, tx: &mut Tx<'_>, item: &quarantine::Item) -> Result<bool, StoreError> {
+    try_again(node, tx, item, None).map(|(taken, _)| taken)
+}
+
+/// The same, knowing how much of its neighbour is set aside, if that is known; answers with how much is now.
+fn try_again(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    item: &quarantine::Item,
+    held_aside: Option<(u64, u64)>,
+) -> Result<(bool, Option<(u64, u64)>), StoreError> {
     let Some(body) = &item.body else {
-        return Ok(false);
+        return Ok((false, held_aside));
     };
     let incoming = read_line(body, node.settings.max_record_bytes);
     let ahead = links::row(tx.connection(), item.link)?
         .clock_ahead_ms
         .unwrap_or(0);
-    let applied = apply(node, tx, item.link, vec![incoming], ahead)?;
+    let applied = apply_knowing(node, tx, item.link, vec![incoming], ahead, held_aside)?;
     let taken = applied.set_aside.is_empty() && applied.unreadable == 0;
     if taken && let Some(stored) = tx.load(item.record)? {
         // The peer still believes it refused; our state going back tells it.
         links::offer_again(tx.connection(), item.link, stored.rec)?;
         tx.wake(item.link);
     }
-    Ok(taken)
+    Ok((taken, applied.held_aside))
 }

@@ -232,23 +232,20 @@ impl Tree {
 
     /// In whose name a unit gives work: an office speaks for the unit that it belongs to, all others for themselves. Whoever
     /// stands above an office has written down that it is one.
-    fn body_of(&self, unit: UnitId) -> UnitId {
+    pub fn body_of(&self, unit: UnitId) -> UnitId {
         let mut line = self.line(unit);
         let body = line.find(|info| info.level != OrgLevel::Department);
         body.map_or(unit, |info| info.id)
     }
 
-    /// Whether work passes from a unit down to another today.
-    pub fn directs(&self, unit: UnitId, other: UnitId) -> bool {
-        self.is_within(other, self.body_of(unit))
-    }
-
-    /// Whether it does today, did before the other one moved, or will when what is planned for that one comes.
+    /// Whether work passes from a unit, or from who continues it, down to another: today, before the other one moved, or when what
+    /// is planned for that one comes.
     pub fn ever_directs(&self, unit: UnitId, other: UnitId) -> bool {
         let body = self.body_of(unit);
+        let bodies = [body, self.present(body)];
         let (mut seen, mut next) = (HashSet::new(), vec![other]);
         while let Some(current) = next.pop() {
-            if current == body {
+            if bodies.contains(&current) {
                 return true;
             }
             let Some(info) = self.get(current).filter(|info| seen.insert(info.id)) else {
@@ -367,8 +364,8 @@ impl Tree {
         before.filter(|unit| !now.contains(unit)).collect()
     }
 
-    /// The unit of which the code, `above/code` path, name or alias was typed. Of several, those within `near` come first,
-    /// then the one that stands highest, then codes before names.
+    /// The unit of which the code, `above/code` path, name or alias was typed. Of several, those within `near` come first, and
+    /// then the one that stands highest.
     pub fn resolve(&self, text: &str, near: Option<UnitId>) -> Result<&UnitInfo, TreeError> {
         let wanted = folded(text);
         if let Ok(id) = wanted.parse::<UnitId>()
@@ -380,10 +377,9 @@ impl Tree {
             Some((above, code)) => self.by_path(above, code),
             None => Vec::new(),
         };
-        let coded = self.by_code.get(&wanted).map_or(&[][..], Vec::as_slice);
         if found.is_empty() {
-            let named = self.by_name.get(&wanted).map_or(&[][..], Vec::as_slice);
-            found = [coded, named].concat();
+            let called = [self.by_code.get(&wanted), self.by_name.get(&wanted)];
+            found = called.into_iter().flatten().flatten().copied().collect();
         }
         if found.len() > 1
             && let Some(near) = near
@@ -395,7 +391,14 @@ impl Tree {
         found.dedup();
         if found.len() > 1 {
             // Who gives a unit of its own the code or the name of another one does not take it away from that: the highest is meant.
-            let levels = |unit: &UnitId| self.line(*unit).count();
+            // One that hangs below nothing stands nowhere.
+            let root = self.root();
+            let levels = |unit: &UnitId| {
+                let (levels, top) = self
+                    .line(*unit)
+                    .fold((0, None), |(n, _), info| (n + 1, Some(info.id)));
+                (top != root, levels)
+            };
             let least = found.iter().map(levels).min();
             let highest: Vec<UnitId> = found
                 .iter()
@@ -403,9 +406,6 @@ impl Tree {
                 .filter(|unit| Some(levels(unit)) == least)
                 .collect();
             found = highest;
-        }
-        if found.len() > 1 && found.iter().any(|unit| coded.contains(unit)) {
-            found.retain(|unit| coded.contains(unit));
         }
         match found.as_slice() {
             [] => Err(TreeError::Unknown(text.to_owned())),

@@ -96,12 +96,12 @@ pub struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Whether a unit stands above another, or did. Where a unit of the sender's stood before, the sender may have made up, but
-    /// for one that somebody else began.
+    /// Whether a unit stands above another, or did. That a unit which the sender began once stood below others, the sender may
+    /// have made up.
     fn stood_above(&self, above: UnitId, unit: UnitId) -> bool {
         let began = self.tree.get(unit).map(|info| info.owner);
         let theirs = |unit| self.scope.is_below(unit);
-        match theirs(unit) && began.is_some_and(theirs) {
+        match !theirs(above) && theirs(unit) && began.is_some_and(theirs) {
             true => above != unit && self.tree.is_within(unit, above),
             false => self.tree.ever_above(above, unit),
         }

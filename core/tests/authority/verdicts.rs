@@ -1,7 +1,7 @@
 //! Each verdict for itself: what is late, who continues whom, what arrived, and between whom a record travels.
 
-use nqsync_core::model::Classification;
 use nqsync_core::model::values::{Succession, SuccessionKind};
+use nqsync_core::model::{Classification, TreeError};
 use nqsync_core::sync::scope::{assigned, ends, ends_are_fixed};
 
 use super::*;
@@ -475,11 +475,11 @@ fn an_office_directs_whom_the_unit_that_it_belongs_to_directs() {
             info.served_by = served_by;
         });
         for unit in [DEPARTMENT, PROVINCE, COMMUNE, NEIGHBOUR] {
-            assert!(office.directs(DEPARTMENT, unit), "{unit:?}");
+            assert!(office.ever_directs(DEPARTMENT, unit), "{unit:?}");
         }
         for unit in [MINISTRY, OTHER_PROVINCE, FAR_COMMUNE] {
             assert!(!office.ever_directs(DEPARTMENT, unit), "{unit:?}");
-            assert!(office.directs(MINISTRY, unit), "{unit:?}");
+            assert!(office.ever_directs(MINISTRY, unit), "{unit:?}");
         }
         assert!(!office.ever_directs(COMMUNE, DEPARTMENT));
     }
@@ -489,8 +489,7 @@ fn an_office_directs_whom_the_unit_that_it_belongs_to_directs() {
         info.places = vec![PROVINCE, OTHER_PROVINCE];
     });
     for unit in [COMMUNE, DEPARTMENT] {
-        assert!(!moved.directs(PROVINCE, unit));
-        assert!(moved.ever_directs(PROVINCE, unit) && moved.directs(OTHER_PROVINCE, unit));
+        assert!(moved.ever_directs(PROVINCE, unit) && moved.ever_directs(OTHER_PROVINCE, unit));
     }
     assert!(!moved.ever_directs(OTHER_PROVINCE, NEIGHBOUR));
     let planned = changed(FAR_COMMUNE, |info| {
@@ -502,9 +501,12 @@ fn an_office_directs_whom_the_unit_that_it_belongs_to_directs() {
         });
     });
     assert!(planned.ever_directs(PROVINCE, FAR_COMMUNE));
-    assert!(!planned.directs(PROVINCE, FAR_COMMUNE));
     assert_eq!(planned.predecessors(COMMUNE), [FAR_COMMUNE, COMMUNE]);
     assert_eq!(planned.predecessors(NEIGHBOUR), [NEIGHBOUR]);
+    // Who continues an issuer gives its work to units of its own.
+    let ended = changed(PROVINCE, |info| info.heir = Some(OTHER_PROVINCE));
+    assert!(ended.ever_directs(PROVINCE, FAR_COMMUNE) && ended.ever_directs(PROVINCE, COMMUNE));
+    assert!(!ended.ever_directs(COMMUNE, FAR_COMMUNE));
 }
 
 #[test]
@@ -516,9 +518,15 @@ fn a_unit_does_not_take_the_name_of_another_one_by_its_code() {
     }
     // Its own people mean it.
     assert_eq!(called("unit 5", Some(COMMUNE), &taken), Ok(DEPARTMENT));
-    // Of two that stand alike the code is meant.
+    // Of two that stand alike neither is meant, and one that hangs below nothing is not the highest.
     let beside = changed(COMMUNE, |info| info.code = "Unit 5".to_owned());
-    assert_eq!(called("unit 5", Some(PROVINCE), &beside), Ok(COMMUNE));
+    let both = beside.resolve("unit 5", Some(PROVINCE)).map(|unit| unit.id);
+    assert!(matches!(both, Err(TreeError::Ambiguous { .. })), "{both:?}");
+    let stray = changed(DEPARTMENT, |info| {
+        info.code = "U5".to_owned();
+        info.parent = None;
+    });
+    assert_eq!(called("U5", None, &stray), Ok(NEIGHBOUR));
 }
 
 #[test]

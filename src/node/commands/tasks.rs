@@ -5,7 +5,7 @@ use nqsync_core::calendar::{DeadlineKind, DeadlineRemark, fold, parse_deadline, 
 use nqsync_core::model::values::{Assigned, Group};
 use nqsync_core::model::{Facts, Kind, Tree, UnitId, folded};
 use nqsync_core::sync::Record;
-use nqsync_core::sync::scope::{self, assigned};
+use nqsync_core::sync::scope::{self, assigned, units_in};
 use serde_json::{Value, json};
 
 use super::views::{
@@ -404,16 +404,14 @@ pub fn values_of(
         };
         values.insert("group".to_owned(), group_value(&group));
     }
-    let held = now.map(assigned).unwrap_or_default();
     for (register, typed) in [
         ("lead", &fields.lead),
         ("coordinating", &fields.coordinating),
     ] {
         if let Some(names) = typed {
-            values.insert(
-                register.to_owned(),
-                assigned_value(&assign(tree, issuer, &names.join("; "), names, &held)),
-            );
+            let held = Held::of(now, register);
+            let units = assign(tree, issuer, &names.join("; "), names, &held);
+            values.insert(register.to_owned(), assigned_value(&units));
         }
     }
     if let Some(text) = &fields.deadline {
@@ -464,15 +462,28 @@ pub fn assigned_value(assigned: &Assigned) -> Value {
     }
 }
 
+/// Units that have the work of a task already: they keep it.
+#[derive(Default)]
+pub struct Held {
+    /// In the register that is written: there their codes are as good as ids.
+    here: Vec<UnitId>,
+    /// In any.
+    all: Vec<UnitId>,
+}
+
+impl Held {
+    /// Of a register of a task; nobody for one that is new.
+    pub fn of(task: Option<&Record>, register: &str) -> Held {
+        let shown = task.and_then(|task| task.shown(register));
+        Held {
+            here: shown.map(|value| units_in(&value)).unwrap_or_default(),
+            all: task.map(assigned).unwrap_or_default(),
+        }
+    }
+}
+
 /// The units that names mean to an issuer. What no unit is called that it can give work to, or more than one, stays a name.
-/// `held`: units that have the work already, to whom their codes are as good as ids.
-pub fn assign(
-    tree: &Tree,
-    issuer: UnitId,
-    text: &str,
-    names: &[String],
-    held: &[UnitId],
-) -> Assigned {
+pub fn assign(tree: &Tree, issuer: UnitId, text: &str, names: &[String], held: &Held) -> Assigned {
     let mut assigned = Assigned {
         text: nfc(text.trim()),
         ..Assigned::default()
@@ -484,10 +495,10 @@ pub fn assign(
     {
         let is_left = |unit: &UnitId| !assigned.units.contains(unit);
         let is_called = |unit: &UnitId| folded(&tree.code(*unit)) == folded(&name);
-        let mut left = held.iter().copied().filter(is_left);
+        let mut left = held.here.iter().copied().filter(is_left);
         match left
             .find(is_called)
-            .or_else(|| meant(tree, issuer, &name, held))
+            .or_else(|| meant(tree, issuer, &name, &held.all))
         {
             Some(unit) if assigned.units.contains(&unit) => {}
             Some(unit) => assigned.units.push(unit),
@@ -500,7 +511,8 @@ pub fn assign(
 
 /// The unit that a name means to `issuer`, if that one can give it work, or it has it already.
 pub fn meant(tree: &Tree, issuer: UnitId, name: &str, held: &[UnitId]) -> Option<UnitId> {
-    let unit = tree.resolve(name, Some(issuer)).ok()?.id;
+    // An office means what the unit means that it belongs to.
+    let unit = tree.resolve(name, Some(tree.body_of(issuer))).ok()?.id;
     (held.contains(&unit) || tree.ever_directs(issuer, unit)).then_some(unit)
 }
 

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use nqsync_core::model::values::Group;
 use nqsync_core::model::{Facts, UnitId};
-use nqsync_core::sync::scope::assigned;
+use nqsync_core::sync::Record;
 use serde_json::{Value, json};
 
 use super::{Plan, Row, Step, differing};
 use crate::node::Refusal;
 use crate::node::commands::Values;
-use crate::node::commands::tasks::{assign, assigned_value, group_value, text_value};
+use crate::node::commands::tasks::{Held, assign, assigned_value, group_value, text_value};
 use crate::node::commands::views::View;
 use crate::sheet::{PlanRow, PlanSheet};
 use crate::store::{Stored, queries, records};
@@ -35,9 +35,9 @@ pub(super) fn plan(
         };
         let content = serde_json::to_vec(&content).unwrap_or_default();
         let known = known(view, source, &row.row_key)?;
-        let held = known.as_ref().map(|(stored, _)| assigned(&stored.record));
-        let held = held.unwrap_or_default();
-        let after = values_of(view, issuer, row, &held);
+        let held = known.as_ref().map(|(stored, _)| stored.record.clone());
+        let held = held.as_ref();
+        let after = values_of(view, issuer, row, held);
         remark_names(view, &mut plan, row, &after);
         let step = match known {
             None => {
@@ -72,7 +72,7 @@ pub(super) fn plan(
             }
             Some((stored, before)) => {
                 let before = before
-                    .map(|old| values_of(view, issuer, &old, &held))
+                    .map(|old| values_of(view, issuer, &old, held))
                     .unwrap_or_default();
                 let values = differing(&stored, &before, after);
                 match values.is_empty() {
@@ -81,7 +81,7 @@ pub(super) fn plan(
                 }
             }
         };
-        let item = item_of(view, issuer, row, &held, step.action());
+        let item = item_of(view, issuer, row, held, step.action());
         plan.rows.push(Row {
             item,
             step,
@@ -104,14 +104,20 @@ fn known(
     Ok(stored.map(|stored| (stored, serde_json::from_slice(&content).ok())))
 }
 
-fn values_of(view: &View<'_>, issuer: UnitId, row: &PlanRow, held: &[UnitId]) -> Values {
+fn values_of(view: &View<'_>, issuer: UnitId, row: &PlanRow, held: Option<&Record>) -> Values {
     let group = Group {
         code: row.group_code.clone(),
         title: row.group_title.clone(),
     };
-    let units = |text: &str, names: &[String]| assign(view.tree, issuer, text, names, held);
-    let lead = units(&row.lead_text, &row.lead_names);
-    let coordinating = units(&row.coordinating_text, &row.coordinating_names);
+    let units = |register, text: &str, names: &[String]| {
+        assign(view.tree, issuer, text, names, &Held::of(held, register))
+    };
+    let lead = units("lead", &row.lead_text, &row.lead_names);
+    let coordinating = units(
+        "coordinating",
+        &row.coordinating_text,
+        &row.coordinating_names,
+    );
     let deadline = match row.deadline.text.trim() {
         "" => Value::Null,
         text => json!({ "text": text, "kind": row.deadline.kind, "due": row.deadline.due }),
@@ -153,8 +159,15 @@ fn remark_names(view: &View<'_>, plan: &mut Plan, row: &PlanRow, values: &Values
     }
 }
 
-fn item_of(view: &View<'_>, issuer: UnitId, row: &PlanRow, held: &[UnitId], action: &str) -> Value {
-    let lead = assign(view.tree, issuer, &row.lead_text, &row.lead_names, held);
+fn item_of(
+    view: &View<'_>,
+    issuer: UnitId,
+    row: &PlanRow,
+    held: Option<&Record>,
+    action: &str,
+) -> Value {
+    let had = Held::of(held, "lead");
+    let lead = assign(view.tree, issuer, &row.lead_text, &row.lead_names, &had);
     let codes: Vec<String> = lead
         .units
         .iter()

@@ -98,6 +98,24 @@ fn units_that_have_the_work_keep_it_when_the_form_says_them_again() {
     assert_eq!(units(now), units(held));
     let more = [said_again(), vec!["00123".to_owned()]].concat();
     assert_eq!(save(more, "1/12/2026"), json!(["BNV", "VP", "VP", "00123"]));
+
+    // One code in two fields means in each the unit that stands there.
+    let both = |lead: &str, coordinating: &str| TaskFields {
+        lead: Some(vec![lead.to_owned()]),
+        coordinating: Some(vec![coordinating.to_owned()]),
+        ..titled("y")
+    };
+    let fields = both("79/VP", "79/00123/VP");
+    let task = fixture.data(Command::TaskAdd { fields });
+    let registers = || {
+        let id = task["id"].as_str().and_then(|id| id.parse().ok());
+        let record = fixture.record(id.expect("an id"));
+        ["lead", "coordinating"].map(|register| units(record.shown(register)))
+    };
+    let given = registers();
+    assert_ne!(given[0], given[1]);
+    fixture.data(update(&task, both("VP", "VP"), None));
+    assert_eq!(registers(), given);
 }
 
 #[tokio::test]
