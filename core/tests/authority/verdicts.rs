@@ -270,6 +270,32 @@ fn whoever_stood_above_a_unit_once_has_written_into_its_record() {
 }
 
 #[test]
+fn who_continues_the_unit_above_writes_into_a_units_record() {
+    // A unit of the commune was moved to the neighbour, which a commune of the other province continues.
+    let told = changed(NEIGHBOUR, |info| info.heir = Some(FAR_COMMUNE));
+    let office = told.get(DEPARTMENT).expect("a department").clone();
+    let moved = UnitInfo {
+        id: unit(99),
+        parent: Some(NEIGHBOUR),
+        ..office
+    };
+    let tree = Tree::new(told.iter().cloned().chain([moved]));
+    let written_by = |author| {
+        let place = places(&[("2026-01-01", COMMUNE), ("2026-02-01", NEIGHBOUR)]);
+        let edits = [(COMMUNE, "parent", place), (author, "name", json!("x"))];
+        let record = record(Facts::Unit { owner: COMMUNE }, &edits);
+        let scope = LinkScope::of_child(&tree, node(4));
+        judge(&record, From::Below, &scope, &tree, false)
+    };
+    assert_eq!(written_by(FAR_COMMUNE), Ok(()));
+    let refused = written_by(OTHER_PROVINCE);
+    assert!(
+        matches!(refused, Err(Denied::NotTheOwner { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn a_unit_goes_only_where_its_author_serves_from_today_on() {
     let placed = |list: &[(&str, UnitId)], ours: Option<&Record>| {
         let unit = Facts::Unit { owner: COMMUNE };
