@@ -152,6 +152,20 @@ async fn figure(province: &Place, period: &str) -> Value {
     province.data(list).await["items"][0]["total"].clone()
 }
 
+/// An indicator of which the figures add up, given to one unit.
+fn counted_files_of(unit: &str) -> Command {
+    Command::IndicatorDefine {
+        code: "HS".to_owned(),
+        name: "Hồ sơ".to_owned(),
+        measure: None,
+        over_time: "discrete".to_owned(),
+        aggregation: "sum".to_owned(),
+        comparator: None,
+        target: None,
+        units: vec![unit.to_owned()],
+    }
+}
+
 fn figure_of(unit: &str, period: &str, value: &str) -> Command {
     Command::IndicatorSet {
         indicator: "HS".to_owned(),
@@ -168,17 +182,8 @@ fn figure_of(unit: &str, period: &str, value: &str) -> Command {
 async fn e9_after_a_merge_the_heirs_figure_replaces_the_old_one_and_is_not_added_to_it() {
     let world = World::new().await;
     let (province, old, heir) = (&world.province, &world.commune, &world.other);
-    let define = Command::IndicatorDefine {
-        code: "HS".to_owned(),
-        name: "Hồ sơ".to_owned(),
-        measure: None,
-        over_time: "discrete".to_owned(),
-        aggregation: "sum".to_owned(),
-        comparator: None,
-        target: None,
-        // The heir is given the figures of the old unit by continuing it.
-        units: vec!["24001".to_owned()],
-    };
+    // The heir is given the figures of the old unit by continuing it.
+    let define = counted_files_of("24001");
     province.answer(define).await;
     world.settle().await;
     days_after_start(&world, 30).await;
@@ -507,16 +512,7 @@ async fn e9_work_goes_on_with_an_heir_in_another_branch() {
         heir.sync().await;
         world.settle().await;
     };
-    let define = Command::IndicatorDefine {
-        code: "HS".to_owned(),
-        name: "Hồ sơ".to_owned(),
-        measure: None,
-        over_time: "discrete".to_owned(),
-        aggregation: "sum".to_owned(),
-        comparator: None,
-        target: None,
-        units: vec!["24001".to_owned()],
-    };
+    let define = counted_files_of("24001");
     province.answer(define).await;
     let task = world.task().await;
     everywhere().await;
