@@ -15,6 +15,8 @@ use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+#[path = "authority/reach.rs"]
+mod reach;
 #[path = "authority/verdicts.rs"]
 mod verdicts;
 
